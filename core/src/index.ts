@@ -1,0 +1,86 @@
+export {
+  ASSERTION_HEADER_PREFIX,
+  ASSERTION_MAX_BYTES,
+  ASSERTION_SKEW_SECONDS,
+  ASSERTION_WINDOW_SECONDS,
+  type Assertion,
+  AssertionError,
+  DATABASE_ASSERTION_HEADER,
+  deriveSealKey,
+  openAssertion,
+  POD_ASSERTION_HEADER,
+  type SealTarget,
+  sealAssertion,
+} from './assertion.ts';
+export {
+  BANK_ID_MAX_LENGTH,
+  BANK_ID_PATTERN,
+  bankMetadataUrl,
+  bankPath,
+  bankUrl,
+  isBankId,
+  parseBankTarget,
+  VAULT_ID_PATTERN,
+} from './bank-id.ts';
+export { databaseUrlSchema, type Environment, frontDoorSchema, keySchema, loadConfig, withPassword } from './config.ts';
+export { BankhouseError, ConfigError, messageOf } from './errors.ts';
+export { createLogger, type Logger, REDACTED_FIELDS } from './log.ts';
+export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.ts';
+export {
+  API_VERSION,
+  BANK_LABEL,
+  BANK_SECRET_DIR,
+  BANK_SERVER_COMPONENT,
+  BANK_SERVER_PORT,
+  COMPONENT_LABEL,
+  childLabels,
+  childName,
+  databaseRole,
+  FIELD_MANAGER,
+  FINALIZER,
+  GATEWAY_COMPONENT,
+  GROUP,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+  NAME_LABEL,
+  SECRET_DATABASE_URL,
+  SECRET_SEAL_KEYS,
+  VERSION,
+} from './names.ts';
+export {
+  BANK_CONDITIONS,
+  type Bank,
+  type BankCondition,
+  type BankSpec,
+  type BankStatus,
+  bankIdOf,
+  bankSchema,
+  bankSpecSchema,
+  bankStatusSchema,
+  TOOLSETS,
+  type Toolset,
+} from './resources/bank.ts';
+export { type BankClass, type BankClassSpec, bankClassSchema, bankClassSpecSchema } from './resources/bank-class.ts';
+export {
+  type McpServer,
+  type McpServerSpec,
+  mcpServerSchema,
+  mcpServerSpecSchema,
+  TOOL_NAME_MAX_LENGTH,
+} from './resources/mcp-server.ts';
+export {
+  type Condition,
+  conditionSchema,
+  type Metadata,
+  metadataSchema,
+  type ResourceLimits,
+} from './resources/meta.ts';
+export { requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export {
+  scopesOf,
+  TOKEN_DEFAULT_TTL_SECONDS,
+  TOKEN_MAX_TTL_SECONDS,
+  TOKEN_TYPE,
+  type TokenClaims,
+  tokenClaimsSchema,
+} from './token.ts';

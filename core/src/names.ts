@@ -1,0 +1,48 @@
+/** API group and version of our resources. */
+export const GROUP = 'bankhouse.dev';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
+
+/** On a Bank until its outside effects (database role, rows) are gone. */
+export const FINALIZER = `${GROUP}/cleanup`;
+/** Server-side apply's field manager. */
+export const FIELD_MANAGER = 'bankhouse-operator';
+
+/** On every child: the id of the bank that it belongs to. */
+export const BANK_LABEL = `${GROUP}/bank`;
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
+export const NAME_LABEL = 'app.kubernetes.io/name';
+export const COMPONENT_LABEL = 'app.kubernetes.io/component';
+export const MANAGED_BY = 'bankhouse';
+export const BANK_SERVER_COMPONENT = 'bank-server';
+export const GATEWAY_COMPONENT = 'gateway';
+
+/** The one port that a bank server listens on: MCP at `/mcp/bank-<id>`, probes at `/healthz` and `/readyz`. */
+export const BANK_SERVER_PORT = 8080;
+
+/** Where the bank's Secret is mounted in its pod. The keys are the file names. */
+export const BANK_SECRET_DIR = '/var/run/bankhouse';
+/** File: the bank's own `postgres://` URL with role and password. */
+export const SECRET_DATABASE_URL = 'database-url';
+/** File: JSON `{"<generation>": "<base64 key>"}` of the pod seal's keys, one or two generations. */
+export const SECRET_SEAL_KEYS = 'seal-keys';
+
+/** Name of all of a bank's children (ServiceAccount, Secret, Deployment, Service, NetworkPolicy) in the Bank's namespace. */
+export function childName(id: string): string {
+  return `bank-${id}`;
+}
+
+/** Labels on every child and on the bank's pods. */
+export function childLabels(id: string): Record<string, string> {
+  return {
+    [BANK_LABEL]: id,
+    [MANAGED_BY_LABEL]: MANAGED_BY,
+    [NAME_LABEL]: 'bank-server',
+    [COMPONENT_LABEL]: BANK_SERVER_COMPONENT,
+  };
+}
+
+/** The bank's database login roles: two that alternate, so that a rotation never cuts a live connection. At most 47 bytes. */
+export function databaseRole(id: string, form: 'a' | 'b'): string {
+  return `bank_${id}_${form}`;
+}

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { BANK_ID_MAX_LENGTH, BANK_ID_PATTERN, VAULT_ID_PATTERN } from '../bank-id.ts';
+import { metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
+
+/** Toolsets that a bank server can offer. */
+export const TOOLSETS = ['recordings'] as const;
+export type Toolset = (typeof TOOLSETS)[number];
+
+const vaultSchema = z.object({
+  id: z
+    .string()
+    .max(BANK_ID_MAX_LENGTH)
+    .regex(VAULT_ID_PATTERN)
+    .meta({ description: 'DNS label, unique in the bank.' }),
+  displayName: z.string().min(1).max(120).optional(),
+});
+
+const hostSchema = z.object({
+  name: z
+    .string()
+    .max(253)
+    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/)
+    .meta({ description: 'DNS name under which this bank alone is served.' }),
+  tlsSecretName: z.string().max(253).optional().meta({ description: 'Secret of type kubernetes.io/tls for the host.' }),
+});
+
+export const bankSpecSchema = withRules(
+  z.object({
+    id: z
+      .string()
+      .max(BANK_ID_MAX_LENGTH)
+      .regex(BANK_ID_PATTERN)
+      .optional()
+      .meta({ description: 'The id in /mcp/bank-<id>, unique in the cluster. Default: the name. Never changes.' }),
+    displayName: z.string().min(1).max(120).optional().meta({ description: 'Name for people.' }),
+    type: z.enum(['personal', 'business']).default('business'),
+    owner: z.string().max(255).optional().meta({ description: 'Subject of the person who owns the bank.' }),
+    organization: z.string().max(63).optional().meta({ description: 'Organization that the bank belongs to.' }),
+    className: z
+      .string()
+      .max(253)
+      .optional()
+      .meta({ description: 'BankClass that the bank follows. Default: the class marked as default.' }),
+    toolsets: z.array(z.enum(TOOLSETS)).max(16).default(['recordings']).meta({ 'x-kubernetes-list-type': 'set' }),
+    vaults: z
+      .array(vaultSchema)
+      .max(100)
+      .optional()
+      .meta({
+        description:
+          'Vaults to create, so that recordings and tokens can name them. Taking one out does not delete its rows.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['id'],
+      }),
+    suspended: z.boolean().default(false).meta({ description: 'true: no pod runs and every call is refused.' }),
+    host: hostSchema.optional().meta({ description: 'A host of its own for this bank (R3.8).' }),
+    deletionPolicy: z
+      .enum(['Delete', 'Retain'])
+      .default('Delete')
+      .meta({ description: 'What becomes of the rows when the Bank is deleted.' }),
+    resources: resourcesSchema
+      .optional()
+      .meta({ description: "Overrides the class's resources, where it allows that." }),
+  }),
+  rule(
+    'has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)',
+    'spec.id never changes: clients, tokens and the database are bound to it; create a new Bank instead',
+  ),
+);
+
+export const bankStatusSchema = z.object({
+  ...statusFields,
+  id: z.string().optional().meta({ description: 'The id in force.' }),
+  url: z.string().optional().meta({ description: 'Where MCP clients connect.' }),
+  className: z.string().optional().meta({ description: 'The class in force.' }),
+  version: z.string().optional().meta({ description: 'Tag or digest of the image that the pods run.' }),
+  databaseRole: z.string().optional().meta({ description: 'The database role in force.' }),
+  keyGeneration: z.int().min(0).optional().meta({ description: 'Generation of the seal keys in force.' }),
+});
+
+export const bankSchema = withRules(
+  z.object({
+    apiVersion: z.string(),
+    kind: z.string(),
+    metadata: metadataSchema,
+    spec: bankSpecSchema.default(() => bankSpecSchema.parse({})),
+    status: bankStatusSchema.optional(),
+  }),
+  rule(
+    `has(self.spec.id) || (self.metadata.name.size() <= ${BANK_ID_MAX_LENGTH} && self.metadata.name.matches('${BANK_ID_PATTERN.source}'))`,
+    `metadata.name is used as the bank's id, so it must be a DNS label of at most ${BANK_ID_MAX_LENGTH} characters (a-z, 0-9, -); shorten it or set spec.id`,
+  ),
+);
+
+export type BankSpec = z.infer<typeof bankSpecSchema>;
+export type BankStatus = z.infer<typeof bankStatusSchema>;
+export type Bank = z.infer<typeof bankSchema>;
+
+/** The id in force: `spec.id`, else the name. */
+export function bankIdOf(bank: Pick<Bank, 'metadata' | 'spec'>): string {
+  return bank.spec.id ?? bank.metadata.name;
+}
+
+/** Conditions of a Bank, in the order in which they come true. `Ready` sums up the others. */
+export const BANK_CONDITIONS = [
+  'Accepted',
+  'DatabaseReady',
+  'CredentialsReady',
+  'ServerReady',
+  'RouteReady',
+  'Verified',
+  'Ready',
+] as const;
+export type BankCondition = (typeof BANK_CONDITIONS)[number];

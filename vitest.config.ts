@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+/** Three rings: pure logic; a real API server or Postgres; the whole on a real cluster. Files say which by their place. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['*/test/**/*.test.ts'], exclude: ['test/**', '**/node_modules/**'] } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
