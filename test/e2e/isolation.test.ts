@@ -1,0 +1,153 @@
+/** R1.3, R1.5, R1.6: a bank sees itself and nothing else; a vault-limited token sees its vaults and nothing else. */
+import { deriveSealKey, type Assertion, sealAssertion } from '@bankhouse/core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  bankDatabaseUrl,
+  callToolPages,
+  connect,
+  frontDoorFetch,
+  kubectl,
+  kubectlJson,
+  mintToken,
+  platform,
+  sampleBank,
+  SYSTEM_NAMESPACE,
+  tryKubectl,
+  withSql,
+} from './platform.ts';
+import { sampleManifest } from './samples.ts';
+
+const a = sampleBank(0);
+const b = sampleBank(1);
+
+describe("bank A's token", () => {
+  it("is refused by bank B with the challenge that names B's own metadata (R1.5, R1.8)", async () => {
+    const answer = await frontDoorFetch(b.url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${a.token}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} }),
+    });
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('www-authenticate')).toContain(`/.well-known/oauth-protected-resource/mcp/bank-${b.id}`);
+  });
+});
+
+describe('a token for one vault', () => {
+  const manifest = sampleManifest(a.id);
+  let token: string;
+  beforeAll(async () => {
+    token = await mintToken(a.id, { vaults: ['sales'] });
+  });
+
+  it('lists the calls of that vault and of no other', async () => {
+    await using client = await connect(a.url, token);
+    const listed = await callToolPages<{ id: string; vaultIds: string[] }>(client, 'list_recordings', 'recordings');
+    expect(listed.length).toBe(manifest.byVault.get('sales'));
+    expect(listed.filter((recording) => !recording.vaultIds.includes('sales'))).toEqual([]);
+  });
+
+  it('learns nothing about another vault, not even that it exists', async () => {
+    await using client = await connect(a.url, token);
+    const vaults = await callToolPages<{ id: string }>(client, 'list_vaults', 'vaults');
+    expect(vaults.map((vault) => vault.id)).toEqual(['sales']);
+    expect(await callToolPages(client, 'list_recordings', 'recordings', { vault: 'support' })).toEqual([]);
+  });
+});
+
+describe("direct SQL as the bank's own role", () => {
+  let url: string;
+  let root: Buffer;
+  beforeAll(async () => {
+    url = await bankDatabaseUrl(a.id);
+    const secret = await kubectlJson<{ data: Record<string, string> }>(['get', 'secret', 'bankhouse-keys', '-n', SYSTEM_NAMESPACE]);
+    root = Buffer.from(Buffer.from(secret.data['root-key'] ?? '', 'base64').toString(), 'base64');
+  });
+
+  const now = () => Math.floor(Date.now() / 1000);
+  const assertion = (changes: Partial<Assertion> = {}): Assertion => ({
+    bank: a.id, sub: 'e2e', iss: platform.frontDoor, scopes: ['mcp:read'], vaults: ['sales'], jti: 'e2e', iat: now(), rid: 'e2e', ...changes,
+  });
+  const seal = (changes: Partial<Assertion> = {}, bank = a.id, target: 'database' | 'pod' = 'database') =>
+    sealAssertion(assertion(changes), deriveSealKey(root, target, bank, 1), 1);
+
+  /** Rows that a statement over both tables sees under a setting of the assertion. */
+  async function rowsSeen(sealed: string | undefined): Promise<{ calls: number; otherVaults: number; banks: string[] }> {
+    return withSql(async (sql) => {
+      await sql.query('begin');
+      if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+      const calls = await sql.query('select count(*)::int n from bank.get_unified_recordings()');
+      const other = await sql.query("select count(*)::int n from bank.vault_entries where vault_id <> 'sales'");
+      const banks = await sql.query(
+        'select bank_id from bank.recordings union select bank_id from bank.fathom_calls union select bank_id from bank.vault_entries',
+      );
+      await sql.query('commit');
+      return { calls: calls.rows[0].n, otherVaults: other.rows[0].n, banks: banks.rows.map((row) => row.bank_id) };
+    }, url);
+  }
+
+  it('sees the vault of a good assertion, and no other bank', async () => {
+    expect(await rowsSeen(seal())).toEqual({ calls: sampleManifest(a.id).byVault.get('sales'), otherVaults: 0, banks: [a.id] });
+  });
+
+  it.each<[string, () => string | undefined]>([
+    ['an absent assertion', () => undefined],
+    ['an empty one', () => ''],
+    ['garbage', () => 'let me in'],
+    ['a forged one: changed payload under an old seal', () => {
+      const [generation, , mac] = seal().split('.');
+      return `${generation}.${Buffer.from(JSON.stringify(assertion({ vaults: null }))).toString('base64url')}.${mac}`;
+    }],
+    ["one sealed with the pod's key, which the pod holds", () => seal({ vaults: null }, a.id, 'pod')],
+    ["one sealed with another bank's key", () => seal({}, b.id)],
+    ["another bank's own good one", () => seal({ bank: b.id }, b.id)],
+    ['a replayed one, 301 s old', () => seal({ iat: now() - 302 })],
+    ['one from the future', () => seal({ iat: now() + 60 })],
+    ['one for no vault', () => seal({ vaults: [] })],
+  ])('sees nothing with %s', async (_sentence, make) => {
+    expect(await rowsSeen(make())).toEqual({ calls: 0, otherVaults: 0, banks: [] });
+  });
+
+  it.each([
+    ['read the seal keys', 'select * from bank.bank_keys'],
+    ['read the roles', 'select * from bank.login_roles'],
+    ['read revocations', 'select * from control.revoked_tokens'],
+    ['make itself a bank', "select bank.delete_bank('x', 'y/z', true)"],
+    ['become the data role', 'set role bankhouse_data'],
+    ['make a table', 'create table bank.mine (x int)'],
+    ['delete recordings', 'delete from bank.recordings'],
+  ])('may not %s', async (_sentence, statement) => {
+    await expect(withSql((sql) => sql.query(statement), url)).rejects.toMatchObject({ code: '42501' });
+  });
+});
+
+describe("bank A's pod", () => {
+  const attempt = (host: string, port: number) =>
+    tryKubectl([
+      'exec', '-n', 'banks', `deploy/bank-${a.id}`, '--', 'node', '-e',
+      `const s=require('net').connect(${port},'${host}');s.setTimeout(4000,()=>{console.log('blocked');process.exit()});` +
+        `s.on('connect',()=>{console.log('open');process.exit()});s.on('error',e=>{console.log(e.code);process.exit()})`,
+    ]).then((ran) => ran.stdout.trim() || ran.stderr);
+
+  const podIp = async (namespace: string, selector: string) =>
+    kubectl(['get', 'pod', '-n', namespace, '-l', selector, '-o', 'jsonpath={.items[0].status.podIP}']);
+
+  it('can reach the database, so that what follows is a policy and not a broken network', async () => {
+    expect(await attempt(await podIp(SYSTEM_NAMESPACE, 'app.kubernetes.io/component=postgres'), 5432)).toBe('open');
+  });
+
+  it("can't open a connection to bank B's pod", async () => {
+    expect(await attempt(await podIp('banks', `bankhouse.dev/bank=${b.id}`), 8080)).toMatch(/blocked|ECONNREFUSED/);
+  });
+
+  it("can't open a connection to the API server", async () => {
+    const service = await kubectl(['get', 'service', 'kubernetes', '-n', 'default', '-o', 'jsonpath={.spec.clusterIP}']);
+    const endpoint = await kubectl(['get', 'endpointslices', '-n', 'default', '-l', 'kubernetes.io/service-name=kubernetes', '-o', 'jsonpath={.items[0].endpoints[0].addresses[0]}']);
+    expect(await attempt(service, 443)).toMatch(/blocked|ECONNREFUSED/);
+    expect(await attempt(endpoint, 6443)).toMatch(/blocked|ECONNREFUSED/);
+  });
+
+  it('has no service account token', async () => {
+    const look = await tryKubectl(['exec', '-n', 'banks', `deploy/bank-${a.id}`, '--', 'node', '-e', "require('fs').readdirSync('/var/run/secrets/kubernetes.io/serviceaccount')"]);
+    expect(look.stderr).toContain('ENOENT');
+  });
+});
