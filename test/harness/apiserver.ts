@@ -1,0 +1,270 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createTransport, isApiError, type Transport } from '@bankhouse/kube';
+import { KubeConfig } from '@kubernetes/client-node';
+import { parseAllDocuments } from 'yaml';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+/** Where `make up` puts the built binaries; etcd's is called `server`. */
+const BIN = process.env.BANKHOUSE_BIN ?? join(ROOT, '.cluster/bin');
+const START_LIMIT_MS = 60_000;
+
+/** A real API server with etcd, its own and empty but for our CRDs. No controllers, no kubelet: tests play their part. */
+export interface ApiServer {
+  /** An admin's kubeconfig. */
+  kubeconfig: KubeConfig;
+  /** The same as a file, for kubectl. */
+  kubeconfigFile: string;
+  url: string;
+  transport: Transport;
+  /** Requests so far by verb, resource and subresource, from apiserver_request_total; watches are not counted. */
+  requests(): Promise<RequestCount[]>;
+  /** The text of /metrics. */
+  metrics(): Promise<string>;
+  /** Ends the API server, not etcd, and starts it again at the same address. */
+  restart(): Promise<void>;
+  /** Makes etcd forget every version but the newest. */
+  compact(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface RequestCount {
+  verb: string;
+  group: string;
+  resource: string;
+  subresource: string;
+  count: number;
+}
+
+export async function startApiServer(options: { crds?: boolean; args?: string[] } = {}): Promise<ApiServer> {
+  if (!existsSync(join(BIN, 'kube-apiserver'))) {
+    throw new Error(`There is no kube-apiserver in ${BIN}: run "make tools", or set BANKHOUSE_BIN.`);
+  }
+  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bankhouse-apiserver-'));
+  const [etcdPort, port] = await freePorts(2);
+  const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+  const url = `https://127.0.0.1:${port}`;
+  const token = randomBytes(16).toString('hex');
+  writeFileSync(join(dir, 'tokens.csv'), `${token},admin,admin,"system:masters"\n`);
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  writeFileSync(join(dir, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
+
+  const children: Running[] = [];
+  const stopAll = async () => {
+    for (const child of children.splice(0).reverse()) await child.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  const onExit = () => {
+    for (const child of children) child.kill();
+  };
+  process.on('exit', onExit);
+  try {
+    children.push(run(dir, 'server', etcdArguments(dir, etcdUrl)));
+    let apiServer = run(dir, 'kube-apiserver', [...apiServerArguments(dir, etcdUrl, port), ...(options.args ?? [])]);
+    children.push(apiServer);
+    await until(() => existsSync(join(dir, 'certs/apiserver.crt')), apiServer);
+    const kubeconfig = createKubeConfig(url, readFileSync(join(dir, 'certs/apiserver.crt')), token);
+    const kubeconfigFile = join(dir, 'kubeconfig.yaml');
+    writeFileSync(kubeconfigFile, kubeconfig.exportConfig());
+    const transport = await createTransport(kubeconfig);
+    await until(() => isReady(transport), apiServer);
+    if (options.crds !== false) await applyCrds(transport);
+    const metrics = () => getText(kubeconfig, url, token, '/metrics');
+    return {
+      kubeconfig,
+      kubeconfigFile,
+      url,
+      transport,
+      metrics,
+      requests: async () => parseRequests(await metrics()),
+      async restart() {
+        children.splice(children.indexOf(apiServer), 1);
+        await apiServer.stop();
+        apiServer = run(dir, 'kube-apiserver', [...apiServerArguments(dir, etcdUrl, port), ...(options.args ?? [])]);
+        children.push(apiServer);
+        await until(() => isReady(transport), apiServer);
+      },
+      async compact() {
+        const status = (await post(`${etcdUrl}/v3/kv/range`, { key: 'AA==', limit: '1' })) as {
+          header: { revision: string };
+        };
+        await post(`${etcdUrl}/v3/kv/compaction`, { revision: status.header.revision, physical: true });
+      },
+      async stop() {
+        process.off('exit', onExit);
+        await transport.close();
+        await stopAll();
+      },
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+function etcdArguments(dir: string, url: string): string[] {
+  return [
+    ...['--data-dir', join(dir, 'etcd'), '--listen-client-urls', url, '--advertise-client-urls', url],
+    ...['--listen-peer-urls', 'http://127.0.0.1:0', '--unsafe-no-fsync', '--log-level', 'error'],
+  ];
+}
+
+function apiServerArguments(dir: string, etcdUrl: string, port: number): string[] {
+  return [
+    `--etcd-servers=${etcdUrl}`,
+    `--cert-dir=${join(dir, 'certs')}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--token-auth-file=${join(dir, 'tokens.csv')}`,
+    '--authorization-mode=RBAC',
+    `--service-account-key-file=${join(dir, 'sa.key')}`,
+    `--service-account-signing-key-file=${join(dir, 'sa.key')}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    '--service-cluster-ip-range=198.19.0.0/16',
+    // Nobody makes default ServiceAccounts here, and tests make no pods.
+    '--disable-admission-plugins=ServiceAccount',
+    '--endpoint-reconciler-type=none',
+  ];
+}
+
+interface Running {
+  readonly exited: boolean;
+  lastWords(): string;
+  kill(): void;
+  stop(): Promise<void>;
+}
+
+function run(dir: string, name: string, args: string[]): Running {
+  const logFile = join(dir, `${name}.log`);
+  const log = openSync(logFile, 'a');
+  const child: ChildProcess = spawn(join(BIN, name), args, { stdio: ['ignore', log, log] });
+  const exit = once(child, 'exit');
+  const hasExited = () => child.exitCode !== null || child.signalCode !== null;
+  return {
+    get exited() {
+      return hasExited();
+    },
+    lastWords: () => `${name}: ${readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n')}`,
+    kill: () => child.kill('SIGKILL'),
+    async stop() {
+      if (hasExited()) return;
+      child.kill('SIGKILL');
+      await exit;
+    },
+  };
+}
+
+/** Free TCP ports, all held at once so that they differ. */
+async function freePorts(count: number): Promise<[number, number]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const address = server.address();
+      return typeof address === 'object' && address !== null ? address.port : 0;
+    }),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return [ports[0] ?? 0, ports[1] ?? 0];
+}
+
+function createKubeConfig(url: string, ca: Buffer, token: string): KubeConfig {
+  const kubeconfig = new KubeConfig();
+  kubeconfig.loadFromClusterAndUser(
+    { name: 'test', server: url, caData: ca.toString('base64'), skipTLSVerify: false },
+    { name: 'admin', token },
+  );
+  return kubeconfig;
+}
+
+async function isReady(transport: Transport): Promise<boolean> {
+  try {
+    await transport.request('GET', '/api/v1/namespaces/default', { timeout: 2_000 });
+    await transport.request('GET', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { timeout: 2_000 });
+    return true;
+  } catch (error) {
+    if (isApiError(error)) return false;
+    throw error;
+  }
+}
+
+/** Polls a condition of another process; the only waiting that tests do by the clock. */
+async function until(condition: () => boolean | Promise<boolean>, process?: Running): Promise<void> {
+  const limit = Date.now() + START_LIMIT_MS;
+  while (!(await condition())) {
+    if (process?.exited === true) throw new Error(`exited at start. ${process.lastWords()}`);
+    if (Date.now() > limit) throw new Error(`not ready after ${START_LIMIT_MS} ms. ${process?.lastWords() ?? ''}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+interface Definition {
+  metadata: { name: string };
+  spec: { group: string; names: { plural: string }; versions: { name: string }[] };
+}
+
+async function applyCrds(transport: Transport): Promise<void> {
+  const folder = join(ROOT, 'crds');
+  const files = readdirSync(folder).filter((file) => file.endsWith('.yaml'));
+  const definitions = files.flatMap((file) =>
+    parseAllDocuments(readFileSync(join(folder, file), 'utf8')).map((document) => document.toJSON() as Definition),
+  );
+  const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  for (const body of definitions) await transport.request('POST', collection, { body });
+  for (const { metadata, spec } of definitions) {
+    await until(async () => {
+      const found = await transport.request<{ status?: { conditions?: { type: string; status: string }[] } }>(
+        'GET',
+        `${collection}/${metadata.name}`,
+      );
+      return found.status?.conditions?.some((c) => c.type === 'Established' && c.status === 'True') === true;
+    });
+    await until(async () => {
+      try {
+        await transport.request('GET', `/apis/${spec.group}/${spec.versions[0]?.name}/${spec.names.plural}`);
+        return true;
+      } catch (error) {
+        if (isApiError(error, 'not_found')) return false;
+        throw error;
+      }
+    });
+  }
+}
+
+async function getText(kubeconfig: KubeConfig, url: string, token: string, path: string): Promise<string> {
+  const { Agent, fetch } = await import('undici');
+  const ca = Buffer.from(kubeconfig.getCurrentCluster()?.caData ?? '', 'base64');
+  const dispatcher = new Agent({ connect: { ca } });
+  try {
+    const answer = await fetch(`${url}${path}`, { dispatcher, headers: { authorization: `Bearer ${token}` } });
+    return await answer.text();
+  } finally {
+    await dispatcher.close();
+  }
+}
+
+async function post(url: string, body: unknown): Promise<unknown> {
+  const answer = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}: ${await answer.text()}`);
+  return await answer.json();
+}
+
+function parseRequests(text: string): RequestCount[] {
+  const counts = new Map<string, RequestCount>();
+  for (const match of text.matchAll(/^apiserver_request_total\{(.*)\} ([0-9.e+]+)$/gm)) {
+    const labels = Object.fromEntries([...(match[1] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((m) => [m[1], m[2]]));
+    const { verb = '', group = '', resource = '', subresource = '' } = labels as Record<string, string>;
+    if (verb === 'WATCH') continue;
+    const key = [verb, group, resource, subresource].join(' ');
+    const entry = counts.get(key) ?? { verb, group, resource, subresource, count: 0 };
+    entry.count += Number(match[2]);
+    counts.set(key, entry);
+  }
+  return [...counts.values()];
+}
