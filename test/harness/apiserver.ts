@@ -230,7 +230,7 @@ async function applyCrds(transport: Transport): Promise<void> {
         await transport.request('GET', `/apis/${spec.group}/${spec.versions[0]?.name}/${spec.names.plural}`);
         return true;
       } catch (error) {
-        if (isApiError(error, 'not_found')) return false;
+        if (isApiError(error, 'not_found', 'too_many_requests', 'service_unavailable')) return false;
         throw error;
       }
     });

@@ -1,72 +1,66 @@
 import { z } from 'zod';
 import { BANK_ID_MAX_LENGTH, BANK_ID_PATTERN, VAULT_ID_PATTERN } from '../bank-id.ts';
-import { metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
+import { matching, metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
 
 /** Toolsets that a bank server can offer. */
 export const TOOLSETS = ['recordings'] as const;
 export type Toolset = (typeof TOOLSETS)[number];
 
+const LABEL = 'must be a DNS label: lower-case letters, digits and "-", beginning and ending with a letter or digit';
+
 const vaultSchema = z.object({
-  id: z
-    .string()
-    .max(BANK_ID_MAX_LENGTH)
-    .regex(VAULT_ID_PATTERN)
-    .meta({ description: 'DNS label, unique in the bank.' }),
-  displayName: z.string().min(1).max(120).optional(),
+  id: matching(VAULT_ID_PATTERN, BANK_ID_MAX_LENGTH, LABEL).meta({ description: 'DNS label, unique in the bank.' }),
+  displayName: z.string().min(1).max(120).optional().meta({ description: 'Name for people.' }),
 });
 
 const hostSchema = z.object({
-  name: z
-    .string()
-    .max(253)
-    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/)
-    .meta({ description: 'DNS name under which this bank alone is served.' }),
+  name: matching(
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/,
+    253,
+    'must be a DNS name in lower case, such as calls.example.com',
+  ).meta({ description: 'DNS name under which this bank alone is served.' }),
   tlsSecretName: z.string().max(253).optional().meta({ description: 'Secret of type kubernetes.io/tls for the host.' }),
 });
 
-export const bankSpecSchema = withRules(
-  z.object({
-    id: z
-      .string()
-      .max(BANK_ID_MAX_LENGTH)
-      .regex(BANK_ID_PATTERN)
-      .optional()
-      .meta({ description: 'The id in /mcp/bank-<id>, unique in the cluster. Default: the name. Never changes.' }),
-    displayName: z.string().min(1).max(120).optional().meta({ description: 'Name for people.' }),
-    type: z.enum(['personal', 'business']).default('business'),
-    owner: z.string().max(255).optional().meta({ description: 'Subject of the person who owns the bank.' }),
-    organization: z.string().max(63).optional().meta({ description: 'Organization that the bank belongs to.' }),
-    className: z
-      .string()
-      .max(253)
-      .optional()
-      .meta({ description: 'BankClass that the bank follows. Default: the class marked as default.' }),
-    toolsets: z.array(z.enum(TOOLSETS)).max(16).default(['recordings']).meta({ 'x-kubernetes-list-type': 'set' }),
-    vaults: z
-      .array(vaultSchema)
-      .max(100)
-      .optional()
-      .meta({
-        description:
-          'Vaults to create, so that recordings and tokens can name them. Taking one out does not delete its rows.',
-        'x-kubernetes-list-type': 'map',
-        'x-kubernetes-list-map-keys': ['id'],
-      }),
-    suspended: z.boolean().default(false).meta({ description: 'true: no pod runs and every call is refused.' }),
-    host: hostSchema.optional().meta({ description: 'A host of its own for this bank (R3.8).' }),
-    deletionPolicy: z
-      .enum(['Delete', 'Retain'])
-      .default('Delete')
-      .meta({ description: 'What becomes of the rows when the Bank is deleted.' }),
-    resources: resourcesSchema
-      .optional()
-      .meta({ description: "Overrides the class's resources, where it allows that." }),
-  }),
-  rule(
-    'has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)',
-    'spec.id never changes: clients, tokens and the database are bound to it; create a new Bank instead',
-  ),
-);
+export const bankSpecSchema = z.object({
+  id: matching(BANK_ID_PATTERN, BANK_ID_MAX_LENGTH, LABEL)
+    .optional()
+    .meta({ description: 'The id in /mcp/bank-<id>, unique in the cluster. Default: the name. Never changes.' }),
+  displayName: z.string().min(1).max(120).optional().meta({ description: 'Name for people.' }),
+  type: z
+    .enum(['personal', 'business'])
+    .default('business')
+    .meta({ description: "Whose the bank is: a person's, a business's." }),
+  owner: z.string().max(255).optional().meta({ description: 'Subject of the person who owns the bank.' }),
+  organization: z.string().max(63).optional().meta({ description: 'Organization that the bank belongs to.' }),
+  className: z
+    .string()
+    .max(253)
+    .optional()
+    .meta({ description: 'BankClass that the bank follows. Default: the class marked as default.' }),
+  toolsets: z
+    .array(z.enum(TOOLSETS))
+    .max(16)
+    .default(['recordings'])
+    .meta({ description: 'Groups of tools that the bank offers.', 'x-kubernetes-list-type': 'set' }),
+  vaults: z
+    .array(vaultSchema)
+    .max(100)
+    .optional()
+    .meta({
+      description:
+        'Vaults to create, so that recordings and tokens can name them. Taking one out does not delete its rows.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['id'],
+    }),
+  suspended: z.boolean().default(false).meta({ description: 'true: no pod runs and every call is refused.' }),
+  host: hostSchema.optional().meta({ description: 'A host of its own for this bank (R3.8).' }),
+  deletionPolicy: z
+    .enum(['Delete', 'Retain'])
+    .default('Delete')
+    .meta({ description: 'What becomes of the rows when the Bank is deleted.' }),
+  resources: resourcesSchema.optional().meta({ description: "Overrides the class's resources, where it allows that." }),
+});
 
 export const bankStatusSchema = z.object({
   ...statusFields,
@@ -78,17 +72,28 @@ export const bankStatusSchema = z.object({
   keyGeneration: z.int().min(0).optional().meta({ description: 'Generation of the seal keys in force.' }),
 });
 
+/** The id in force, in CEL; tolerates an object without a spec, as one from before the default can be. */
+const idInForce = (object: string) =>
+  `(has(${object}.spec) && has(${object}.spec.id) ? ${object}.spec.id : ${object}.metadata.name)`;
+
 export const bankSchema = withRules(
   z.object({
     apiVersion: z.string(),
     kind: z.string(),
     metadata: metadataSchema,
-    spec: bankSpecSchema.default(() => bankSpecSchema.parse({})),
-    status: bankStatusSchema.optional(),
+    spec: bankSpecSchema
+      .default(() => bankSpecSchema.parse({}))
+      .meta({ description: 'What is wanted. People, tokens and credentials are not here: they belong to Postgres.' }),
+    status: bankStatusSchema.optional().meta({ description: 'What is; written by the operator alone.' }),
   }),
   rule(
-    `has(self.spec.id) || (self.metadata.name.size() <= ${BANK_ID_MAX_LENGTH} && self.metadata.name.matches('${BANK_ID_PATTERN.source}'))`,
-    `metadata.name is used as the bank's id, so it must be a DNS label of at most ${BANK_ID_MAX_LENGTH} characters (a-z, 0-9, -); shorten it or set spec.id`,
+    `${idInForce('self')}.size() <= ${BANK_ID_MAX_LENGTH} && ${idInForce('self')}.matches('${BANK_ID_PATTERN.source}')`,
+    `without spec.id, metadata.name is the bank's id, so it must be a DNS label of at most ${BANK_ID_MAX_LENGTH} characters (a-z, 0-9, -); shorten it or set spec.id`,
+  ),
+  rule(
+    `${idInForce('self')} == ${idInForce('oldSelf')}`,
+    'spec.id never changes, because clients, tokens and the database are bound to it; create a new Bank instead',
+    '.spec.id',
   ),
 );
 
