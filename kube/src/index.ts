@@ -1,6 +1,8 @@
 export { ApiError, isApiError } from './api-error.ts';
 export { type Clock, delay, exponential, jitteredBackoff, systemClock } from './clock.ts';
+export { holdLease, LEASE_SECONDS, type LeaderElection, RENEW_SECONDS, RETRY_SECONDS } from './lease.ts';
 export { type KubeObject, keyOf, type ObjectMeta, type OwnerReference, splitKey } from './objects.ts';
+export { type Priority, WorkQueue } from './queue.ts';
 export { createReflectorMetrics, type ReflectorMetrics } from './reflector/metrics.ts';
 export { createReflector, type Reflector, type ReflectorOptions } from './reflector/reflector.ts';
 export type { Notice } from './reflector/store.ts';
@@ -16,3 +18,4 @@ export {
   type StreamOptions,
   type Transport,
 } from './transport.ts';
+export { type Outcome, startWorkers, type Workers } from './workers.ts';
