@@ -29,13 +29,17 @@ describe('a Bank that was just applied', () => {
     const { status } = await getBank(id);
     expect(status).toMatchObject({ phase: 'Ready', url: `${platform.frontDoor}/mcp/bank-${id}` });
     expect(status?.conditions?.map((c) => `${c.type}=${c.status}`).sort()).toEqual(
-      ['Accepted', 'CredentialsReady', 'DatabaseReady', 'Ready', 'RouteReady', 'ServerReady', 'Verified'].map((t) => `${t}=True`),
+      ['Accepted', 'CredentialsReady', 'DatabaseReady', 'Ready', 'RouteReady', 'ServerReady', 'Verified'].map(
+        (t) => `${t}=True`,
+      ),
     );
   });
 
   it.each(ERAS)('answers a %s client with its vaults and no recordings', async (era) => {
     await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id), era);
-    expect((await callTool<{ vaults: { id: string }[] }>(client, 'list_vaults')).vaults.map((v) => v.id)).toEqual(['sales']);
+    expect((await callTool<{ vaults: { id: string }[] }>(client, 'list_vaults')).vaults.map((v) => v.id)).toEqual([
+      'sales',
+    ]);
     expect(await callToolPages(client, 'list_recordings', 'recordings')).toEqual([]);
   });
 });
@@ -73,7 +77,8 @@ describe.each(platform.banks.map((bank) => [bank.id, bank] as const))('the sampl
 
   it('gives a transcript by time range', async () => {
     await using client = await connect(bank.url, bank.token);
-    const [first] = (await callTool<{ recordings: { id: string }[] }>(client, 'list_recordings', { limit: 1 })).recordings;
+    const [first] = (await callTool<{ recordings: { id: string }[] }>(client, 'list_recordings', { limit: 1 }))
+      .recordings;
     const { segments } = await callTool<{ segments: { startSeconds: number; endSeconds: number; text: string }[] }>(
       client,
       'get_transcript',

@@ -6,7 +6,12 @@ describe('a Bank that can be known to be wrong', () => {
   it.each<[string, string, Record<string, unknown>, RegExp]>([
     ['an id with upper case', 'e2e-bad', { id: 'Acme' }, /spec\.id/],
     ['an id of 41 characters', 'e2e-bad', { id: 'a'.repeat(41) }, /spec\.id.*(40|long)/],
-    ['a name that is no id', 'e2e.bad', {}, /used as the bank's id, so it must be a DNS label of at most 40 characters/],
+    [
+      'a name that is no id',
+      'e2e.bad',
+      {},
+      /used as the bank's id, so it must be a DNS label of at most 40 characters/,
+    ],
     ['an unknown type', 'e2e-bad', { type: 'family' }, /spec\.type.*"personal", "business"/],
     ['an unknown toolset', 'e2e-bad', { toolsets: ['magic'] }, /spec\.toolsets/],
     ['two vaults with one id', 'e2e-bad', { vaults: [{ id: 'a' }, { id: 'a' }] }, /Duplicate value/],
@@ -18,7 +23,10 @@ describe('a Bank that can be known to be wrong', () => {
 
   it('a changed id is refused with the reason', async () => {
     await kubectl(['apply', '-f', '-'], bankManifest('e2e-moved', { id: 'e2e-moved', suspended: true }));
-    const ran = await tryKubectl(['apply', '-f', '-'], bankManifest('e2e-moved', { id: 'e2e-elsewhere', suspended: true }));
+    const ran = await tryKubectl(
+      ['apply', '-f', '-'],
+      bankManifest('e2e-moved', { id: 'e2e-elsewhere', suspended: true }),
+    );
     expect(ran.stderr).toContain('spec.id never changes');
     await kubectl(['delete', 'bank', 'e2e-moved', '-n', 'banks', '--timeout=60s']);
   });

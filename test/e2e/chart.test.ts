@@ -8,7 +8,14 @@ const CHART = join(ROOT, 'charts/bankhouse');
 describe('the chart', () => {
   it('renders to manifests that the API server accepts', async () => {
     const rendered = await run(join(BIN, 'helm'), [
-      'template', 'dry-run', CHART, '--namespace', SYSTEM_NAMESPACE, '--include-crds', '--set', 'frontDoor.url=https://mcp.example.com',
+      'template',
+      'dry-run',
+      CHART,
+      '--namespace',
+      SYSTEM_NAMESPACE,
+      '--include-crds',
+      '--set',
+      'frontDoor.url=https://mcp.example.com',
     ]);
     expect(rendered.stderr).toBe('');
     const applied = await tryKubectl(['apply', '--dry-run=server', '-f', '-'], rendered.stdout);
@@ -19,8 +26,13 @@ describe('the chart', () => {
 describe.each([SYSTEM_NAMESPACE, 'banks'])('every pod in namespace %s', (namespace) => {
   it('passes the restricted pod security standard', async () => {
     const ran = await tryKubectl([
-      'label', 'namespace', namespace, '--dry-run=server', '--overwrite',
-      'pod-security.kubernetes.io/enforce=restricted', 'pod-security.kubernetes.io/enforce-version=latest',
+      'label',
+      'namespace',
+      namespace,
+      '--dry-run=server',
+      '--overwrite',
+      'pod-security.kubernetes.io/enforce=restricted',
+      'pod-security.kubernetes.io/enforce-version=latest',
     ]);
     expect(ran).toMatchObject({ code: 0, stderr: '' });
   });

@@ -1,5 +1,5 @@
 /** R1.3, R1.5, R1.6: a bank sees itself and nothing else; a vault-limited token sees its vaults and nothing else. */
-import { deriveSealKey, type Assertion, sealAssertion } from '@bankhouse/core';
+import { type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   bankDatabaseUrl,
@@ -10,8 +10,8 @@ import {
   kubectlJson,
   mintToken,
   platform,
-  sampleBank,
   SYSTEM_NAMESPACE,
+  sampleBank,
   tryKubectl,
   withSql,
 } from './platform.ts';
@@ -24,7 +24,11 @@ describe("bank A's token", () => {
   it("is refused by bank B with the challenge that names B's own metadata (R1.5, R1.8)", async () => {
     const answer = await frontDoorFetch(b.url, {
       method: 'POST',
-      headers: { authorization: `Bearer ${a.token}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      headers: {
+        authorization: `Bearer ${a.token}`,
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} }),
     });
     expect(answer.status).toBe(401);
@@ -59,19 +63,35 @@ describe("direct SQL as the bank's own role", () => {
   let root: Buffer;
   beforeAll(async () => {
     url = await bankDatabaseUrl(a.id);
-    const secret = await kubectlJson<{ data: Record<string, string> }>(['get', 'secret', 'bankhouse-keys', '-n', SYSTEM_NAMESPACE]);
+    const secret = await kubectlJson<{ data: Record<string, string> }>([
+      'get',
+      'secret',
+      'bankhouse-keys',
+      '-n',
+      SYSTEM_NAMESPACE,
+    ]);
     root = Buffer.from(Buffer.from(secret.data['root-key'] ?? '', 'base64').toString(), 'base64');
   });
 
   const now = () => Math.floor(Date.now() / 1000);
   const assertion = (changes: Partial<Assertion> = {}): Assertion => ({
-    bank: a.id, sub: 'e2e', iss: platform.frontDoor, scopes: ['mcp:read'], vaults: ['sales'], jti: 'e2e', iat: now(), rid: 'e2e', ...changes,
+    bank: a.id,
+    sub: 'e2e',
+    iss: platform.frontDoor,
+    scopes: ['mcp:read'],
+    vaults: ['sales'],
+    jti: 'e2e',
+    iat: now(),
+    rid: 'e2e',
+    ...changes,
   });
   const seal = (changes: Partial<Assertion> = {}, bank = a.id, target: 'database' | 'pod' = 'database') =>
     sealAssertion(assertion(changes), deriveSealKey(root, target, bank, 1), 1);
 
   /** Rows that a statement over both tables sees under a setting of the assertion. */
-  async function rowsSeen(sealed: string | undefined): Promise<{ calls: number; otherVaults: number; banks: string[] }> {
+  async function rowsSeen(
+    sealed: string | undefined,
+  ): Promise<{ calls: number; otherVaults: number; banks: string[] }> {
     return withSql(async (sql) => {
       await sql.query('begin');
       if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
@@ -86,17 +106,24 @@ describe("direct SQL as the bank's own role", () => {
   }
 
   it('sees the vault of a good assertion, and no other bank', async () => {
-    expect(await rowsSeen(seal())).toEqual({ calls: sampleManifest(a.id).byVault.get('sales'), otherVaults: 0, banks: [a.id] });
+    expect(await rowsSeen(seal())).toEqual({
+      calls: sampleManifest(a.id).byVault.get('sales'),
+      otherVaults: 0,
+      banks: [a.id],
+    });
   });
 
   it.each<[string, () => string | undefined]>([
     ['an absent assertion', () => undefined],
     ['an empty one', () => ''],
     ['garbage', () => 'let me in'],
-    ['a forged one: changed payload under an old seal', () => {
-      const [generation, , mac] = seal().split('.');
-      return `${generation}.${Buffer.from(JSON.stringify(assertion({ vaults: null }))).toString('base64url')}.${mac}`;
-    }],
+    [
+      'a forged one: changed payload under an old seal',
+      () => {
+        const [generation, , mac] = seal().split('.');
+        return `${generation}.${Buffer.from(JSON.stringify(assertion({ vaults: null }))).toString('base64url')}.${mac}`;
+      },
+    ],
     ["one sealed with the pod's key, which the pod holds", () => seal({ vaults: null }, a.id, 'pod')],
     ["one sealed with another bank's key", () => seal({}, b.id)],
     ["another bank's own good one", () => seal({ bank: b.id }, b.id)],
@@ -123,7 +150,13 @@ describe("direct SQL as the bank's own role", () => {
 describe("bank A's pod", () => {
   const attempt = (host: string, port: number) =>
     tryKubectl([
-      'exec', '-n', 'banks', `deploy/bank-${a.id}`, '--', 'node', '-e',
+      'exec',
+      '-n',
+      'banks',
+      `deploy/bank-${a.id}`,
+      '--',
+      'node',
+      '-e',
       `const s=require('net').connect(${port},'${host}');s.setTimeout(4000,()=>{console.log('blocked');process.exit()});` +
         `s.on('connect',()=>{console.log('open');process.exit()});s.on('error',e=>{console.log(e.code);process.exit()})`,
     ]).then((ran) => ran.stdout.trim() || ran.stderr);
@@ -140,14 +173,40 @@ describe("bank A's pod", () => {
   });
 
   it("can't open a connection to the API server", async () => {
-    const service = await kubectl(['get', 'service', 'kubernetes', '-n', 'default', '-o', 'jsonpath={.spec.clusterIP}']);
-    const endpoint = await kubectl(['get', 'endpointslices', '-n', 'default', '-l', 'kubernetes.io/service-name=kubernetes', '-o', 'jsonpath={.items[0].endpoints[0].addresses[0]}']);
+    const service = await kubectl([
+      'get',
+      'service',
+      'kubernetes',
+      '-n',
+      'default',
+      '-o',
+      'jsonpath={.spec.clusterIP}',
+    ]);
+    const endpoint = await kubectl([
+      'get',
+      'endpointslices',
+      '-n',
+      'default',
+      '-l',
+      'kubernetes.io/service-name=kubernetes',
+      '-o',
+      'jsonpath={.items[0].endpoints[0].addresses[0]}',
+    ]);
     expect(await attempt(service, 443)).toMatch(/blocked|ECONNREFUSED/);
     expect(await attempt(endpoint, 6443)).toMatch(/blocked|ECONNREFUSED/);
   });
 
   it('has no service account token', async () => {
-    const look = await tryKubectl(['exec', '-n', 'banks', `deploy/bank-${a.id}`, '--', 'node', '-e', "require('fs').readdirSync('/var/run/secrets/kubernetes.io/serviceaccount')"]);
+    const look = await tryKubectl([
+      'exec',
+      '-n',
+      'banks',
+      `deploy/bank-${a.id}`,
+      '--',
+      'node',
+      '-e',
+      "require('fs').readdirSync('/var/run/secrets/kubernetes.io/serviceaccount')",
+    ]);
     expect(look.stderr).toContain('ENOENT');
   });
 });

@@ -9,8 +9,8 @@ import {
   kubectlJson,
   mintToken,
   platform,
-  sampleBank,
   SYSTEM_NAMESPACE,
+  sampleBank,
   tryKubectl,
   until,
   withSql,
@@ -22,13 +22,16 @@ interface Listed {
   items: { kind: string; metadata: { name: string; uid: string } }[];
 }
 
-const childrenOf = (id: string) => kubectlJson<Listed>(['get', CHILDREN.join(','), '-n', 'banks', '-l', `bankhouse.dev/bank=${id}`]);
+const childrenOf = (id: string) =>
+  kubectlJson<Listed>(['get', CHILDREN.join(','), '-n', 'banks', '-l', `bankhouse.dev/bank=${id}`]);
 
 /** What the outside world holds of a bank: kinds in the cluster, roles and rows in the database. */
 async function traces(id: string): Promise<{ children: string[]; roles: string[]; banks: number; keys: number }> {
   const { items } = await childrenOf(id);
   return withSql(async (sql) => {
-    const roles = await sql.query('select rolname from pg_roles where rolname = any($1) order by 1', [[`bank_${id}_a`, `bank_${id}_b`]]);
+    const roles = await sql.query('select rolname from pg_roles where rolname = any($1) order by 1', [
+      [`bank_${id}_a`, `bank_${id}_b`],
+    ]);
     await sql.query('begin; set local role bankhouse_data');
     const banks = await sql.query('select count(*)::int n from bank.banks where id = $1', [id]);
     await sql.query('rollback');
@@ -76,11 +79,28 @@ describe('a child that is deleted by hand', () => {
   });
 
   it('a changed one is put right again', async () => {
-    await kubectl(['patch', 'networkpolicy', `bank-${id}`, '-n', 'banks', '--type=merge', '-p', '{"spec":{"ingress":[{}]}}']);
+    await kubectl([
+      'patch',
+      'networkpolicy',
+      `bank-${id}`,
+      '-n',
+      'banks',
+      '--type=merge',
+      '-p',
+      '{"spec":{"ingress":[{}]}}',
+    ]);
     await until(
       'the policy has its ingress rule again',
       async () =>
-        (await kubectl(['get', 'networkpolicy', `bank-${id}`, '-n', 'banks', '-o', 'jsonpath={.spec.ingress[0].from}'])) !== '',
+        (await kubectl([
+          'get',
+          'networkpolicy',
+          `bank-${id}`,
+          '-n',
+          'banks',
+          '-o',
+          'jsonpath={.spec.ingress[0].from}',
+        ])) !== '',
       15_000,
     );
   });
@@ -93,7 +113,10 @@ describe('deleting a Bank', () => {
     await conditionOf(id, 'Ready', 'True');
     expect(await traces(id)).toMatchObject({ children: WHOLE, banks: 1, keys: 1 });
     await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
-    await until('the garbage collector to have taken the children', async () => (await childrenOf(id)).items.length === 0);
+    await until(
+      'the garbage collector to have taken the children',
+      async () => (await childrenOf(id)).items.length === 0,
+    );
     expect(await traces(id)).toEqual(NOTHING);
   });
 
@@ -107,7 +130,9 @@ describe('deleting a Bank', () => {
     await kubectl(['apply', '-f', '-'], bankManifest(id));
     await conditionOf(id, 'Ready', 'True');
     await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
-    expect((await callTool<{ vaults: { id: string }[] }>(client, 'list_vaults')).vaults.map((v) => v.id)).toEqual(['sales']);
+    expect((await callTool<{ vaults: { id: string }[] }>(client, 'list_vaults')).vaults.map((v) => v.id)).toEqual([
+      'sales',
+    ]);
     await client.close();
     await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
     expect(await traces(id)).toEqual(NOTHING);
@@ -116,7 +141,16 @@ describe('deleting a Bank', () => {
 
 describe('an operator that is killed during a creation', () => {
   const operatorPod = () =>
-    kubectl(['get', 'pod', '-n', SYSTEM_NAMESPACE, '-l', 'app.kubernetes.io/component=operator', '-o', 'jsonpath={.items[0].metadata.name}']);
+    kubectl([
+      'get',
+      'pod',
+      '-n',
+      SYSTEM_NAMESPACE,
+      '-l',
+      'app.kubernetes.io/component=operator',
+      '-o',
+      'jsonpath={.items[0].metadata.name}',
+    ]);
 
   it.each([0, 40, 150, 400, 900])('%i ms after the apply: the same end state', async (delayMs) => {
     const id = `e2e-kill-${delayMs}`;

@@ -42,9 +42,16 @@ export interface Ran {
 }
 
 /** Runs a program without a shell; never throws for a non-zero exit. `input` goes to its standard input. */
-export function run(program: string, args: readonly string[], options: { input?: string; env?: Record<string, string> } = {}): Promise<Ran> {
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { input?: string; env?: Record<string, string> } = {},
+): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: ROOT, env: { ...process.env, KUBECONFIG: platform.kubeconfig, ...options.env } });
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      env: { ...process.env, KUBECONFIG: platform.kubeconfig, ...options.env },
+    });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (chunk) => out.push(chunk));
@@ -97,7 +104,10 @@ export function sampleBank(index: number): (typeof platform.banks)[number] {
 }
 
 /** A token made by the CLI, as a user makes one. */
-export async function mintToken(bank: string, options: { vaults?: string[]; scopes?: string[]; ttl?: string } = {}): Promise<string> {
+export async function mintToken(
+  bank: string,
+  options: { vaults?: string[]; scopes?: string[]; ttl?: string } = {},
+): Promise<string> {
   const args = ['bankhouse', 'token', bank];
   for (const vault of options.vaults ?? []) args.push('--vault', vault);
   for (const scope of options.scopes ?? []) args.push('--scope', scope);
@@ -125,7 +135,11 @@ export async function connect(url: string, token: string, era: Era = 'modern'): 
 }
 
 /** Result of a tool call that succeeded: its structured content. */
-export async function callTool<T = Record<string, unknown>>(client: Client, name: string, args: Record<string, unknown> = {}): Promise<T> {
+export async function callTool<T = Record<string, unknown>>(
+  client: Client,
+  name: string,
+  args: Record<string, unknown> = {},
+): Promise<T> {
   const result = await client.callTool({ name, arguments: args });
   if (result.isError === true) throw new Error(`${name}: ${JSON.stringify(result.content)}`);
   return result.structuredContent as T;
@@ -174,7 +188,11 @@ export async function bankDatabaseUrl(id: string, namespace = 'banks'): Promise<
 }
 
 interface Conditioned {
-  status?: { phase?: string; url?: string; conditions?: { type: string; status: string; reason: string; message: string }[] };
+  status?: {
+    phase?: string;
+    url?: string;
+    conditions?: { type: string; status: string; reason: string; message: string }[];
+  };
 }
 
 export function bankManifest(name: string, spec: Record<string, unknown> = {}, namespace = 'banks'): string {
@@ -189,7 +207,8 @@ export function getBank(name: string, namespace = 'banks'): Promise<Conditioned>
 export function conditionOf(name: string, type: string, status: string, namespace = 'banks', limitMs = 60_000) {
   return until(
     `condition ${type}=${status} of Bank ${name}`,
-    async () => (await getBank(name, namespace)).status?.conditions?.find((c) => c.type === type && c.status === status),
+    async () =>
+      (await getBank(name, namespace)).status?.conditions?.find((c) => c.type === type && c.status === status),
     limitMs,
   );
 }

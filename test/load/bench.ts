@@ -1,0 +1,244 @@
+/**
+ * `make bench`: the figures of docs/benchmarks.md, taken from the running platform over loopback and written there with the
+ * command that made them. Options: `--quick` for a tenth of the time, `--large` to include the 100,000 recordings.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { deriveSealKey, sealAssertion } from '@bankhouse/core';
+import {
+  bankManifest,
+  callTool,
+  connect,
+  kubectl,
+  kubectlJson,
+  mintToken,
+  platform,
+  ROOT,
+  run,
+  SYSTEM_NAMESPACE,
+  sampleBank,
+  tryKubectl,
+  until,
+} from '../e2e/platform.ts';
+import { type Latencies, load, summarize } from './measure.ts';
+import { openWire, type Wire } from './wire.ts';
+
+const QUICK = process.argv.includes('--quick');
+const LARGE = process.argv.includes('--large');
+const PHASE = QUICK ? { warmUpMs: 1000, durationMs: 3000 } : { warmUpMs: 5000, durationMs: 30_000 };
+const CLIENTS = 10;
+const WORDS = ['pricing', 'contract', 'onboarding', 'renewal', 'security review', '"next steps"'];
+
+interface Row {
+  what: string;
+  target: string;
+  measured: string;
+}
+const rows: Row[] = [];
+const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+const shape = (l: Latencies) =>
+  `p50 ${ms(l.p50)}, p95 ${ms(l.p95)}, p99 ${ms(l.p99)}; ${l.perSecond.toFixed(0)}/s, ${l.errors} errors of ${l.count}`;
+
+function report(row: Row): void {
+  rows.push(row);
+  console.log(`${row.what}: ${row.measured} (target ${row.target})`);
+}
+
+/** From `kubectl apply` to the first tool result through the front door; the image is on the node. */
+async function firstResult(): Promise<void> {
+  const samples: number[] = [];
+  for (let turn = 0; turn < (QUICK ? 3 : 20); turn++) {
+    const id = `bench-${turn}`;
+    const began = performance.now();
+    await kubectl(['apply', '-f', '-'], bankManifest(id));
+    const token = await until(`a token for ${id}`, () => mintFast(id));
+    await until(`a tool result of ${id}`, async () => {
+      const wire = openWire(`${platform.frontDoor}/mcp/bank-${id}`, () => ({ authorization: `Bearer ${token}` }), {
+        connections: 1,
+        caFile: platform.caFile,
+      });
+      await wire.call('list_vaults', {}).finally(() => wire.close());
+      return true;
+    });
+    samples.push(performance.now() - began);
+    await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
+  }
+  const { p50, p95, count } = summarize(samples, 0, 1);
+  report({
+    what: 'apply of a Bank → first tool result',
+    target: 'p95 ≤ 3 s',
+    measured: `p50 ${ms(p50)}, p95 ${ms(p95)} of ${count}`,
+  });
+}
+
+/** A token by control's API; the CLI would add the start of two Node processes to what is measured. */
+async function mintFast(bank: string): Promise<string | undefined> {
+  const { frontDoorFetch } = await import('../e2e/platform.ts');
+  const answer = await frontDoorFetch(`${platform.frontDoor}/v1/tokens`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${readFileSync(join(ROOT, '.cluster/admin-key'), 'utf8').trim()}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ bank }),
+  });
+  return answer.ok ? ((await answer.json()) as { data: { token: string } }).data.token : undefined;
+}
+
+async function tools(id: string, recordings: string, limitMs: number): Promise<void> {
+  const token = await mintToken(id);
+  const wire = openWire(`${platform.frontDoor}/mcp/bank-${id}`, () => ({ authorization: `Bearer ${token}` }), {
+    connections: CLIENTS,
+    caFile: platform.caFile,
+  });
+  const calls: [string, (turn: number) => Record<string, unknown>][] = [
+    ['list_recordings', () => ({ limit: 20 })],
+    ['search_recordings', (turn) => ({ query: WORDS[turn % WORDS.length], limit: 20 })],
+  ];
+  for (const [tool, args] of calls) {
+    await wire.call(tool, args(0));
+    const latencies = await load((client, turn) => wire.call(tool, args(client + turn)), {
+      clients: CLIENTS,
+      ...PHASE,
+    });
+    report({
+      what: `${tool}, ${recordings} recordings, ${CLIENTS} clients, front door`,
+      target: `p95 ≤ ${limitMs} ms`,
+      measured: shape(latencies),
+    });
+  }
+  await wire.close();
+}
+
+const podIp = (namespace: string, selector: string) =>
+  kubectl([
+    'get',
+    'pod',
+    '-n',
+    namespace,
+    '-l',
+    selector,
+    '--field-selector=status.phase=Running',
+    '-o',
+    'jsonpath={.items[0].status.podIP}',
+  ]);
+
+/** The same call to the same pod, with and without the gateway in between, taking turns. */
+async function addedLatency(): Promise<void> {
+  const bank = sampleBank(0);
+  const secret = await kubectlJson<{ data: Record<string, string> }>([
+    'get',
+    'secret',
+    'bankhouse-keys',
+    '-n',
+    SYSTEM_NAMESPACE,
+  ]);
+  const root = Buffer.from(Buffer.from(secret.data['root-key'] ?? '', 'base64').toString(), 'base64');
+  const seal = (target: 'pod' | 'database') =>
+    sealAssertion(
+      {
+        bank: bank.id,
+        sub: 'bench',
+        iss: platform.frontDoor,
+        scopes: ['mcp:read'],
+        vaults: null,
+        jti: 'bench',
+        iat: Math.floor(Date.now() / 1000),
+        rid: 'bench',
+      },
+      deriveSealKey(root, target, bank.id, 1),
+      1,
+    );
+  const path = new URL(bank.url).pathname;
+  const direct = openWire(
+    `http://${await podIp('banks', `bankhouse.dev/bank=${bank.id}`)}:8080${path}`,
+    () => ({ 'bankhouse-assertion': seal('pod'), 'bankhouse-database-assertion': seal('database') }),
+    { connections: 1 },
+  );
+  const gateway = openWire(
+    `http://${await podIp(SYSTEM_NAMESPACE, 'app.kubernetes.io/component=gateway')}:8080${path}`,
+    () => ({ authorization: `Bearer ${bank.token}` }),
+    { connections: 1 },
+  );
+  const door = openWire(bank.url, () => ({ authorization: `Bearer ${bank.token}` }), {
+    connections: 1,
+    caFile: platform.caFile,
+  });
+  const samples = new Map<Wire, number[]>([
+    [direct, []],
+    [gateway, []],
+    [door, []],
+  ]);
+  const warmUp = QUICK ? 50 : 300;
+  for (let turn = 0; turn < (QUICK ? 300 : 3000) + warmUp; turn++) {
+    for (const [wire, taken] of samples) {
+      const began = performance.now();
+      await wire.call('list_vaults', {});
+      if (turn >= warmUp) taken.push(performance.now() - began);
+    }
+  }
+  const of = (wire: Wire) => summarize(samples.get(wire) ?? [], 0, 1);
+  const [d, g, f] = [of(direct), of(gateway), of(door)];
+  report({
+    what: "gateway's added latency, same pod called directly",
+    target: 'p50 ≤ 1 ms',
+    measured: `p50 +${ms(g.p50 - d.p50)}, p95 +${ms(g.p95 - d.p95)}, p99 +${ms(g.p99 - d.p99)} (direct p50 ${ms(d.p50)}, gateway ${ms(g.p50)}, front door ${ms(f.p50)})`,
+  });
+  await Promise.all([direct.close(), gateway.close(), door.close()]);
+}
+
+/** What the kernel counts for the pod, less the page cache it could drop at once: kubelet's working set. */
+async function workingSet(when: string): Promise<void> {
+  const node = await kubectl(['get', 'node', '-o', 'jsonpath={.items[0].metadata.name}']);
+  const summary = JSON.parse(await kubectl(['get', '--raw', `/api/v1/nodes/${node}/proxy/stats/summary`])) as {
+    pods: { podRef: { name: string }; memory?: { workingSetBytes?: number } }[];
+  };
+  for (const { id } of platform.banks) {
+    const pod = summary.pods.find(({ podRef }) => podRef.name.startsWith(`bank-${id}-`));
+    const bytes = pod?.memory?.workingSetBytes ?? Number.NaN;
+    report({
+      what: `working set of pod bank-${id}, ${when}`,
+      target: '≤ 60 MB',
+      measured: `${(bytes / 1e6).toFixed(1)} MB`,
+    });
+  }
+}
+
+async function large(): Promise<void> {
+  const id = 'bench-large';
+  await kubectl(
+    ['apply', '-f', '-'],
+    bankManifest(id, { vaults: ['sales', 'support', 'product'].map((vault) => ({ id: vault })) }),
+  );
+  await until('the large bank to answer', async () => {
+    await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
+    return callTool(client, 'list_vaults');
+  });
+  const loaded = await run('npx', ['bankhouse', 'load', '--bank', id, '--generate', '100000']);
+  if (loaded.code !== 0) throw new Error(loaded.stderr);
+  await tools(id, '100,000', 100);
+  await tryKubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=120s']);
+}
+
+function write(): void {
+  const path = join(ROOT, 'docs/benchmarks.md');
+  const [head = '', , tail = ''] = readFileSync(path, 'utf8').split(/<!-- (?:begin|end) platform -->\n?/);
+  const command = `make bench${LARGE ? ' LARGE=1' : ''}`;
+  const table = [
+    '| what | target | measured |',
+    '|---|---|---|',
+    ...rows.map((r) => `| ${r.what} | ${r.target} | ${r.measured} |`),
+  ];
+  const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${cpus()[0]?.model ?? 'unknown processor'}`;
+  const body = `\`${command}\` on ${new Date().toISOString().slice(0, 10)}; ${machine}; everything, clients included, on this machine.\n\n${table.join('\n')}\n`;
+  writeFileSync(path, `${head}<!-- begin platform -->\n${body}<!-- end platform -->\n${tail}`);
+}
+
+await workingSet('at rest');
+await firstResult();
+await tools(sampleBank(0).id, '3,000 (two banks)', 50);
+await addedLatency();
+await workingSet('after the load');
+if (LARGE) await large();
+if (!QUICK) write();

@@ -1,0 +1,60 @@
+/** A 2026-07-28 tool call as bytes on a kept-alive connection: measures the platform, not a client library. */
+import { readFileSync } from 'node:fs';
+import { Pool } from 'undici';
+
+const PROTOCOL = '2026-07-28';
+
+export interface Wire {
+  /** One tool call. @throws when the answer is not a result, or a tool error */
+  call(tool: string, args: Record<string, unknown>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @param headers added to every request: a bearer token, or sealed assertions */
+export function openWire(
+  url: string,
+  headers: () => Record<string, string>,
+  options: { connections: number; caFile?: string },
+): Wire {
+  const { origin, pathname } = new URL(url);
+  const pool = new Pool(origin, {
+    connections: options.connections,
+    ...(options.caFile === undefined ? {} : { connect: { ca: readFileSync(options.caFile) } }),
+  });
+  let id = 0;
+  return {
+    async call(tool, args) {
+      const answer = await pool.request({
+        path: pathname,
+        method: 'POST',
+        headers: {
+          ...headers(),
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          'mcp-protocol-version': PROTOCOL,
+          'mcp-method': 'tools/call',
+          'mcp-name': tool,
+        },
+        body: JSON.stringify({
+          jsonrpc: '2.0',
+          id: ++id,
+          method: 'tools/call',
+          params: {
+            name: tool,
+            arguments: args,
+            _meta: {
+              'io.modelcontextprotocol/protocolVersion': PROTOCOL,
+              'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
+              'io.modelcontextprotocol/clientCapabilities': {},
+            },
+          },
+        }),
+      });
+      const text = await answer.body.text();
+      if (answer.statusCode !== 200 || !text.includes('"result"') || text.includes('"isError":true')) {
+        throw new Error(`${tool}: ${answer.statusCode} ${text.slice(0, 300)}`);
+      }
+    },
+    close: () => pool.close(),
+  };
+}
