@@ -3,16 +3,18 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { customResourceDefinitions } from './crd.ts';
 
-/** `npm run generate`: writes crds/*.yaml from the schemas; what is there and no longer made is removed. */
-const folder = new URL('../../crds', import.meta.url).pathname;
+/** `npm run generate`: writes crds/*.yaml from the schemas, and the same into the chart; what is no longer made is removed. */
+const folders = ['../../crds', '../../charts/bankhouse/crds'].map((path) => new URL(path, import.meta.url).pathname);
 const HEADER = '# Generated from core/src/resources by `npm run generate`; change it there.\n';
 
-mkdirSync(folder, { recursive: true });
 const definitions = customResourceDefinitions();
-for (const { file, definition } of definitions) {
-  const yaml = stringify(definition, { aliasDuplicateObjects: false, lineWidth: 0 });
-  writeFileSync(join(folder, file), HEADER + yaml);
-}
-for (const file of readdirSync(folder)) {
-  if (file.endsWith('.yaml') && !definitions.some((made) => made.file === file)) rmSync(join(folder, file));
+for (const folder of folders) {
+  mkdirSync(folder, { recursive: true });
+  for (const { file, definition } of definitions) {
+    const yaml = stringify(definition, { aliasDuplicateObjects: false, lineWidth: 0 });
+    writeFileSync(join(folder, file), HEADER + yaml);
+  }
+  for (const file of readdirSync(folder)) {
+    if (file.endsWith('.yaml') && !definitions.some((made) => made.file === file)) rmSync(join(folder, file));
+  }
 }
