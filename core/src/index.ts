@@ -76,6 +76,7 @@ export {
   type ResourceLimits,
 } from './resources/meta.ts';
 export { requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { scramVerifier } from './scram.ts';
 export {
   scopesOf,
   TOKEN_DEFAULT_TTL_SECONDS,

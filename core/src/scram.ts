@@ -1,0 +1,21 @@
+import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
+
+const derive = promisify(pbkdf2);
+/** PostgreSQL's own default (`scram_iterations`). */
+const ITERATIONS = 4096;
+const SALT_BYTES = 16;
+
+/**
+ * What PostgreSQL stores of a password, `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (RFC 5803, RFC 5802
+ * section 3), so that the password itself is never sent or logged.
+ *
+ * @param password ASCII, as ours are: SASLprep (RFC 4013) leaves it as it is
+ */
+export async function scramVerifier(password: string, salt: Buffer = randomBytes(SALT_BYTES)): Promise<string> {
+  const salted = await derive(password, salt, ITERATIONS, 32, 'sha256');
+  const clientKey = createHmac('sha256', salted).update('Client Key').digest();
+  const storedKey = createHash('sha256').update(clientKey).digest('base64');
+  const serverKey = createHmac('sha256', salted).update('Server Key').digest('base64');
+  return `SCRAM-SHA-256$${ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
+}
