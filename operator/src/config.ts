@@ -1,0 +1,72 @@
+import { databaseUrlSchema, frontDoorSchema, keySchema } from '@bankhouse/core';
+import { z } from 'zod';
+
+const peerSchema = z.union([
+  z.strictObject({ cidr: z.string(), port: z.int().min(1).max(65535) }),
+  z.strictObject({
+    namespace: z.string().min(1),
+    podLabels: z.record(z.string(), z.string()),
+    port: z.int().min(1).max(65535),
+  }),
+]);
+
+/** Somewhere that a bank's pod may connect to: an address range, or pods of a namespace. */
+export type EgressPeer = z.infer<typeof peerSchema>;
+
+const peersSchema = z.string().transform((text, context): EgressPeer[] => {
+  try {
+    return z.array(peerSchema).parse(JSON.parse(text));
+  } catch {
+    context.addIssue({
+      code: 'custom',
+      message: 'it must be a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',
+    });
+    return z.NEVER;
+  }
+});
+
+const urlSchema = (description: string) =>
+  z
+    .string()
+    .refine((value) => URL.canParse(value) && value.startsWith('http'), { message: 'it must be an http or https URL' })
+    .transform((value) => value.replace(/\/+$/, ''))
+    .describe(description);
+
+const wholeNumber = (lowest: number, highest: number) =>
+  z.coerce
+    .number({ error: `it must be a whole number from ${lowest} to ${highest}` })
+    .int(`it must be a whole number from ${lowest} to ${highest}`)
+    .min(lowest, `it must be at least ${lowest}`)
+    .max(highest, `it must be at most ${highest}`);
+
+const DEFAULT_DNS = '[{"namespace":"kube-system","podLabels":{"k8s-app":"kube-dns"},"port":53}]';
+
+export const configSchema = z.object({
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  ADMIN_PORT: wholeNumber(0, 65535).default(9090),
+  FRONT_DOOR_URL: frontDoorSchema,
+  /** host:port that is really connected to; the TLS name stays the URL's. */
+  FRONT_DOOR_CONNECT: z
+    .string()
+    .regex(/^[^:/]+:[0-9]+$/, 'it must have the form HOST:PORT')
+    .optional(),
+  /** PEM. */
+  FRONT_DOOR_CA: z.string().startsWith('-----BEGIN', 'it must be a PEM certificate').optional(),
+  ROOT_KEY: keySchema,
+  DATABASE_URL: databaseUrlSchema,
+  DATABASE_PASSWORD: z.string().optional(),
+  CONTROL_URL: urlSchema('give the URL of the control service, such as http://bankhouse-control'),
+  VERIFIER_KEY: z.string().min(16, 'it must have at least 16 characters').describe("give control's verifier key"),
+  SERVER_IMAGE: z.string().min(1).describe('give the image of the bank server'),
+  PLATFORM_NAMESPACE: z.string().min(1).describe('give the namespace that the platform is installed in'),
+  DATABASE_EGRESS: peersSchema.describe(
+    'say where bank pods reach Postgres, as a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',
+  ),
+  DNS_EGRESS: peersSchema.default(JSON.parse(DEFAULT_DNS) as EgressPeer[]),
+  WORKERS: wholeNumber(1, 64).default(4),
+  VERIFY_EVERY_SECONDS: wholeNumber(10, 86400).default(600),
+  LEASE_NAME: z.string().min(1).default('bankhouse-operator'),
+  POD_NAME: z.string().min(1).optional(),
+});
+
+export type OperatorConfig = z.infer<typeof configSchema>;

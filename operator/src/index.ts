@@ -1,0 +1,12 @@
+export { configSchema, type EgressPeer, type OperatorConfig } from './config.ts';
+export {
+  type BankCredentials,
+  type BankRecord,
+  type BankState,
+  createDatabase,
+  type Database,
+  DatabaseError,
+} from './database/index.ts';
+export { createOperator, type Operator, type OperatorOptions } from './operator.ts';
+export { createFrontDoor, type FrontDoor } from './probe/index.ts';
+export type { Settings } from './settings.ts';

@@ -1,0 +1,109 @@
+import { hostname } from 'node:os';
+import {
+  ConfigError,
+  createLogger,
+  createRegistry,
+  type Logger,
+  loadConfig,
+  messageOf,
+  withPassword,
+} from '@bankhouse/core';
+import { createReflectorMetrics, createTransport, holdLease, systemClock, type Transport } from '@bankhouse/kube';
+import { KubeConfig } from '@kubernetes/client-node';
+import { startAdmin } from './admin.ts';
+import { configSchema, type OperatorConfig } from './config.ts';
+import { createDatabase } from './database/index.ts';
+import { createOperatorMetrics } from './metrics.ts';
+import { createOperator } from './operator.ts';
+import { createFrontDoor } from './probe/index.ts';
+
+/** `EX_CONFIG` of sysexits. */
+const EXIT_CONFIG = 78;
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  const logger = createLogger({ component: 'operator', level: config.LOG_LEVEL });
+  const registry = createRegistry('operator');
+  const transport = await connect();
+  const instance = config.POD_NAME ?? hostname();
+  const database = createDatabase(withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD), {
+    connections: config.WORKERS,
+    clock: systemClock,
+  });
+  const frontDoor = createFrontDoor(config, systemClock);
+  const operator = createOperator({
+    transport,
+    database,
+    frontDoor,
+    settings: Object.freeze(config),
+    clock: systemClock,
+    logger,
+    workers: config.WORKERS,
+    verifyEvery: config.VERIFY_EVERY_SECONDS * 1000,
+    instance,
+    metrics: { operator: createOperatorMetrics(registry), reflectors: createReflectorMetrics(registry) },
+  });
+  let leads = false;
+  // Standing by is ready: otherwise a rolling update would wait for the lease that the old pod holds.
+  const admin = await startAdmin({ port: config.ADMIN_PORT, registry, isReady: () => !leads || operator.isSynced });
+  const election = holdLease({
+    transport,
+    namespace: config.PLATFORM_NAMESPACE,
+    name: config.LEASE_NAME,
+    identity: `${instance}_${process.pid}`,
+    clock: systemClock,
+    logger,
+    onLost() {
+      logger.fatal('lease lost');
+      process.exit(1);
+    },
+  });
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'stopping');
+    if (leads) await operator.stop();
+    await election.release();
+    await Promise.allSettled([frontDoor.close(), database.close(), admin.close(), transport.close()]);
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal).catch(die(logger)));
+
+  await election.acquired;
+  leads = true;
+  await operator.start();
+  logger.info('working');
+}
+
+function readConfig(): OperatorConfig {
+  try {
+    return loadConfig(configSchema, process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(EXIT_CONFIG);
+  }
+}
+
+/** From KUBECONFIG, or the pod's service account. */
+async function connect(): Promise<Transport> {
+  try {
+    const kubeConfig = new KubeConfig();
+    kubeConfig.loadFromDefault();
+    return await createTransport(kubeConfig);
+  } catch (error) {
+    process.stderr.write(`The cluster's credentials can't be read: ${messageOf(error)}\n`);
+    process.exit(EXIT_CONFIG);
+  }
+}
+
+function die(logger: Logger): (error: unknown) => void {
+  return (error) => {
+    logger.fatal({ reason: messageOf(error) }, 'stopped in disorder');
+    process.exit(1);
+  };
+}
+
+await main();

@@ -1,0 +1,156 @@
+import { type Logger, messageOf } from '@bankhouse/core';
+import { type Clock, exponential, startWorkers, type Workers, WorkQueue } from '@bankhouse/kube';
+import { fails, holds, starting, type Verdict, waits } from '../decide/verdict.ts';
+import type { FrontDoor } from './front-door.ts';
+
+/** What a bank's front door was last seen to do. */
+export interface ProbeResult {
+  route: Verdict;
+  verified: Verdict;
+}
+
+/** Which bank to probe; another `fingerprint` (pods, image) is a reason to look again at once. */
+export interface ProbeTarget {
+  uid: string;
+  /** The Bank's key, for `onChange`. */
+  key: string;
+  id: string;
+  fingerprint: string;
+}
+
+/**
+ * Probes banks beside the reconcile loop, so that a slow front door never holds up a worker: quickly until a bank answers,
+ * then now and then. A bank that answered counts as failing only after two failures in a row.
+ */
+export interface Prober {
+  /** The last result; before the first one, that it is on its way. */
+  get(uid: string): ProbeResult;
+  want(target: ProbeTarget): void;
+  forget(uid: string): void;
+  stop(): Promise<void>;
+}
+
+const WORKERS = 8;
+const ATTEMPT_MS = 5_000;
+/** A new bank takes about a second to come up: so often, so densely. */
+const QUICK_ATTEMPTS = 30;
+const QUICK_MS = 75;
+const SLOW_FIRST_MS = 250;
+const SLOW_MAX_MS = 30_000;
+const FAILURES_BEFORE_LOSS = 2;
+
+const PENDING: ProbeResult = {
+  route: waits('The front door has not been asked for the bank yet.'),
+  verified: waits('No MCP handshake through the front door has been tried yet.'),
+};
+
+interface Probed {
+  target: ProbeTarget;
+  result: ProbeResult;
+  failures: number;
+}
+
+export function createProber(options: {
+  frontDoor: FrontDoor;
+  clock: Clock;
+  logger: Logger;
+  /** How often a bank that answers is asked again, in milliseconds. */
+  verifyEvery: number;
+  /** The result for this Bank is another one than before. */
+  onChange: (key: string) => void;
+}): Prober {
+  const { frontDoor, clock, verifyEvery } = options;
+  const queue = new WorkQueue(clock);
+  const banks = new Map<string, Probed>();
+  const stopping = new AbortController();
+  const workers: Workers = startWorkers({
+    queue,
+    count: WORKERS,
+    clock,
+    onError: (uid, error) => options.logger.error({ uid, reason: messageOf(error) }, 'probe broke'),
+    async work(uid) {
+      const bank = banks.get(uid);
+      if (bank === undefined) return { kind: 'done' };
+      const { fingerprint } = bank.target;
+      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]);
+      const found = await probe(frontDoor, bank.target.id, bank.failures, signal);
+      if (banks.get(uid) !== bank || stopping.signal.aborted) return { kind: 'done' };
+      const verified = found.verified.status === 'True';
+      bank.failures = verified ? 0 : bank.failures + 1;
+      const excused = bank.result.verified.status === 'True' && bank.failures < FAILURES_BEFORE_LOSS;
+      if (!excused && !sameResult(bank.result, found)) {
+        bank.result = found;
+        options.onChange(bank.target.key);
+      }
+      if (bank.target.fingerprint !== fingerprint) return { kind: 'requeueAfter', ms: 0 };
+      return { kind: 'requeueAfter', ms: verified ? spread(verifyEvery, clock) : pauseAfter(bank.failures) };
+    },
+  });
+
+  return {
+    get: (uid) => banks.get(uid)?.result ?? PENDING,
+    want(target) {
+      const known = banks.get(target.uid);
+      if (known === undefined) banks.set(target.uid, { target, result: PENDING, failures: 0 });
+      else if (known.target.fingerprint === target.fingerprint) return;
+      else {
+        known.target = target;
+        known.failures = 0;
+      }
+      queue.add(target.uid);
+    },
+    forget(uid) {
+      const bank = banks.get(uid);
+      if (bank === undefined) return;
+      banks.delete(uid);
+      frontDoor.forget(bank.target.id);
+    },
+    async stop() {
+      stopping.abort();
+      await workers.stop(ATTEMPT_MS);
+    },
+  };
+}
+
+/** @param failures in a row before this attempt; a bank that has just been made is given its time */
+async function probe(frontDoor: FrontDoor, id: string, failures: number, signal: AbortSignal): Promise<ProbeResult> {
+  try {
+    await frontDoor.checkRoute(id, signal);
+  } catch (error) {
+    return {
+      route: fails(
+        'FrontDoorFails',
+        `The front door does not answer for the bank: ${messageOf(error)}. Look at the gateway and the ingress.`,
+      ),
+      verified: waits('No MCP handshake is possible before the front door answers for the bank.'),
+    };
+  }
+  const route = holds('Answers', "The front door serves the bank's metadata and its challenge.");
+  try {
+    await frontDoor.checkHandshake(id, signal);
+    return { route, verified: holds('Handshake', 'An MCP handshake through the front door succeeded.') };
+  } catch (error) {
+    const verified =
+      failures < QUICK_ATTEMPTS
+        ? starting('NoHandshake', 'No MCP handshake through the front door succeeds yet.')
+        : fails('HandshakeFailed', `No MCP handshake through the front door succeeds: ${messageOf(error)}.`);
+    return { route, verified };
+  }
+}
+
+function pauseAfter(failures: number): number {
+  return failures < QUICK_ATTEMPTS ? QUICK_MS : exponential(failures - QUICK_ATTEMPTS, SLOW_FIRST_MS, SLOW_MAX_MS);
+}
+
+/** Between 80 and 120 percent, so that banks made together are not asked together. */
+function spread(ms: number, clock: Clock): number {
+  return Math.round(ms * (0.8 + 0.4 * clock.random()));
+}
+
+function sameResult(a: ProbeResult, b: ProbeResult): boolean {
+  return sameVerdict(a.route, b.route) && sameVerdict(a.verified, b.verified);
+}
+
+function sameVerdict(a: Verdict, b: Verdict): boolean {
+  return a.status === b.status && a.reason === b.reason && a.message === b.message;
+}

@@ -1,0 +1,31 @@
+import { SECRET_DATABASE_URL, SECRET_SEAL_KEYS } from '@bankhouse/core';
+import { type BankIdentity, type Child, childMetadata } from './model.ts';
+
+/** What a bank's pod has to know and nobody else may. */
+export interface BankSecrets {
+  /** The bank's own `postgres://` URL with role and password. */
+  databaseUrl: string;
+  /** Keys of the pod seal by generation, base64. */
+  sealKeys: Readonly<Record<string, string>>;
+}
+
+/** The keys are the names of the files that the pod reads. */
+export function buildSecret(
+  bank: BankIdentity,
+  secrets: BankSecrets,
+): Child<{ type: string; data: Record<string, string> }> {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: childMetadata(bank),
+    type: 'Opaque',
+    data: {
+      [SECRET_DATABASE_URL]: base64(secrets.databaseUrl),
+      [SECRET_SEAL_KEYS]: base64(JSON.stringify(secrets.sealKeys)),
+    },
+  };
+}
+
+function base64(text: string): string {
+  return Buffer.from(text, 'utf8').toString('base64');
+}

@@ -1,0 +1,21 @@
+import type { OperatorConfig } from './config.ts';
+
+/** What builders and steps need of the configuration, frozen; clients and addresses are passed in ready made. */
+export type Settings = Readonly<
+  Pick<
+    OperatorConfig,
+    | 'FRONT_DOOR_URL'
+    | 'ROOT_KEY'
+    | 'DATABASE_URL'
+    | 'SERVER_IMAGE'
+    | 'PLATFORM_NAMESPACE'
+    | 'DATABASE_EGRESS'
+    | 'DNS_EGRESS'
+    | 'LOG_LEVEL'
+  >
+>;
+
+/** The generation of seal keys in force; rotation will make it move. */
+export const KEY_GENERATION = 1;
+/** A bank without news is looked at again so often, in milliseconds: drift in the database shows by then. */
+export const RESYNC_MS = 600_000;

@@ -1,0 +1,38 @@
+import { BANK_LABEL } from '@bankhouse/core';
+import type { StoredChild } from '../cluster/stored.ts';
+import { hasPods, isSettled, judgeServer } from '../decide/server.ts';
+import { holds, waits } from '../decide/verdict.ts';
+import { DONE, type Step } from './step.ts';
+
+/** Does a pod answer, does the front door lead to it, does an MCP handshake succeed? Looks only; the prober asks. */
+export const serving: Step = async (pass, means) => {
+  const { bank, snapshot, verdicts } = pass;
+  const uid = bank.metadata.uid ?? '';
+  const deployment = means.caches.children.Deployment.get(snapshot.childKey);
+  if (verdicts.ServerReady.reason !== 'ChildRefused') {
+    verdicts.ServerReady = judgeServer(deployment, {
+      suspended: bank.spec.suspended,
+      selector: `${BANK_LABEL}=${snapshot.id} -n ${bank.metadata.namespace}`,
+    });
+  }
+  if (bank.spec.suspended || deployment === undefined || !hasPods(deployment)) {
+    means.prober.forget(uid);
+    verdicts.RouteReady = waits('Waits for a pod.');
+    verdicts.Verified = waits('Waits for a pod.');
+    return DONE;
+  }
+  means.prober.want({ uid, key: snapshot.key, id: snapshot.id, fingerprint: fingerprint(deployment) });
+  verdicts.RouteReady = snapshot.probe.route;
+  verdicts.Verified = snapshot.probe.verified;
+  // A handshake says more than a probe, and says it a second earlier.
+  if (verdicts.ServerReady.inProgress === true && verdicts.Verified.status === 'True' && isSettled(deployment)) {
+    verdicts.ServerReady = holds('Answers', 'A pod answers.');
+  }
+  return DONE;
+};
+
+/** Changes with everything that can change the answer: the pod template, and whether pods are there. */
+function fingerprint({ metadata, status }: StoredChild): string {
+  const available = (status?.availableReplicas ?? 0) > 0;
+  return [metadata.uid, metadata.generation, status?.updatedReplicas ?? 0, available].join(' ');
+}
