@@ -1,0 +1,56 @@
+import type { Logger } from '@bankhouse/core';
+import type { ServerConfig } from './config.ts';
+import { openDatabase } from './database/database.ts';
+import { startHttp } from './http/server.ts';
+import { serveMcp } from './mcp/serve.ts';
+import { buildSurface } from './mcp/surface.ts';
+import type { Toolset } from './mcp/toolset.ts';
+import { createToolMetrics } from './metrics.ts';
+import { openSecrets } from './secrets.ts';
+import { toolsetsNamed } from './toolsets/index.ts';
+
+/** Of the server, as clients see it. */
+const VERSION = '0.1.0';
+
+export interface BankServer {
+  readonly port: number;
+  /** Lets running calls end, 10 seconds at most, and closes the database connections. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a bank's MCP server.
+ *
+ * @param options.toolsets instead of those that the configuration names
+ * @throws ConfigError when the bank's Secret is missing or malformed
+ */
+export async function startBankServer(
+  config: ServerConfig,
+  logger: Logger,
+  options: { toolsets?: readonly Toolset[]; now?: () => number } = {},
+): Promise<BankServer> {
+  const { bank, bankName } = config;
+  const secrets = openSecrets(config.secretDir, {
+    onProblem: (error) => logger.error({ reason: error.message }, 'secret not usable, the former one stays in force'),
+  });
+  const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets), bankName);
+  const database = openDatabase({ secrets, logger });
+  const metrics = createToolMetrics();
+  const mcp = serveMcp({ surface, database, logger, bank, bankName, version: VERSION, onToolCall: metrics.observe });
+  const http = await startHttp({
+    bank,
+    port: config.port,
+    secrets,
+    mcp,
+    logger,
+    metrics: metrics.render,
+    ...(options.now === undefined ? {} : { now: options.now }),
+  });
+  return {
+    port: http.port,
+    async stop() {
+      await http.stop();
+      await database.close();
+    },
+  };
+}

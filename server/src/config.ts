@@ -1,0 +1,47 @@
+import { BANK_SECRET_DIR, BANK_SERVER_PORT, type Environment, isBankId, loadConfig } from '@bankhouse/core';
+import { z } from 'zod';
+import { TOOLSET_NAMES, type ToolsetName } from './toolsets/index.ts';
+
+const toolsetList = z
+  .string()
+  .default('recordings')
+  .transform((value) => value.split(',').map((name) => name.trim()))
+  .refine((names): names is ToolsetName[] => names.every((name) => TOOLSET_NAMES.includes(name as ToolsetName)), {
+    message: `it must be a comma-separated list of toolsets; there are: ${TOOLSET_NAMES.join(', ')}`,
+  });
+
+const configSchema = z.object({
+  BANK_ID: z
+    .string()
+    .describe("give the bank's id, as in /mcp/bank-<id>")
+    .refine(isBankId, { message: 'it must be a DNS label of at most 40 characters' }),
+  BANK_NAME: z.string().max(120).optional(),
+  TOOLSETS: toolsetList,
+  SECRET_DIR: z.string().default(BANK_SECRET_DIR),
+  PORT: z.coerce.number({ message: 'it must be a port number' }).int().min(0).max(65535).default(BANK_SERVER_PORT),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+export interface ServerConfig {
+  bank: string;
+  /** Name for people. */
+  bankName: string;
+  toolsets: readonly ToolsetName[];
+  /** Folder with the files `database-url` and `seal-keys`. */
+  secretDir: string;
+  port: number;
+  logLevel: string;
+}
+
+/** @throws ConfigError one sentence per wrong variable */
+export function loadServerConfig(env: Environment): ServerConfig {
+  const config = loadConfig(configSchema, env);
+  return {
+    bank: config.BANK_ID,
+    bankName: config.BANK_NAME ?? config.BANK_ID,
+    toolsets: [...new Set(config.TOOLSETS)],
+    secretDir: config.SECRET_DIR,
+    port: config.PORT,
+    logLevel: config.LOG_LEVEL,
+  };
+}

@@ -1,0 +1,87 @@
+import { ToolError } from '../mcp/tool-error.ts';
+
+const UNAVAILABLE =
+  /^(08...|57P0.|53...|XX...|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
+/** What pg says, without a code, about a connection that is gone or was not to be had in time. */
+const CONNECTION_GONE =
+  /connection terminated|connection error|not queryable|connection timeout|timeout exceeded when trying to connect|query read timeout|client was closed|client has encountered/i;
+
+/** SQLSTATE (PostgreSQL, appendix A) or the system's error code; undefined for anything else. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** The server, or the way to it, is gone; the same call can succeed in a moment. */
+export function isUnavailable(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code !== undefined) return UNAVAILABLE.test(code);
+  return error instanceof Error && CONNECTION_GONE.test(error.message);
+}
+
+/** The login was refused: the password may just have been rotated. */
+export function isLoginRefused(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === '28P01' || code === '28000';
+}
+
+/** A pooler in front of Postgres lost a statement that this connection had prepared. */
+export function isPreparedStatementLost(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === '26000' || code === '42P05';
+}
+
+/** Any failure of a transaction as an error for the caller. The original is kept as `cause`, for the log alone. */
+export function toToolError(error: unknown): ToolError {
+  if (error instanceof ToolError) return error;
+  if (isUnavailable(error) || isLoginRefused(error)) return databaseUnavailable(error);
+  const code = codeOf(error) ?? '';
+  const options = { cause: error };
+  if (code === '57014') {
+    return new ToolError(
+      'too_slow',
+      'The query took longer than its time limit.',
+      'Narrow it: give from and to, a vault, or a more specific query.',
+      options,
+    );
+  }
+  if (code === '42501' || code === '25006') {
+    return new ToolError('forbidden', 'The database refused this access.', 'Ask for a token that allows it.', options);
+  }
+  if (code === '40001' || code === '40P01' || code === '55P03') {
+    return new ToolError('conflict', 'Another call changed the same rows at the same time.', 'Send the call again.', {
+      ...options,
+      retryable: true,
+    });
+  }
+  if (code === '23505') {
+    return new ToolError('already_exists', 'Such an entry exists already.', 'Read it, or send another id.', options);
+  }
+  if (code === '23503') {
+    return new ToolError('not_found', 'The call refers to an entry that is not there.', 'List what exists.', options);
+  }
+  if (/^(22|23)/.test(code)) {
+    return new ToolError(
+      'invalid_argument',
+      'The database refused a value of the call.',
+      'Check the arguments for characters or numbers that can not be meant.',
+      options,
+    );
+  }
+  return new ToolError(
+    'internal',
+    'The call failed for a reason that is not yours.',
+    'Report the request id.',
+    options,
+  );
+}
+
+function databaseUnavailable(cause: unknown): ToolError {
+  return new ToolError(
+    'database_unavailable',
+    "The bank's database can't be reached at the moment. This is temporary and nothing was changed.",
+    'Send the same call again in a few seconds.',
+    { retryable: true, cause },
+  );
+}

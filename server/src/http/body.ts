@@ -1,0 +1,62 @@
+import type { IncomingMessage } from 'node:http';
+import { BankhouseError } from '@bankhouse/core';
+
+/** A request body is at most this long, in bytes. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+/** And nests at most this deep. */
+export const MAX_BODY_DEPTH = 64;
+
+export class BodyError extends BankhouseError {
+  readonly status: 400 | 413;
+  /** JSON-RPC code. */
+  readonly rpcCode: number;
+
+  constructor(status: 400 | 413, rpcCode: number, code: string, message: string) {
+    super(code, message);
+    this.name = 'BodyError';
+    this.status = status;
+    this.rpcCode = rpcCode;
+  }
+}
+
+/**
+ * Reads a body and parses it as JSON, within bounds.
+ *
+ * @throws BodyError 413 over the size, 400 for what is no JSON or nests too deep
+ */
+export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
+  const tooLarge = () =>
+    new BodyError(413, -32000, 'body_too_large', `A request body must not exceed ${MAX_BODY_BYTES} bytes.`);
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return parseJsonBody((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString('utf8') ?? '');
+}
+
+/** @throws BodyError 400 */
+export function parseJsonBody(text: string): unknown {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw new BodyError(400, -32700, 'body_no_json', 'Parse error: the request body is not valid JSON.');
+  }
+  if (!isShallow(body, MAX_BODY_DEPTH)) {
+    throw new BodyError(400, -32600, 'body_too_deep', `A request body must not nest deeper than ${MAX_BODY_DEPTH}.`);
+  }
+  return body;
+}
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === 0) return false;
+  for (const child of Array.isArray(value) ? value : Object.values(value)) {
+    if (!isShallow(child, depth - 1)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,100 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import {
+  ASSERTION_MAX_BYTES,
+  AssertionError,
+  BankhouseError,
+  DATABASE_ASSERTION_HEADER,
+  openAssertion,
+  POD_ASSERTION_HEADER,
+  requiredScopes,
+} from '@bankhouse/core';
+import type { Caller } from '../caller.ts';
+import type { Secrets } from '../secrets.ts';
+
+/** JSON-RPC codes of our own refusals, outside the range that MCP reserves (-32020 to -32099). */
+export const UNAUTHORIZED = -32001;
+export const FORBIDDEN = -32003;
+
+const SEALED = /^[0-9]{1,9}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/;
+
+export class DoorError extends BankhouseError {
+  readonly status: 401 | 403;
+  readonly rpcCode: number;
+  /** Scopes of which the caller needs one, for a 403. */
+  readonly scopes: readonly string[];
+
+  constructor(status: 401 | 403, code: string, message: string, scopes: readonly string[] = []) {
+    super(code, message);
+    this.name = 'DoorError';
+    this.status = status;
+    this.rpcCode = status === 401 ? UNAUTHORIZED : FORBIDDEN;
+    this.scopes = scopes;
+  }
+}
+
+/**
+ * The second lock (R3.2): every MCP request carries an assertion that the gateway sealed for this pod, whatever the gateway
+ * checked before. A seal that doesn't fit makes the keys be looked at once more, as they may just have been rotated.
+ *
+ * @param now seconds since 1970
+ * @throws DoorError 401
+ */
+export function openDoor(headers: IncomingHttpHeaders, bank: string, secrets: Secrets, now: number): Caller {
+  const sealed = single(headers[POD_ASSERTION_HEADER]);
+  const databaseAssertion = single(headers[DATABASE_ASSERTION_HEADER]);
+  const open = () => openAssertion(sealed, { bank, keys: secrets.sealKeys(), now });
+  try {
+    const assertion = withFreshKeys(open, secrets);
+    if (
+      databaseAssertion === undefined ||
+      databaseAssertion.length > ASSERTION_MAX_BYTES ||
+      !SEALED.test(databaseAssertion)
+    ) {
+      throw new DoorError(401, 'assertion_absent', 'The request carries no assertion for the database.');
+    }
+    return { assertion, databaseAssertion };
+  } catch (error) {
+    if (error instanceof AssertionError) throw new DoorError(401, error.code, error.message);
+    throw error;
+  }
+}
+
+function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof AssertionError) || error.code !== 'assertion_forged') throw error;
+    secrets.refresh();
+    return open();
+  }
+}
+
+/**
+ * Checks the assertion's scopes against every message of a request body. What is no JSON-RPC request is let through: the
+ * SDK answers it without running anything.
+ *
+ * @throws DoorError 403
+ */
+export function checkScopes(body: unknown, scopes: readonly string[]): void {
+  for (const message of Array.isArray(body) ? body : [body]) {
+    const method = field(message, 'method');
+    if (typeof method !== 'string') continue;
+    const tool = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
+    const required = requiredScopes(method, typeof tool === 'string' ? tool : undefined);
+    if (required.some((scope) => scopes.includes(scope))) continue;
+    throw new DoorError(
+      403,
+      'insufficient_scope',
+      `${typeof tool === 'string' ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
+      required,
+    );
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? undefined : value;
+}

@@ -1,0 +1,189 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
+import { toNodeHandler } from '@modelcontextprotocol/node';
+import { type AuthInfo, isJsonContentType, type McpHttpHandler } from '@modelcontextprotocol/server';
+import { toAuthInfo } from '../mcp/serve.ts';
+import type { Secrets } from '../secrets.ts';
+import { BodyError, MAX_BODY_BYTES, readJsonBody } from './body.ts';
+import { checkScopes, DoorError, openDoor } from './door.ts';
+
+/** Two sealed assertions of at most 8 KiB each, and what else a client sends. */
+const MAX_HEADER_BYTES = 32 * 1024;
+const HEADERS_TIMEOUT_MS = 10_000;
+/** For the whole request to arrive; an answer may take as long as it takes. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than the gateway keeps an unused connection, so that it never sends on one that is just being closed. */
+const KEEP_ALIVE_MS = 75_000;
+const MAX_CONNECTIONS = 1024;
+const DRAIN_MS = 10_000;
+
+export interface HttpOptions {
+  bank: string;
+  port: number;
+  secrets: Secrets;
+  mcp: McpHttpHandler;
+  logger: Logger;
+  /** Text for /metrics. */
+  metrics(): string;
+  /** Milliseconds since 1970. */
+  now?: () => number;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  /** Refuses new work, ends listen streams, and waits for what runs, 10 seconds at most. */
+  stop(): Promise<void>;
+}
+
+/** The SDK's view of a Node.js request, which the types of the two don't let be the same under exactOptionalPropertyTypes. */
+type SdkRequest = Parameters<ReturnType<typeof toNodeHandler>>[0];
+type Authenticated = IncomingMessage & { auth: AuthInfo };
+
+/** `POST /mcp/bank-<id>` behind the door; `/healthz`, `/readyz` and `/metrics` for the kubelet and Prometheus. */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const state = { draining: false };
+  const running = trackRunning();
+  const now = options.now ?? Date.now;
+  const path = bankPath(options.bank);
+  const mcp = toNodeHandler(options.mcp, {
+    maxRequestBodySize: MAX_BODY_BYTES,
+    onerror: (error) => options.logger.error({ reason: messageOf(error) }, 'answering failed'),
+  });
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = request.url ?? '';
+    if (url !== path && !url.startsWith(`${path}?`)) return answerPlain(url, response, state.draining, options);
+    const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
+    const auth = toAuthInfo(caller);
+    const authenticated = Object.assign(request, { auth }) satisfies Authenticated as unknown as SdkRequest;
+    // The SDK answers other methods (405) and other types (415) without looking at the body.
+    if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
+      return mcp(authenticated, response);
+    }
+    const body = await readJsonBody(request);
+    checkScopes(body, caller.assertion.scopes);
+    const answered = mcp(authenticated, response, body);
+    return isListen(body) ? answered : running.track(answered);
+  };
+
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    (request, response) => {
+      if (state.draining) response.setHeader('connection', 'close');
+      handle(request, response).catch((error: unknown) => refuse(request, response, error, options.logger));
+    },
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.listen(options.port);
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      state.draining = true;
+      await drain(server, options.mcp, running);
+    },
+  };
+}
+
+/**
+ * /readyz says whether this process can serve, not whether Postgres can: all banks share one Postgres, and if its restart made
+ * their pods unready, clients would meet a platform without endpoints instead of a tool error that says "try again", and lists
+ * and handshakes, which need no database, would fail too.
+ */
+function answerPlain(url: string, response: ServerResponse, draining: boolean, options: HttpOptions): void {
+  const send = (status: number, text: string) =>
+    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text);
+  switch (url) {
+    case '/healthz':
+      send(200, 'ok\n');
+      return;
+    case '/readyz':
+      if (draining) send(503, 'stopping\n');
+      else send(200, 'ok\n');
+      return;
+    case '/metrics':
+      send(200, options.metrics());
+      return;
+    default:
+      send(404, `Not found. This pod serves ${bankPath(options.bank)}.\n`);
+  }
+}
+
+/** A refusal as the JSON-RPC error that an MCP client understands. It echoes no id: the body may not have been read. */
+function refuse(request: IncomingMessage, response: ServerResponse, error: unknown, logger: Logger): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const refusal = error instanceof DoorError || error instanceof BodyError ? error : undefined;
+  const status = refusal?.status ?? (isClientGone(error) ? 400 : 500);
+  if (status === 500) logger.error({ reason: messageOf(error) }, 'request failed');
+  else logger.info({ status, code: error instanceof BankhouseError ? error.code : 'client_gone' }, 'request refused');
+  const data = {
+    code: refusal?.code ?? 'internal',
+    ...(refusal instanceof DoorError && refusal.scopes.length > 0 ? { scopes: refusal.scopes } : {}),
+  };
+  const body = JSON.stringify({
+    jsonrpc: '2.0',
+    id: null,
+    error: { code: refusal?.rpcCode ?? -32603, message: refusal?.message ?? 'Internal error', data },
+  });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    // What is left of an unread body can't be told from the next request.
+    ...(request.complete ? {} : { connection: 'close' }),
+  });
+  response.end(body);
+}
+
+function isClientGone(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'ECONNRESET';
+}
+
+interface Running {
+  track(work: Promise<void>): Promise<void>;
+  /** Resolves when nothing runs. */
+  idle(): Promise<void>;
+}
+
+function trackRunning(): Running {
+  const all = new Set<Promise<void>>();
+  return {
+    async track(work) {
+      all.add(work);
+      try {
+        await work;
+      } finally {
+        all.delete(work);
+      }
+    },
+    async idle() {
+      while (all.size > 0) await Promise.allSettled(all);
+    },
+  };
+}
+
+/** A stream that lasts until one side ends it: there is nothing to wait for. */
+function isListen(body: unknown): boolean {
+  return (body as { method?: unknown } | null)?.method === 'subscriptions/listen';
+}
+
+async function drain(server: Server, mcp: McpHttpHandler, running: Running): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, DRAIN_MS);
+  await Promise.race([running.idle(), limit.promise]);
+  clearTimeout(timer);
+  await mcp.close();
+  server.closeAllConnections();
+  await closed;
+}

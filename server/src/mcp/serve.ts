@@ -1,0 +1,226 @@
+import { type Logger, messageOf } from '@bankhouse/core';
+import {
+  type AuthInfo,
+  type CacheHint,
+  type CallToolResult,
+  createMcpHandler,
+  type ListResourcesResult,
+  type McpHttpHandler,
+  ProtocolError,
+  ProtocolErrorCode,
+  type ReadResourceResult,
+  ResourceNotFoundError,
+  Server,
+  type ServerContext,
+  type ServerOptions,
+} from '@modelcontextprotocol/server';
+import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv';
+import { z } from 'zod';
+import type { Caller } from '../caller.ts';
+import type { Database } from '../database/database.ts';
+import { cursorsOf } from '../paging/cursor.ts';
+import { parseArguments, type Surface } from './surface.ts';
+import { ToolError, toErrorResult } from './tool-error.ts';
+import type { CallContext } from './toolset.ts';
+
+/** How long a client may keep what a release alone changes, and what the bank's rows change. */
+const STATIC: CacheHint = { ttlMs: 300_000, cacheScope: 'private' };
+const LIVE: CacheHint = { ttlMs: 5000, cacheScope: 'private' };
+/** Open subscriptions/listen streams of one pod. */
+const MAX_SUBSCRIPTIONS = 128;
+
+export interface Serving {
+  readonly surface: Surface;
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly bank: string;
+  readonly bankName: string;
+  readonly version: string;
+  /** Told of every tool call: `outcome` is `ok` or a ToolError's code. */
+  onToolCall?(tool: string, outcome: string, durationMs: number): void;
+}
+
+/**
+ * The SDK's handler for both eras of the protocol. It wants a Server of its own for every request; what costs in one (the list
+ * of tools, schemas, validators) is made once, here and in the surface, and shared by all.
+ */
+export function serveMcp(serving: Serving): McpHttpHandler {
+  const { surface, logger } = serving;
+  const info = { name: `bankhouse-${serving.bank}`, title: serving.bankName, version: serving.version };
+  const options: ServerOptions = {
+    capabilities: { tools: {}, ...(surface.resources.length > 0 ? { resources: {} } : {}) },
+    instructions: surface.instructions,
+    jsonSchemaValidator: new AjvJsonSchemaValidator(),
+    cacheHints: {
+      'server/discover': STATIC,
+      'tools/list': STATIC,
+      'resources/templates/list': STATIC,
+      'resources/list': LIVE,
+      'resources/read': LIVE,
+    },
+  };
+  const templates = { resourceTemplates: surface.resourceTemplates };
+  return createMcpHandler(
+    () => {
+      const server = new Server(info, options);
+      server.setRequestHandler('tools/list', () => surface.toolList);
+      server.setRequestHandler('tools/call', ({ params }, context) =>
+        callTool(serving, params.name, params.arguments, context),
+      );
+      if (surface.resources.length > 0) {
+        server.setRequestHandler('resources/templates/list', () => templates);
+        server.setRequestHandler('resources/list', ({ params }, context) =>
+          listResources(serving, params?.cursor, context),
+        );
+        server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
+      }
+      return server;
+    },
+    {
+      legacy: 'stateless',
+      maxSubscriptions: MAX_SUBSCRIPTIONS,
+      onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
+    },
+  );
+}
+
+/** The caller as the SDK's pass-through `authInfo`; there is no token in it, since none comes this far. */
+export function toAuthInfo(caller: Caller): AuthInfo {
+  const { sub, scopes } = caller.assertion;
+  return { token: '', clientId: sub, scopes: [...scopes], extra: { caller } };
+}
+
+function callerOf(context: ServerContext): Caller {
+  const caller = context.http?.authInfo?.extra?.caller;
+  if (caller === undefined) throw new Error('The request came past the door.');
+  return caller as Caller;
+}
+
+async function callTool(
+  serving: Serving,
+  name: string,
+  args: unknown,
+  context: ServerContext,
+): Promise<CallToolResult> {
+  const tool = serving.surface.tools.get(name);
+  if (tool === undefined) {
+    throw new ProtocolError(
+      ProtocolErrorCode.InvalidParams,
+      `There is no tool ${name.slice(0, 128)}; tools/list names them.`,
+    );
+  }
+  const caller = callerOf(context);
+  const { rid } = caller.assertion;
+  const { signal } = context.mcpReq;
+  const start = performance.now();
+  let outcome = 'ok';
+  try {
+    const input = parseArguments(tool, args);
+    const answer = await inTransaction(serving, caller, signal, tool.access === 'read', (call) =>
+      tool.run(input, call),
+    );
+    return {
+      content: [{ type: 'text', text: answer.text }],
+      structuredContent: answer.structured as Record<string, unknown>,
+    };
+  } catch (error) {
+    if (signal.aborted) {
+      outcome = 'cancelled';
+      throw error;
+    }
+    const failure = asToolError(error);
+    outcome = failure.code;
+    logFailure(serving.logger, failure, { rid, tool: name });
+    return toErrorResult(failure);
+  } finally {
+    const durationMs = performance.now() - start;
+    serving.onToolCall?.(name, outcome, durationMs);
+    serving.logger.info({ rid, tool: name, outcome, durationMs: Math.round(durationMs * 10) / 10 }, 'tool called');
+  }
+}
+
+/** A page is one provider's: its place in the list, and the cursor that it gave. */
+const resourceCursors = cursorsOf('resources', z.tuple([z.int().min(0), z.string().nullable()]));
+
+async function listResources(
+  serving: Serving,
+  cursor: string | undefined,
+  context: ServerContext,
+): Promise<ListResourcesResult> {
+  const { surface } = serving;
+  return answer(serving, context, 'resources/list', async (call) => {
+    const [index, inner] = cursor === undefined ? [0, null] : resourceCursors.decode(cursor, null);
+    const provider = surface.resources[index];
+    if (provider === undefined) return { resources: [] };
+    const page = await provider.list(inner ?? undefined, call);
+    const next: [number, string | null] | undefined =
+      page.nextCursor !== undefined
+        ? [index, page.nextCursor]
+        : index + 1 < surface.resources.length
+          ? [index + 1, null]
+          : undefined;
+    return {
+      resources: page.resources,
+      ...(next === undefined ? {} : { nextCursor: resourceCursors.encode(next, null) }),
+    };
+  });
+}
+
+async function readResource(serving: Serving, uri: string, context: ServerContext): Promise<ReadResourceResult> {
+  return answer(serving, context, 'resources/read', async (call) => {
+    for (const provider of serving.surface.resources) {
+      const contents = await provider.read(uri, call);
+      if (contents !== undefined) return { contents: [contents] };
+    }
+    throw new ResourceNotFoundError(uri.slice(0, 512));
+  });
+}
+
+/** Outside of tools a failure is a JSON-RPC error: -32602 where the request was wrong, -32603 where it can be sent again. */
+async function answer<T>(
+  serving: Serving,
+  context: ServerContext,
+  method: string,
+  work: (call: CallContext) => Promise<T>,
+): Promise<T> {
+  const caller = callerOf(context);
+  const { signal } = context.mcpReq;
+  try {
+    return await inTransaction(serving, caller, signal, true, work);
+  } catch (error) {
+    if (signal.aborted || error instanceof ProtocolError) throw error;
+    const failure = asToolError(error);
+    logFailure(serving.logger, failure, { rid: caller.assertion.rid, method });
+    throw new ProtocolError(
+      failure.code.startsWith('invalid') ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError,
+      `${failure.code}: ${failure.message} ${failure.remedy}`,
+      { code: failure.code, retryable: failure.retryable },
+    );
+  }
+}
+
+function inTransaction<T>(
+  serving: Serving,
+  caller: Caller,
+  signal: AbortSignal,
+  readOnly: boolean,
+  work: (call: CallContext) => Promise<T>,
+): Promise<T> {
+  const { bank, bankName, database } = serving;
+  return database.withCaller(caller, { signal, readOnly }, (tx) => work({ bank, bankName, caller, tx }));
+}
+
+function asToolError(error: unknown): ToolError {
+  if (error instanceof ToolError) return error;
+  return new ToolError('internal', 'The call failed for a reason that is not yours.', 'Report the request id.', {
+    cause: error,
+  });
+}
+
+/** What the caller isn't told: the cause. Mistakes of the caller are no event of ours. */
+function logFailure(logger: Logger, failure: ToolError, fields: Record<string, string>): void {
+  if (failure.cause === undefined) return;
+  const details = { ...fields, code: failure.code, reason: messageOf(failure.cause) };
+  if (failure.code === 'internal') logger.error(details, 'call failed');
+  else logger.warn(details, 'call failed');
+}

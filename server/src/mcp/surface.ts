@@ -1,0 +1,79 @@
+import { BankhouseError, toolScope } from '@bankhouse/core';
+import type { Tool as ListedTool, ListToolsResult, ResourceTemplateType } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { ToolError } from './tool-error.ts';
+import type { ResourceProvider, Tool, Toolset } from './toolset.ts';
+
+/** Everything about the toolsets that no request can change, computed once. */
+export interface Surface {
+  readonly instructions: string;
+  readonly tools: ReadonlyMap<string, Tool>;
+  /** The whole answer to tools/list. */
+  readonly toolList: ListToolsResult;
+  readonly resources: readonly ResourceProvider[];
+  readonly resourceTemplates: ResourceTemplateType[];
+}
+
+/** @throws BankhouseError for toolsets that contradict each other or the scopes: a mistake of ours, found at the start */
+export function buildSurface(toolsets: readonly Toolset[], bankName: string): Surface {
+  const tools = new Map<string, Tool>();
+  for (const tool of toolsets.flatMap((toolset) => toolset.tools)) {
+    if (tools.has(tool.name)) throw new BankhouseError('toolset_clash', `Two tools are named ${tool.name}.`);
+    // The gateway knows a tool by its name alone, so the name must say what the tool does.
+    if ((toolScope(tool.name) === 'mcp:read') !== (tool.access === 'read')) {
+      throw new BankhouseError(
+        'toolset_scope',
+        `The name ${tool.name} doesn't tell that its access is ${tool.access}.`,
+      );
+    }
+    tools.set(tool.name, tool);
+  }
+  const resources = toolsets.flatMap((toolset) => toolset.resources);
+  return {
+    instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)].join(' '),
+    tools,
+    toolList: { tools: [...tools.values()].map(listTool) },
+    resources,
+    resourceTemplates: resources.flatMap((provider) => [...provider.templates]),
+  };
+}
+
+function listTool(tool: Tool): ListedTool {
+  return {
+    name: tool.name,
+    title: tool.title,
+    description: tool.description,
+    inputSchema: jsonSchema(tool.input, 'input') as ListedTool['inputSchema'],
+    outputSchema: jsonSchema(tool.output, 'output') as NonNullable<ListedTool['outputSchema']>,
+    annotations: {
+      title: tool.title,
+      readOnlyHint: tool.access === 'read',
+      openWorldHint: false,
+      ...(tool.access === 'read' ? { idempotentHint: true, destructiveHint: false } : {}),
+      ...tool.annotations,
+    },
+  };
+}
+
+function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
+  const made = z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'throw' });
+  if (made.type !== 'object') throw new BankhouseError('toolset_schema', "A tool's schema must describe an object.");
+  return made;
+}
+
+/** @throws ToolError `invalid_argument` that names every wrong argument */
+export function parseArguments<I>(tool: Tool<I>, args: unknown): I {
+  const parsed = tool.input.safeParse(args ?? {});
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.slice(0, 5).map((issue) => {
+    const path = issue.path.join('.');
+    return path === '' ? issue.message : `${path}: ${issue.message}`;
+  });
+  const field = parsed.error.issues[0]?.path[0];
+  throw new ToolError(
+    'invalid_argument',
+    `${problems.join('; ')}.`,
+    `Send arguments that fit the input schema of ${tool.name}.`,
+    field === undefined ? {} : { field: String(field) },
+  );
+}

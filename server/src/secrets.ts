@@ -1,0 +1,130 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, databaseUrlSchema, messageOf, SECRET_DATABASE_URL, SECRET_SEAL_KEYS } from '@bankhouse/core';
+
+/** How long a secret is used before its file is looked at again, in milliseconds. */
+const RECHECK_MS = 1000;
+
+/** The bank's secrets in force. Files are looked at again as time passes, so that a rotation needs no restart. */
+export interface Secrets {
+  /** Keys of the pod's seal by generation. */
+  sealKeys(): ReadonlyMap<number, Uint8Array>;
+  databaseUrl(): string;
+  /** Looks at the files now: something was refused, and a rotation may be why. */
+  refresh(): void;
+}
+
+/**
+ * Reads the Secret that Kubernetes mounts at `dir`.
+ *
+ * @param onProblem told when a file became unreadable or malformed after the start; the last good value stays in force
+ * @throws ConfigError when a file is missing or malformed at the start
+ */
+export function openSecrets(
+  dir: string,
+  options: { now?: () => number; onProblem?: (error: ConfigError) => void } = {},
+): Secrets {
+  const now = options.now ?? Date.now;
+  const sealKeys = new WatchedFile(join(dir, SECRET_SEAL_KEYS), parseSealKeys, options.onProblem);
+  const databaseUrl = new WatchedFile(join(dir, SECRET_DATABASE_URL), parseDatabaseUrl, options.onProblem);
+  let checkedAt = now();
+  const refresh = () => {
+    checkedAt = now();
+    sealKeys.check();
+    databaseUrl.check();
+  };
+  const refreshIfDue = () => {
+    if (now() - checkedAt >= RECHECK_MS) refresh();
+  };
+  return {
+    sealKeys() {
+      refreshIfDue();
+      return sealKeys.value;
+    },
+    databaseUrl() {
+      refreshIfDue();
+      return databaseUrl.value;
+    },
+    refresh,
+  };
+}
+
+/** One file and the value it last had. Kubernetes swaps a symbolic link, so the inode behind the path tells of a change. */
+class WatchedFile<T> {
+  value: T;
+  #seen: string;
+  readonly #path: string;
+  readonly #parse: (text: string, path: string) => T;
+  readonly #onProblem: ((error: ConfigError) => void) | undefined;
+
+  constructor(path: string, parse: (text: string, path: string) => T, onProblem?: (error: ConfigError) => void) {
+    this.#path = path;
+    this.#parse = parse;
+    this.#onProblem = onProblem;
+    this.#seen = this.#fingerprint();
+    this.value = this.#read();
+  }
+
+  check(): void {
+    try {
+      const seen = this.#fingerprint();
+      if (seen === this.#seen) return;
+      this.#seen = seen;
+      this.value = this.#read();
+    } catch (error) {
+      this.#onProblem?.(error instanceof ConfigError ? error : new ConfigError(messageOf(error), { cause: error }));
+    }
+  }
+
+  #fingerprint(): string {
+    try {
+      const { ino, mtimeMs, size } = statSync(this.#path);
+      return `${ino}/${mtimeMs}/${size}`;
+    } catch (error) {
+      throw unreadable(this.#path, error);
+    }
+  }
+
+  #read(): T {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8').trim();
+    } catch (error) {
+      throw unreadable(this.#path, error);
+    }
+    return this.#parse(text, this.#path);
+  }
+}
+
+function unreadable(path: string, error: unknown): ConfigError {
+  return new ConfigError(
+    `${path} can't be read (${messageOf(error)}): mount the bank's Secret at SECRET_DIR, with the keys ${SECRET_DATABASE_URL} and ${SECRET_SEAL_KEYS}.`,
+    { cause: error },
+  );
+}
+
+function parseSealKeys(text: string, path: string): ReadonlyMap<number, Uint8Array> {
+  const wrong = () =>
+    new ConfigError(`${path} is wrong: it must be JSON of the form {"<generation>": "<base64 of at least 32 bytes>"}.`);
+  let entries: [string, unknown][];
+  try {
+    entries = Object.entries(JSON.parse(text) as Record<string, unknown>);
+  } catch {
+    throw wrong();
+  }
+  const keys = new Map<number, Uint8Array>();
+  for (const [generation, encoded] of entries) {
+    const key = typeof encoded === 'string' ? Buffer.from(encoded, 'base64') : Buffer.alloc(0);
+    if (!/^[0-9]{1,9}$/.test(generation) || key.length < 32) throw wrong();
+    keys.set(Number(generation), key);
+  }
+  if (keys.size === 0) throw wrong();
+  return keys;
+}
+
+function parseDatabaseUrl(text: string, path: string): string {
+  if (!databaseUrlSchema.safeParse(text).success) {
+    throw new ConfigError(`${path} is wrong: it must have the form postgres://USER:PASSWORD@HOST:PORT/DATABASE.`);
+  }
+  return text;
+}

@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { defineTool } from '../../mcp/toolset.ts';
+import { cursorsOf } from '../../paging/cursor.ts';
+import { briefShape, filterShape, filterValues, nextCursor, pageShape, type RecordingRow, toBrief } from './schemas.ts';
+import { requireVault, SEARCH_RECORDINGS } from './sql.ts';
+import { briefLine, formatPosition, morePages } from './text.ts';
+
+/** Ranked results have no position of their own but their number; nobody reads further than this. */
+const MAX_OFFSET = 10_000;
+const cursors = cursorsOf('search', z.tuple([z.int().min(1).max(MAX_OFFSET)]));
+
+interface HitRow extends RecordingRow {
+  rank: number;
+  start_seconds: number | null;
+  snippet: string | null;
+}
+
+const hitSchema = z.object({
+  ...briefShape,
+  rank: z.number().meta({ description: 'Higher is better; comparable within one search only.' }),
+  startSeconds: z.number().nullable().meta({ description: 'Where in the recording the snippet was said.' }),
+  snippet: z.string().nullable().meta({ description: 'What was said, hits marked **so**.' }),
+});
+
+export const searchRecordings = defineTool({
+  name: 'search_recordings',
+  title: 'Search recordings',
+  description:
+    'Full-text search over titles, summaries and transcripts; best matches first, with a snippet whose hits are marked **so** and the second where it was said. Query syntax: words that must all occur, "a phrase", or, -without. Then get_transcript around startSeconds for the context.',
+  access: 'read',
+  input: z.strictObject({
+    query: z
+      .string()
+      .trim()
+      .min(1)
+      .max(500)
+      .meta({
+        description: 'Words that must all occur; "a phrase"; a or b; -without.',
+        examples: ['renewal "price list"'],
+      }),
+    ...filterShape,
+    ...pageShape,
+  }),
+  output: z.object({ results: z.array(hitSchema), nextCursor }),
+  async run({ query, cursor, limit, ...filters }, { tx }) {
+    const values = filterValues(filters);
+    const filter = [query, ...values];
+    const [offset] = cursor === undefined ? [0] : cursors.decode(cursor, filter);
+    const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit + 1, offset]);
+    if (rows.length === 0) await requireVault(tx, filters.vault);
+    const results = rows.slice(0, limit).map((row) => ({
+      ...toBrief(row),
+      rank: row.rank,
+      startSeconds: row.start_seconds,
+      snippet: row.snippet,
+    }));
+    const reached = offset + limit;
+    const next = rows.length > limit && reached <= MAX_OFFSET ? cursors.encode([reached], filter) : undefined;
+    const lines = results.map((hit) => {
+      const at =
+        hit.startSeconds === null ? '' : `at ${formatPosition(hit.startSeconds)} (second ${hit.startSeconds}): `;
+      return `- ${briefLine(hit)}${hit.snippet === null ? '' : `\n  ${at}${hit.snippet}`}`;
+    });
+    return {
+      structured: { results, ...(next === undefined ? {} : { nextCursor: next }) },
+      text:
+        results.length === 0
+          ? 'Nothing found. Fewer or other words may match.'
+          : `${results.length} results:\n${lines.join('\n')}${morePages(next)}`,
+    };
+  },
+});

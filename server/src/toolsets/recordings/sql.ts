@@ -1,0 +1,66 @@
+import type { Statement, Transaction } from '../../database/database.ts';
+import { ToolError } from '../../mcp/tool-error.ts';
+
+/** timestamptz as text with microseconds: a JavaScript date would round, and a cursor must be exact. */
+const STARTED_AT = `to_char(started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as started_at`;
+const BRIEF = `id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language`;
+
+export const LIST_VAULTS: Statement = {
+  name: 'list_vaults',
+  text: 'select id, display_name, recordings::float8 as recordings from bank.list_vaults() order by id',
+};
+
+/** $1–$4 filter, $5, $6 position of the last entry of the previous page, $7 limit */
+export const LIST_RECORDINGS: Statement = {
+  name: 'list_recordings',
+  text: `select ${BRIEF} from bank.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id desc`,
+};
+
+export const COUNT_RECORDINGS: Statement = {
+  name: 'count_recordings',
+  text: 'select bank.count_recordings($1, $2, $3, $4)::float8 as total',
+};
+
+export const GET_RECORDING: Statement = {
+  name: 'get_recording',
+  text: `select ${BRIEF}, summary, url from bank.get_recording($1)`,
+};
+
+/** $1 recording, $2, $3 range in seconds, $4 last segment of the previous page, $5 limit */
+export const GET_TRANSCRIPT: Statement = {
+  name: 'get_transcript',
+  text: `select seq, start_seconds::float8 as start_seconds, end_seconds::float8 as end_seconds, speaker, text
+    from bank.get_transcript($1, $2, $3) where seq > $4 order by seq limit $5`,
+};
+
+/** $1 query, $2–$5 filter, $6 limit, $7 offset */
+export const SEARCH_RECORDINGS: Statement = {
+  name: 'search_recordings',
+  text: `select id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language,
+      rank::float8 as rank, start_seconds::float8 as start_seconds, snippet
+    from bank.search_recordings($1, $2, $3, $4, $5, $6, $7)`,
+};
+
+const VAULT_EXISTS: Statement = {
+  name: 'vault_exists',
+  text: 'select exists (select from bank.vaults where id = $1) as found',
+};
+
+/** An empty answer for a vault that isn't there would mislead; asked only when the answer is empty. */
+export async function requireVault(tx: Transaction, vault: string | undefined): Promise<void> {
+  if (vault === undefined) return;
+  const [row] = await tx.rows<{ found: boolean }>(VAULT_EXISTS, [vault]);
+  if (row?.found === true) return;
+  throw new ToolError('not_found', `There is no vault "${vault}" that you may see.`, 'list_vaults gives the ids.', {
+    field: 'vault',
+  });
+}
+
+export function recordingNotFound(id: string): ToolError {
+  return new ToolError(
+    'not_found',
+    `There is no recording "${id}" that you may see.`,
+    'list_recordings and search_recordings give the ids.',
+    { field: 'recordingId' },
+  );
+}
