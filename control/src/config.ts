@@ -1,0 +1,59 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { databaseUrlSchema, frontDoorSchema } from '@bankhouse/core';
+import { z } from 'zod';
+
+const portSchema = z.coerce
+  .number({ error: 'it must be a port from 0 to 65535' })
+  .int('it must be a port from 0 to 65535')
+  .min(0, 'it must be a port from 0 to 65535')
+  .max(65535, 'it must be a port from 0 to 65535');
+
+const bearerKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{32,1024}$/, 'it must have 32 to 1024 printable ASCII characters without spaces');
+
+const signingKeySchema = z
+  .string()
+  .describe('give an EC P-256 private key as PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)')
+  .transform((pem, context): KeyObject => {
+    try {
+      const key = createPrivateKey(pem);
+      if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key;
+    } catch {
+      // Falls through to the one sentence: what OpenSSL says of a wrong PEM helps nobody, and may quote it.
+    }
+    context.addIssue({ code: 'custom', message: 'it must be an EC P-256 private key as PEM (PKCS #8 or SEC 1)' });
+    return z.NEVER;
+  });
+
+export const configSchema = z.object({
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  PORT: portSchema.default(8080),
+  ADMIN_PORT: portSchema.default(9090),
+  /** Public origin: the issuer of our tokens, and the front of every bank's URL. */
+  FRONT_DOOR_URL: frontDoorSchema,
+  DATABASE_URL: databaseUrlSchema,
+  DATABASE_PASSWORD: z.string().optional(),
+  SIGNING_KEY: signingKeySchema,
+  ADMIN_KEY: bearerKeySchema.describe('give the admin key: 32 random characters or more'),
+  VERIFIER_KEY: bearerKeySchema.describe("give the operator's verifier key: 32 random characters or more"),
+});
+
+export type ControlConfig = z.infer<typeof configSchema>;
+
+const passwordSchema = z.string().min(8, 'it must have at least 8 characters');
+
+export const migrateConfigSchema = z.object({
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  DATABASE_URL: databaseUrlSchema,
+  DATABASE_PASSWORD: z.string().optional(),
+  OPERATOR_PASSWORD: passwordSchema.optional(),
+  CONTROL_PASSWORD: passwordSchema.optional(),
+  GATEWAY_PASSWORD: passwordSchema.optional(),
+  MIGRATIONS_DIR: z.string().default('migrations'),
+  /** How long to wait for the database, in seconds. */
+  WAIT_SECONDS: z.coerce
+    .number({ error: 'it must be a number of seconds' })
+    .min(0, 'it must not be negative')
+    .default(60),
+});

@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Counter, Histogram, Logger } from '@bankhouse/core';
+import swagger from '@fastify/swagger';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type RawServerDefault,
+} from 'fastify';
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import type { Database } from '../database/pool.ts';
+import type { Minter } from '../issuer/grant.ts';
+import type { Signer } from '../issuer/signer.ts';
+import { type Answer, answerFor } from './answers.ts';
+import { bankRoutes } from './banks.ts';
+import { failure } from './errors.ts';
+import { issuerRoutes } from './issuer.ts';
+import type { FailureLimit } from './keys.ts';
+import { tokenRoutes } from './tokens.ts';
+
+/** What the routes work with; everything that has an effect is passed in. */
+export interface Services {
+  frontDoor: string;
+  database: Database;
+  signer: Signer;
+  checkKey: (credential: string) => Minter | undefined;
+  failures: FailureLimit;
+  /** Seconds since 1970. */
+  now: () => number;
+  /** At least 128 random bits, URL-safe. */
+  newTokenId: () => string;
+  log: Logger;
+  metrics: ControlMetrics;
+}
+
+export interface ControlMetrics {
+  /** By method, route and status; in seconds. */
+  duration: Histogram;
+  minted: Counter;
+  /** Requests with a wrong key or token. */
+  refused: Counter;
+}
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse<IncomingMessage>,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** The largest request that means anything here has a hundred vaults of forty characters. */
+export const BODY_LIMIT_BYTES = 16 * 1024;
+const LIMITS = { bodyBytes: BODY_LIMIT_BYTES };
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/** The public HTTP server: issuer metadata and keys, tokens, banks. Not yet listening. */
+export async function createApp(services: Services): Promise<App> {
+  const app = Fastify({
+    loggerInstance: services.log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: 10_000,
+    connectionTimeout: 30_000,
+    keepAliveTimeout: 75_000,
+    genReqId: () => randomUUID(),
+    frameworkErrors: (error, _request, reply) => {
+      sendAnswer(reply as unknown as FastifyReply, answerFor(error, services.log, LIMITS));
+    },
+  }).withTypeProvider<ZodTypeProvider>() as unknown as App;
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id).header('cache-control', 'no-store');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown';
+    services.metrics.duration.observe(
+      { method: request.method, route, status: String(reply.statusCode) },
+      reply.elapsedTime / 1000,
+    );
+  });
+  app.setErrorHandler((error, request, reply) => {
+    sendAnswer(reply as unknown as FastifyReply, answerFor(error, request.log as Logger, LIMITS));
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const takes = METHODS.filter((method) => app.findRoute({ method, url: path }) !== null);
+    if (takes.length > 0) {
+      const sentence = `${path} does not take ${request.method}; it takes ${takes.join(' and ')}.`;
+      return reply.code(405).header('allow', takes.join(', ')).send(failure('method_not_allowed', sentence));
+    }
+    return reply
+      .code(404)
+      .send(
+        failure(
+          'not_found',
+          `There is nothing at this path; ${services.frontDoor}/v1/openapi.json lists what there is.`,
+        ),
+      );
+  });
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Bankhouse control', version: '1', description: 'Tokens and the banks they are for.' },
+      servers: [{ url: services.frontDoor }],
+      components: {
+        securitySchemes: { key: { type: 'http', scheme: 'bearer', description: "The admin key, or a bank's token." } },
+      },
+    },
+    transform: jsonSchemaTransform,
+  });
+  await app.register(async (scope) => {
+    issuerRoutes(scope as unknown as App, services);
+    tokenRoutes(scope as unknown as App, services);
+    bankRoutes(scope as unknown as App, services);
+  });
+  app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  return app;
+}
+
+function sendAnswer(reply: FastifyReply, answer: Answer): FastifyReply {
+  return reply.code(answer.status).headers(answer.headers).send(answer.body);
+}

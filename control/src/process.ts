@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRegistry, type Logger, withPassword } from '@bankhouse/core';
+import type { ControlConfig } from './config.ts';
+import { openDatabase } from './database/pool.ts';
+import { waitForSchema } from './database/wait.ts';
+import { createAdminServer } from './http/admin.ts';
+import { createApp } from './http/app.ts';
+import { createFailureLimit, createKeyCheck } from './http/keys.ts';
+import { createSigner } from './issuer/signer.ts';
+import { createMetrics } from './metrics.ts';
+
+const FAILURES_A_MINUTE = 10;
+const CLOSE_LIMIT_MS = 10_000;
+
+export interface ControlProcess {
+  /** Ports really listened on; 0 in the configuration takes any. */
+  port: number;
+  adminPort: number;
+  /** Resolves when the schema is there; requests before are answered by 503. */
+  ready: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Listens at once (probes and keys need no database), and becomes ready when the schema is there. */
+export async function startControl(config: ControlConfig, log: Logger): Promise<ControlProcess> {
+  const registry = createRegistry('control');
+  const database = openDatabase(withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD), log);
+  const stopping = new AbortController();
+  let notReady: string | undefined = 'waiting for the database';
+
+  const app = await createApp({
+    frontDoor: config.FRONT_DOOR_URL,
+    database,
+    signer: await createSigner(config.SIGNING_KEY),
+    checkKey: createKeyCheck({ admin: config.ADMIN_KEY, verifier: config.VERIFIER_KEY }),
+    failures: createFailureLimit({ max: FAILURES_A_MINUTE, windowMs: 60_000, now: () => performance.now() }),
+    now: () => Math.floor(Date.now() / 1000),
+    newTokenId: () => randomBytes(16).toString('base64url'),
+    log,
+    metrics: createMetrics(registry),
+  });
+  const admin = createAdminServer({ registry, notReady: () => notReady });
+  admin.listen(config.ADMIN_PORT);
+  await once(admin, 'listening');
+  await app.listen({ port: config.PORT, host: '::' });
+  const ports = { port: portOf(app.server.address()), adminPort: portOf(admin.address()) };
+  log.info(ports, 'listening');
+
+  const ready = waitForSchema(database, {
+    log,
+    delay: (ms) => sleep(ms, undefined, { signal: stopping.signal }).catch(() => {}),
+    now: () => performance.now(),
+    signal: stopping.signal,
+  }).then(() => {
+    if (stopping.signal.aborted) return;
+    notReady = undefined;
+    log.info('ready');
+  });
+  return {
+    ...ports,
+    ready,
+    async stop() {
+      notReady = 'stopping';
+      stopping.abort();
+      await Promise.race([app.close(), sleep(CLOSE_LIMIT_MS, undefined, { ref: false })]);
+      await ready;
+      await database.close();
+      admin.close();
+      admin.closeAllConnections();
+    },
+  };
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
