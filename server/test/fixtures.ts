@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Assertion, deriveSealKey, SECRET_DATABASE_URL, SECRET_SEAL_KEYS, sealAssertion } from '@bankhouse/core';
+
+export const ROOT_KEY = randomBytes(32);
+export const NOWHERE = 'postgres://nobody:secret@127.0.0.1:1/bankhouse';
+
+export const nowSeconds = () => Math.floor(Date.now() / 1000);
+
+export function makeAssertion(bank: string, changes: Partial<Assertion> = {}): Assertion {
+  return {
+    bank,
+    sub: 'someone',
+    iss: 'https://issuer.test',
+    scopes: ['mcp:read'],
+    vaults: null,
+    jti: 'jti',
+    iat: nowSeconds(),
+    rid: 'rid',
+    ...changes,
+  };
+}
+
+/** What the gateway sends along. */
+export function sealedHeaders(assertion: Assertion, options: { bank?: string; generation?: number } = {}) {
+  const { bank = assertion.bank, generation = 1 } = options;
+  const seal = (target: 'pod' | 'database') =>
+    sealAssertion(assertion, deriveSealKey(ROOT_KEY, target, bank, generation), generation);
+  return { 'bankhouse-assertion': seal('pod'), 'bankhouse-database-assertion': seal('database') };
+}
+
+/** The bank's Secret as a folder; `write` changes a file at once, as Kubernetes does. */
+export function makeSecretDir(bank: string, options: { databaseUrl?: string; generations?: number[] } = {}) {
+  const dir = mkdtempSync(join(tmpdir(), 'bankhouse-secret-'));
+  const write = (name: string, text: string) => {
+    writeFileSync(join(dir, `.${name}`), text);
+    renameSync(join(dir, `.${name}`), join(dir, name));
+  };
+  const writeKeys = (generations: number[]) =>
+    write(
+      SECRET_SEAL_KEYS,
+      JSON.stringify(
+        Object.fromEntries(generations.map((g) => [g, deriveSealKey(ROOT_KEY, 'pod', bank, g).toString('base64')])),
+      ),
+    );
+  writeKeys(options.generations ?? [1]);
+  write(SECRET_DATABASE_URL, options.databaseUrl ?? NOWHERE);
+  return { dir, write, writeKeys };
+}
