@@ -75,6 +75,7 @@ async function conclude(pass: Pass, means: Means, events: EventRecorder, deletin
   const ready = summarize(pass.verdicts, urlOf(pass, means));
   try {
     const wanted = statusOf(pass, means, ready, deleting);
+    if (pass.answerIsNear === true && saysStarting(bank.status) && saysStarting(wanted)) return;
     await writeStatus(means.transport, means.caches.banks, bankPath(bank), bank, wanted);
   } catch (error) {
     // Deleted meanwhile, or another object of the same name: the watch brings what is to be done.
@@ -86,6 +87,11 @@ async function conclude(pass: Pass, means: Means, events: EventRecorder, deletin
     ready,
   );
   if (transition !== undefined) await events.record('Bank', bank.metadata, transition);
+}
+
+/** One `Starting` is as good as another while the answer is a moment away; the write is saved for that. */
+function saysStarting(status: BankStatus | undefined): boolean {
+  return status?.phase === 'Starting';
 }
 
 function statusOf(pass: Pass, means: Means, ready: Verdict, deleting: boolean): BankStatus {

@@ -23,7 +23,8 @@ export interface Snapshot {
   /** Key of all children: they share namespace and name. */
   childKey: string;
   secret: StoredChild | undefined;
-  probe: ProbeResult;
+  /** None before the bank answered, or had its time to. */
+  probe: ProbeResult | undefined;
 }
 
 export function gather(

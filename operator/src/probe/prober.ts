@@ -1,6 +1,6 @@
 import { type Logger, messageOf } from '@bankhouse/core';
 import { type Clock, exponential, startWorkers, type Workers, WorkQueue } from '@bankhouse/kube';
-import { fails, holds, starting, type Verdict, waits } from '../decide/verdict.ts';
+import { fails, holds, type Verdict, waits } from '../decide/verdict.ts';
 import type { FrontDoor } from './front-door.ts';
 
 /** What a bank's front door was last seen to do. */
@@ -23,8 +23,8 @@ export interface ProbeTarget {
  * then now and then. A bank that answered counts as failing only after two failures in a row.
  */
 export interface Prober {
-  /** The last result; before the first one, that it is on its way. */
-  get(uid: string): ProbeResult;
+  /** The last result; none before the bank answered, or had its time to. */
+  get(uid: string): ProbeResult | undefined;
   want(target: ProbeTarget): void;
   forget(uid: string): void;
   stop(): Promise<void>;
@@ -39,14 +39,9 @@ const SLOW_FIRST_MS = 250;
 const SLOW_MAX_MS = 30_000;
 const FAILURES_BEFORE_LOSS = 2;
 
-const PENDING: ProbeResult = {
-  route: waits('The front door has not been asked for the bank yet.'),
-  verified: waits('No MCP handshake through the front door has been tried yet.'),
-};
-
 interface Probed {
   target: ProbeTarget;
-  result: ProbeResult;
+  result: ProbeResult | undefined;
   failures: number;
 }
 
@@ -73,12 +68,12 @@ export function createProber(options: {
       if (bank === undefined) return { kind: 'done' };
       const { fingerprint } = bank.target;
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]);
-      const found = await probe(frontDoor, bank.target.id, bank.failures, signal);
+      const found = await probe(frontDoor, bank.target.id, signal);
       if (banks.get(uid) !== bank || stopping.signal.aborted) return { kind: 'done' };
       const verified = found.verified.status === 'True';
       bank.failures = verified ? 0 : bank.failures + 1;
-      const excused = bank.result.verified.status === 'True' && bank.failures < FAILURES_BEFORE_LOSS;
-      if (!excused && !sameResult(bank.result, found)) {
+      if (!verified && bank.failures < patience(bank.result)) return { kind: 'requeueAfter', ms: QUICK_MS };
+      if (bank.result === undefined || !sameResult(bank.result, found)) {
         bank.result = found;
         options.onChange(bank.target.key);
       }
@@ -88,10 +83,10 @@ export function createProber(options: {
   });
 
   return {
-    get: (uid) => banks.get(uid)?.result ?? PENDING,
+    get: (uid) => banks.get(uid)?.result,
     want(target) {
       const known = banks.get(target.uid);
-      if (known === undefined) banks.set(target.uid, { target, result: PENDING, failures: 0 });
+      if (known === undefined) banks.set(target.uid, { target, result: undefined, failures: 0 });
       else if (known.target.fingerprint === target.fingerprint) return;
       else {
         known.target = target;
@@ -112,8 +107,7 @@ export function createProber(options: {
   };
 }
 
-/** @param failures in a row before this attempt; a bank that has just been made is given its time */
-async function probe(frontDoor: FrontDoor, id: string, failures: number, signal: AbortSignal): Promise<ProbeResult> {
+async function probe(frontDoor: FrontDoor, id: string, signal: AbortSignal): Promise<ProbeResult> {
   try {
     await frontDoor.checkRoute(id, signal);
   } catch (error) {
@@ -130,12 +124,15 @@ async function probe(frontDoor: FrontDoor, id: string, failures: number, signal:
     await frontDoor.checkHandshake(id, signal);
     return { route, verified: holds('Handshake', 'An MCP handshake through the front door succeeded.') };
   } catch (error) {
-    const verified =
-      failures < QUICK_ATTEMPTS
-        ? starting('NoHandshake', 'No MCP handshake through the front door succeeds yet.')
-        : fails('HandshakeFailed', `No MCP handshake through the front door succeeds: ${messageOf(error)}.`);
-    return { route, verified };
+    const message = `No MCP handshake through the front door succeeds: ${messageOf(error)}.`;
+    return { route, verified: fails('HandshakeFailed', message) };
   }
+}
+
+/** Failures in a row that are not told: a bank that never answered may still come up, one that did may have hiccuped. */
+function patience(result: ProbeResult | undefined): number {
+  if (result === undefined) return QUICK_ATTEMPTS;
+  return result.verified.status === 'True' ? FAILURES_BEFORE_LOSS : 0;
 }
 
 function pauseAfter(failures: number): number {

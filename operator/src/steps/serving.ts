@@ -1,7 +1,7 @@
-import { BANK_LABEL } from '@bankhouse/core';
+import { BANK_LABEL, type Bank, type BankCondition } from '@bankhouse/core';
 import type { StoredChild } from '../cluster/stored.ts';
 import { hasPods, isSettled, judgeServer } from '../decide/server.ts';
-import { holds, waits } from '../decide/verdict.ts';
+import { holds, type Verdict, waits } from '../decide/verdict.ts';
 import { DONE, type Step } from './step.ts';
 
 /** Does a pod answer, does the front door lead to it, does an MCP handshake succeed? Looks only; the prober asks. */
@@ -17,19 +17,28 @@ export const serving: Step = async (pass, means) => {
   }
   if (bank.spec.suspended || deployment === undefined || !hasPods(deployment)) {
     means.prober.forget(uid);
-    verdicts.RouteReady = waits('Waits for a pod.');
-    verdicts.Verified = waits('Waits for a pod.');
+    verdicts.RouteReady = NO_ANSWER;
+    verdicts.Verified = NO_ANSWER;
     return DONE;
   }
   means.prober.want({ uid, key: snapshot.key, id: snapshot.id, fingerprint: fingerprint(deployment) });
-  verdicts.RouteReady = snapshot.probe.route;
-  verdicts.Verified = snapshot.probe.verified;
+  pass.answerIsNear = snapshot.probe === undefined;
+  verdicts.RouteReady = snapshot.probe?.route ?? keptVerdict(bank, 'RouteReady');
+  verdicts.Verified = snapshot.probe?.verified ?? keptVerdict(bank, 'Verified');
   // A handshake says more than a probe, and says it a second earlier.
   if (verdicts.ServerReady.inProgress === true && verdicts.Verified.status === 'True' && isSettled(deployment)) {
     verdicts.ServerReady = holds('Answers', 'A pod answers.');
   }
   return DONE;
 };
+
+const NO_ANSWER = waits('Waits for a pod that answers.');
+
+/** An operator that has just started asks anew; until the answer is there, what held is taken to hold still. */
+function keptVerdict(bank: Bank, type: BankCondition): Verdict {
+  const before = bank.status?.conditions?.find((condition) => condition.type === type);
+  return before?.status === 'True' ? holds(before.reason, before.message) : NO_ANSWER;
+}
 
 /** Changes with everything that can change the answer: the pod template, and whether pods are there. */
 function fingerprint({ metadata, status }: StoredChild): string {

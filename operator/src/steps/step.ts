@@ -36,6 +36,8 @@ export interface Pass {
   bankClass?: BankClass;
   /** Set by `credentials`. */
   secrets?: BankSecrets;
+  /** Set by `serving`: the prober has yet to hear from the bank, and soon will or gives up. */
+  answerIsNear?: boolean;
 }
 
 /** What steps act through. */
