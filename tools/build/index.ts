@@ -1,0 +1,2 @@
+export { build, isBuilt, ROOMS } from './go.ts';
+export { installPackages } from './packages.ts';
