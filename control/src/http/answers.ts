@@ -14,6 +14,8 @@ interface Issue {
   message: string;
   keyword: string;
   params: unknown;
+  /** Part of the request that the path is in. */
+  part?: string | undefined;
 }
 
 /** Any failure as an answer in the one form (R5.5); what is our own fault is logged and not told. */
@@ -79,7 +81,7 @@ export function describeIssue(issue: Issue): string {
           ? `is missing; it must be ${article(params.expected)}`
           : `must be ${article(params.expected)}`
         : issue.message;
-  return `${field === '' ? 'The body' : field} ${what}`;
+  return `${field === '' ? `The ${issue.part === 'querystring' ? 'query' : 'body'}` : field} ${what}`;
 }
 
 function article(type: string): string {

@@ -1,0 +1,87 @@
+import { BankhouseError, bankUrl } from '@bankhouse/core';
+import { type CallToolResult, Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { type Command, Option } from 'commander';
+import { createControlClient, explainFetch, trust } from '../control.ts';
+import { UsageError } from '../errors.ts';
+import { type Context, collect } from '../program.ts';
+import { readText, type Settings } from '../settings.ts';
+
+interface CallOptions {
+  vault?: string[];
+  tokenFile?: string;
+  era: 'auto' | 'modern' | 'legacy';
+}
+
+/** A token for one call need not outlive it by much. */
+const TTL_SECONDS = 300;
+
+export function callCommand(program: Command, context: Context): void {
+  program
+    .command('call')
+    .description("call a tool of a bank, or list the bank's tools")
+    .argument('<bank>', "the bank's id")
+    .argument('[tool]', 'name of the tool; absent: list them')
+    .argument('[arguments]', 'its arguments as a JSON object', '{}')
+    .option('--vault <id>', 'with a token limited to these vaults; repeat it for more', collect)
+    .option('--token-file <path>', 'a token of yours (also BANKHOUSE_TOKEN); otherwise one is made with the admin key')
+    .addOption(new Option('--era <era>', 'of the protocol').choices(['auto', 'modern', 'legacy']).default('auto'))
+    .action(async (bank: string, tool: string | undefined, text: string, options: CallOptions) => {
+      const args = parseArguments(text);
+      const settings = context.settings();
+      trust(settings);
+      const token = await tokenFor(bank, options, settings, context);
+      const client = await connect(bankUrl(settings.url, bank), token, options.era, settings);
+      try {
+        if (tool === undefined) {
+          const { tools } = await client.listTools();
+          return context.print(tools.map(({ name, description }) => `${name}\t${description ?? ''}`).join('\n'));
+        }
+        printResult(tool, (await client.callTool({ name: tool, arguments: args })) as CallToolResult, context);
+      } finally {
+        await client.close();
+      }
+    });
+}
+
+function parseArguments(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // The one sentence below.
+  }
+  throw new UsageError(`The arguments must be a JSON object, such as '{"limit": 5}', and not: ${text}`);
+}
+
+async function tokenFor(bank: string, options: CallOptions, settings: Settings, context: Context): Promise<string> {
+  if (options.tokenFile !== undefined) return readText(options.tokenFile, 'The token').trim();
+  const given = context.env.BANKHOUSE_TOKEN;
+  if (given !== undefined && given !== '') return given.trim();
+  const vaults = options.vault === undefined ? {} : { vaults: options.vault };
+  return (await createControlClient(settings).mint({ bank, ttlSeconds: TTL_SECONDS, ...vaults })).token;
+}
+
+async function connect(url: string, token: string, era: CallOptions['era'], settings: Settings): Promise<Client> {
+  const mode =
+    era === 'legacy'
+      ? {}
+      : { versionNegotiation: { mode: era === 'auto' ? ('auto' as const) : { pin: '2026-07-28' } } };
+  const client = new Client({ name: 'bankhouse', version: '0.1.0' }, mode);
+  try {
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(url), {
+        requestInit: { headers: { authorization: `Bearer ${token}` } },
+      }),
+    );
+    return client;
+  } catch (error) {
+    if (error instanceof TypeError && error.message === 'fetch failed') throw explainFetch(error, settings);
+    throw error;
+  }
+}
+
+function printResult(tool: string, result: CallToolResult, context: Context): void {
+  const text = result.content.map((part) => (part.type === 'text' ? part.text : `[${part.type}]`)).join('\n');
+  if (result.isError === true) throw new BankhouseError('tool_failed', `${tool} failed: ${text}`);
+  context.print(result.structuredContent === undefined ? text : JSON.stringify(result.structuredContent, null, 2));
+}

@@ -1,0 +1,112 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { BankhouseError, type Environment, messageOf } from '@bankhouse/core';
+import { z } from 'zod';
+import { UsageError } from './errors.ts';
+
+/** Options that every command takes, as typed. */
+export interface GlobalOptions {
+  url?: string;
+  caFile?: string;
+  adminKeyFile?: string;
+}
+
+/** Which platform is meant, and what opens it. */
+export interface Settings {
+  /** Origin of the front door. */
+  url: string;
+  /** Path of the PEM of its CA, where that is not a public one. */
+  caFile?: string;
+  /** @throws BankhouseError when there is none */
+  adminKey(): string;
+  hasAdminKey: boolean;
+}
+
+const STATE_FOLDER = '.cluster';
+const platformSchema = z.object({ frontDoor: z.string(), caFile: z.string().optional() });
+
+/**
+ * Flags first, then BANKHOUSE_URL, BANKHOUSE_CA_FILE and BANKHOUSE_ADMIN_KEY_FILE, then what `make up` wrote to .cluster/ in
+ * this folder or one above. What belongs to the local platform is never used for another URL.
+ */
+export function loadSettings(options: GlobalOptions, env: Environment, cwd: string): Settings {
+  const local = findLocalPlatform(cwd);
+  const wanted = options.url ?? nonEmpty(env.BANKHOUSE_URL);
+  const url = checkOrigin(wanted ?? local?.url);
+  const own = local?.url === url ? local : undefined;
+  const caFile = options.caFile ?? nonEmpty(env.BANKHOUSE_CA_FILE) ?? own?.caFile;
+  const keyFile = options.adminKeyFile ?? nonEmpty(env.BANKHOUSE_ADMIN_KEY_FILE) ?? own?.adminKeyFile;
+  return {
+    url,
+    ...(caFile === undefined ? {} : { caFile: resolve(cwd, caFile) }),
+    hasAdminKey: keyFile !== undefined,
+    adminKey() {
+      if (keyFile === undefined) {
+        throw new UsageError(
+          'There is no admin key: name its file by --admin-key-file or BANKHOUSE_ADMIN_KEY_FILE (Secret bankhouse-keys, key admin-key).',
+        );
+      }
+      const key = readText(resolve(cwd, keyFile), 'The admin key').trim();
+      if (!/^[\x21-\x7e]+$/.test(key)) throw new BankhouseError('admin_key', `The file ${keyFile} holds no admin key.`);
+      return key;
+    },
+  };
+}
+
+export function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new BankhouseError('file_unreadable', `${what} can't be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function checkOrigin(url: string | undefined): string {
+  if (url === undefined) {
+    throw new UsageError(
+      `There is no platform: run "make up", or name its front door by --url or BANKHOUSE_URL, such as https://mcp.example.com.`,
+    );
+  }
+  const origin = URL.canParse(url) ? new URL(url) : undefined;
+  if (
+    origin === undefined ||
+    !/^https?:$/.test(origin.protocol) ||
+    !/^\/?$/.test(origin.pathname) ||
+    origin.search !== ''
+  ) {
+    throw new UsageError(`"${url}" is no front door; give an origin such as https://mcp.example.com.`);
+  }
+  return origin.origin;
+}
+
+interface LocalPlatform {
+  url: string;
+  caFile?: string;
+  adminKeyFile?: string;
+}
+
+function findLocalPlatform(cwd: string): LocalPlatform | undefined {
+  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
+    const path = join(folder, STATE_FOLDER, 'platform.json');
+    if (existsSync(path)) return readPlatform(path, folder);
+    if (dirname(folder) === folder) return undefined;
+  }
+}
+
+function readPlatform(path: string, root: string): LocalPlatform {
+  try {
+    const platform = platformSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+    const adminKeyFile = join(root, STATE_FOLDER, 'admin-key');
+    return {
+      url: platform.frontDoor,
+      ...(platform.caFile === undefined ? {} : { caFile: resolve(root, platform.caFile) }),
+      ...(existsSync(adminKeyFile) ? { adminKeyFile } : {}),
+    };
+  } catch (error) {
+    throw new BankhouseError('platform_json', `${path} is not what "make up" writes; run it again.`, { cause: error });
+  }
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}

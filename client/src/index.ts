@@ -1,0 +1,1 @@
+export { CLIENTS, type ClientName, type Snippet, snippetsFor } from './snippets.ts';

@@ -1,0 +1,3 @@
+export { generateCalls, type SampleOptions } from './generate.ts';
+export { type Manifest, manifestOf } from './manifest.ts';
+export { MARKERS } from './vocabulary.ts';
