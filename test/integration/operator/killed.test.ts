@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import type { Transport } from '@bankhouse/kube';
+import type { Database } from '@bankhouse/operator';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  bankWhen,
+  createBank,
+  createClass,
+  createNamespace,
+  eventually,
+  getOrUndefined,
+  namespaced,
+  setPods,
+  startWorld,
+  type World,
+} from './support.ts';
+
+/** Writes outside of the process that one creation makes: nine to the API server, one to the database. */
+const CREATION_WRITES = 10;
+/** Five children, the database, the finalizer. */
+const DELETION_WRITES = 7;
+
+let world!: World;
+beforeAll(async () => {
+  world = await startWorld();
+  await createClass(world.api.transport, 'standard', { default: true });
+});
+afterAll(async () => {
+  await world?.close();
+});
+
+/**
+ * A process that is killed at its n-th outside write: `before` it was sent, or `after` it took effect but before the process
+ * heard of it. From then on nothing of it reaches anything.
+ */
+class Death {
+  isDead = false;
+  private writes = 0;
+  private readonly at: number;
+  private readonly when: 'before' | 'after';
+
+  constructor(at: number, when: 'before' | 'after') {
+    this.at = at;
+    this.when = when;
+  }
+
+  transport(real: Transport): Transport {
+    return {
+      request: (method, path, options) => {
+        const send = () => real.request<never>(method, path, options);
+        const counts = method !== 'GET' && !path.includes('/bankclasses/');
+        return counts ? this.write(send) : this.read(send);
+      },
+      stream: (path, options) => this.read(() => real.stream(path, options)),
+      separate: () => real.separate(),
+      close: async () => {},
+    };
+  }
+
+  database(real: Database): Database {
+    return {
+      state: (id) => this.read(() => real.state(id)),
+      ensure: (record, credentials) => this.write(() => real.ensure(record, credentials)),
+      delete: (id, owner, deleteRows) => this.write(() => real.delete(id, owner, deleteRows)),
+      close: async () => {},
+    };
+  }
+
+  private async read<T>(send: () => Promise<T>): Promise<T> {
+    if (this.isDead) throw new Error('killed');
+    return send();
+  }
+
+  private async write<T>(send: () => Promise<T>): Promise<T> {
+    if (this.isDead) throw new Error('killed');
+    this.writes += 1;
+    if (this.writes !== this.at) return send();
+    this.isDead = true;
+    if (this.when === 'after') await send();
+    throw new Error('killed');
+  }
+}
+
+/** Everything that a bank leaves in the cluster and the database, without what differs from one bank to the next. */
+async function endState(id: string): Promise<unknown> {
+  const { transport } = world.api;
+  const paths = namespaced(id);
+  const objects = await Promise.all(
+    [
+      `${paths.banks}/${id}`,
+      ...[paths.serviceAccounts, paths.secrets, paths.networkPolicies, paths.services, paths.deployments].map(
+        (path) => `${path}/bank-${id}`,
+      ),
+    ].map((path) => transport.request<Record<string, unknown>>('GET', path)),
+  );
+  const secret = objects[2] as { data: Record<string, string> };
+  const url = Buffer.from(secret.data['database-url'] ?? '', 'base64').toString();
+  const digest = createHash('sha256').update(url).digest('hex').slice(0, 32);
+  const { roles: _, keys: __, ...record } = world.database.banks.get(id) ?? { roles: [], keys: {} };
+  const text = JSON.stringify({ objects, record }, (name, value: unknown) =>
+    ['uid', 'resourceVersion', 'creationTimestamp', 'managedFields', 'lastTransitionTime', 'data'].includes(name)
+      ? undefined
+      : value,
+  );
+  return JSON.parse(text.replaceAll(digest, '<digest>').replaceAll(id, '<id>'));
+}
+
+async function bringUp(id: string): Promise<void> {
+  await eventually(() => setPods(world.api.transport, id, id, { replicas: 1, ready: 1 }));
+  await bankWhen(world.api.transport, id, id, 'True');
+}
+
+describe('an operator that is killed and started again reaches the same end', () => {
+  let wanted: unknown;
+  beforeAll(async () => {
+    await createNamespace(world.api.transport, 'unharmed');
+    await createBank(world.api.transport, 'unharmed', 'unharmed', { vaults: [{ id: 'sales' }] });
+    await bringUp('unharmed');
+    wanted = await endState('unharmed');
+  });
+
+  const points = (count: number) =>
+    Array.from({ length: count }, (_, index) => [
+      { at: index + 1, when: 'before' as const },
+      { at: index + 1, when: 'after' as const },
+    ]).flat();
+
+  test.each(points(CREATION_WRITES))('killed $when write $at of a creation', async ({ at, when }) => {
+    const id = `c${at}-${when}`;
+    const { transport } = world.api;
+    const death = new Death(at, when);
+    await world.restart({ transport: death.transport(transport), database: death.database(world.database) });
+    await createNamespace(transport, id);
+    await createBank(transport, id, id, { vaults: [{ id: 'sales' }] });
+    await eventually(async () => {
+      if (death.isDead) return;
+      if ((await getOrUndefined(transport, `${namespaced(id).deployments}/bank-${id}`)) !== undefined) {
+        await setPods(transport, id, id, { replicas: 1, ready: 1 });
+      }
+      throw new Error('not killed yet');
+    });
+    await world.restart();
+    await bringUp(id);
+    expect(await endState(id)).toEqual(wanted);
+  });
+
+  test.each(points(DELETION_WRITES))('killed $when write $at of a deletion', async ({ at, when }) => {
+    const id = `d${at}-${when}`;
+    const { transport } = world.api;
+    await createNamespace(transport, id);
+    await createBank(transport, id, id);
+    await bringUp(id);
+    await eventually(() => expect(world.operator.isIdle).toBe(true));
+    const death = new Death(at, when);
+    await world.restart({ transport: death.transport(transport), database: death.database(world.database) });
+    const paths = namespaced(id);
+    await transport.request('DELETE', `${paths.banks}/${id}`);
+    await eventually(() => expect(death.isDead).toBe(true));
+    await world.restart();
+    await eventually(async () => expect(await getOrUndefined(transport, `${paths.banks}/${id}`)).toBeUndefined());
+    for (const path of [
+      paths.deployments,
+      paths.services,
+      paths.secrets,
+      paths.serviceAccounts,
+      paths.networkPolicies,
+    ]) {
+      expect(await transport.request('GET', path)).toMatchObject({ items: [] });
+    }
+    expect(world.database.banks.has(id)).toBe(false);
+  });
+});
