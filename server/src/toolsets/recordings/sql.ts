@@ -13,7 +13,7 @@ export const LIST_VAULTS: Statement = {
 /** $1–$4 filter, $5, $6 position of the last entry of the previous page, $7 limit */
 export const LIST_RECORDINGS: Statement = {
   name: 'list_recordings',
-  text: `select ${BRIEF} from bank.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id desc`,
+  text: `select ${BRIEF} from bank.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id collate "C" desc`,
 };
 
 export const COUNT_RECORDINGS: Statement = {

@@ -1,0 +1,266 @@
+/** The database behind the tools: away, back, slow, with a client that is gone, under another login. */
+
+import { scramVerifier } from '@bankhouse/core';
+import { defineTool, type Toolset } from '@bankhouse/server';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { call, callError, type Era, modernRequest, type RunningBank, runBank } from './support.ts';
+
+const sleepTool = defineTool({
+  name: 'get_sleep',
+  title: 'Sleep',
+  description: 'Sleeps in the database.',
+  access: 'read',
+  input: z.strictObject({ seconds: z.number() }),
+  output: z.object({ slept: z.number(), application: z.string() }),
+  async run({ seconds }, { tx }) {
+    const [row] = await tx.rows<{ application: string }>(
+      { name: 'sleep', text: "select current_setting('application_name') as application, pg_sleep($1)" },
+      [seconds],
+    );
+    return { structured: { slept: seconds, application: row?.application ?? '' }, text: 'slept' };
+  },
+});
+const brokenTool = defineTool({
+  name: 'get_broken',
+  title: 'Broken',
+  description: 'Runs SQL that is wrong.',
+  access: 'read',
+  input: z.strictObject({}),
+  output: z.object({}),
+  async run(_args, { tx }) {
+    await tx.rows({ name: 'broken', text: 'select secret_column from bank.no_such_table' });
+    return { structured: {}, text: '' };
+  },
+});
+const scopeTool = defineTool({
+  name: 'get_scope',
+  title: 'Scope',
+  description: 'Says what the database knows about the caller.',
+  access: 'read',
+  input: z.strictObject({}),
+  output: z.object({ bank: z.string(), all: z.boolean(), vaults: z.array(z.string()).nullable(), pid: z.int() }),
+  async run(_args, { tx }) {
+    const [row] = await tx.rows<{ bank: string; all: boolean; vaults: string[] | null; pid: number }>({
+      name: 'scope',
+      text: 'select bank.me() as bank, bank.all_vaults() as all, bank.vault_scope() as vaults, pg_backend_pid() as pid',
+    });
+    if (row === undefined) throw new Error('no row');
+    return { structured: row, text: row.bank };
+  },
+});
+const forgetTool = defineTool({
+  name: 'get_forgotten',
+  title: 'Forget',
+  description: 'Makes the connection forget its prepared statements, as a pooler in between does.',
+  access: 'read',
+  input: z.strictObject({}),
+  output: z.object({}),
+  async run(_args, { tx }) {
+    await tx.rows({ name: 'forget', text: 'deallocate all' });
+    return { structured: {}, text: '' };
+  },
+});
+const toolset: Toolset = {
+  name: 'database',
+  instructions: 'For tests.',
+  tools: [sleepTool, brokenTool, scopeTool, forgetTool],
+  resources: [],
+};
+
+let postgres: TestPostgres;
+let running: RunningBank;
+beforeAll(async () => {
+  postgres = await startPostgres();
+  running = await runBank(postgres, 'acme', { toolsets: [toolset] });
+});
+afterAll(async () => {
+  await running?.[Symbol.asyncDispose]();
+  await postgres?.stop();
+});
+
+/** Statements of the bank that run now, seen by the superuser. */
+const runningStatements = (of: RunningBank = running) =>
+  withClient(postgres.superuserUrl, async (client) => {
+    const { rows } = await client.query<{ n: number }>(
+      "select count(*)::int n from pg_stat_activity where usename = $1 and state = 'active'",
+      [of.bank.role],
+    );
+    return rows[0]?.n ?? 0;
+  });
+
+async function until(reached: () => Promise<boolean>, withinMs: number): Promise<number> {
+  const start = performance.now();
+  while (!(await reached())) {
+    if (performance.now() - start > withinMs) throw new Error(`Not reached within ${withinMs} ms.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return performance.now() - start;
+}
+
+describe('a transaction', () => {
+  it('is under the caller that the database itself checked, and under the next one after it', async () => {
+    await using all = await running.connect();
+    await using some = await running.connect('modern', { vaults: ['sales'] });
+    for (let turn = 0; turn < 3; turn++) {
+      expect(await call(all, 'get_scope')).toMatchObject({ bank: 'acme', all: true });
+      expect(await call(some, 'get_scope')).toMatchObject({ bank: 'acme', all: false, vaults: ['sales'] });
+    }
+  });
+
+  it('carries the request id to where the database logs it (R3.5)', async () => {
+    await using client = await running.connect('modern', { rid: '0191f0aa-1111-7000-8000-000000000001' });
+    expect(await call(client, 'get_sleep', { seconds: 0 })).toMatchObject({
+      application: 'bankhouse 0191f0aa-1111-7000-8000-000000000001',
+    });
+  });
+
+  it('that fails for a mistake of ours tells the caller nothing about it, and the log everything', async () => {
+    await using client = await running.connect();
+    const error = await callError(client, 'get_broken');
+    expect(error).toMatchObject({ code: 'internal', retryable: false });
+    expect(error.text).not.toMatch(/secret_column|no_such_table|select/);
+    expect(running.logs.join('')).toContain('no_such_table');
+    expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
+  });
+
+  it('that takes too long is ended by its limit, with what to do', async () => {
+    await using client = await running.connect();
+    expect(await callError(client, 'get_sleep', { seconds: 30 })).toMatchObject({
+      code: 'too_slow',
+      text: expect.stringContaining('Narrow it'),
+    });
+  });
+
+  it('of many callers at once gives each its own scope', async () => {
+    const vaults = [null, ['sales'], ['support'], []];
+    const clients = await Promise.all(vaults.map((list) => running.connect('modern', { vaults: list })));
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, turn) => call(clients[turn % 4] as never, 'get_scope')),
+    );
+    for (const [turn, answer] of answers.entries()) {
+      const expected = vaults[turn % 4];
+      expect([answer.all, answer.all === true ? null : answer.vaults]).toEqual([expected === null, expected]);
+    }
+    await Promise.all(clients.map((client) => client.close()));
+  });
+});
+
+describe('a pooler that keeps no prepared statements', () => {
+  it('is noticed, and statements go without names from then on', async () => {
+    await using pooled = await runBank(postgres, 'pooled', { toolsets: [toolset] });
+    await using client = await pooled.connect();
+    await call(client, 'get_scope');
+    await call(client, 'get_forgotten');
+    for (let turn = 0; turn < 3; turn++) {
+      expect(await call(client, 'get_scope')).toMatchObject({ bank: 'pooled' });
+      await call(client, 'get_forgotten');
+    }
+    expect(pooled.logs.filter((line) => line.includes('prepared statements are lost'))).toHaveLength(1);
+  });
+});
+
+describe('a client that goes away', () => {
+  it.each<Era>(['modern', 'legacy'])('has its query cancelled in the database (%s)', async (era) => {
+    const abort = new AbortController();
+    const { body, headers } = modernRequest('tools/call', { name: 'get_sleep', arguments: { seconds: 4 } });
+    const legacy = {
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: 'get_sleep', arguments: { seconds: 4 } },
+    };
+    const gone = fetch(running.url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        ...running.headers(),
+        ...(era === 'modern' ? headers : {}),
+      },
+      body: JSON.stringify(era === 'modern' ? body : legacy),
+      signal: abort.signal,
+    }).then((response) => response.text());
+    gone.catch(() => {});
+    await until(async () => (await runningStatements()) === 1, 2000);
+    abort.abort();
+    await expect(gone).rejects.toThrow();
+    expect(await until(async () => (await runningStatements()) === 0, 2000)).toBeLessThan(1000);
+    await using client = await running.connect();
+    expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
+  });
+});
+
+describe('a Postgres that restarts', () => {
+  it('is met by a clear error while it is away, within 2 seconds, and by results as soon as it is back', async () => {
+    await using other = await runBank(postgres, 'restarted', { toolsets: [toolset] });
+    await using client = await other.connect();
+    await call(client, 'get_scope');
+    const underWay = callError(client, 'get_sleep', { seconds: 4 });
+    await until(async () => (await runningStatements(other)) === 1, 2000);
+    const restarted = postgres.restart();
+    expect(await underWay).toMatchObject({ code: 'database_unavailable', retryable: true });
+
+    const seen = new Set<string>();
+    let slowest = 0;
+    const attempt = async () => {
+      const start = performance.now();
+      const result = await client.callTool({ name: 'get_scope', arguments: {} });
+      slowest = Math.max(slowest, performance.now() - start);
+      seen.add(result.isError === true ? (JSON.stringify(result.content).match(/"text":"(\w+):/)?.[1] ?? '?') : 'ok');
+      return result.isError !== true;
+    };
+    await until(attempt, 30_000);
+    await restarted;
+    expect(await attempt()).toBe(true);
+    expect([...seen].filter((outcome) => outcome !== 'ok' && outcome !== 'database_unavailable')).toEqual([]);
+    expect(slowest).toBeLessThan(2500);
+  });
+
+  it('is not noticed by a call that comes after it', async () => {
+    await using client = await running.connect();
+    const { pid } = await call<{ pid: number }>(client, 'get_scope');
+    await postgres.restart();
+    expect((await call<{ pid: number }>(client, 'get_scope')).pid).not.toBe(pid);
+  });
+
+  it('that is not there at all leaves handshake, lists and probes as they are', async () => {
+    await using lonely = await runBank(postgres, 'lonely', {
+      toolsets: [toolset],
+      databaseUrl: (own) => own.replace(/:\d+\//, ':1/'),
+    });
+    await using client = await lonely.connect();
+    expect((await client.listTools()).tools).toHaveLength(4);
+    expect(await callError(client, 'get_scope')).toMatchObject({
+      code: 'database_unavailable',
+      text: expect.stringMatching(/temporary.*again in a few seconds/),
+    });
+    const ready = await fetch(new URL('/readyz', lonely.url));
+    expect(ready.status).toBe(200);
+  });
+});
+
+describe('a rotated login', () => {
+  it('is used as soon as the Secret has it, and no call fails in between (R3.7)', async () => {
+    await using rotating = await runBank(postgres, 'rotating', { toolsets: [toolset] });
+    await using client = await rotating.connect();
+    const before = await call<{ pid: number }>(client, 'get_scope');
+    await withClient(postgres.superuserUrl, async (admin) => {
+      await admin.query(`alter role ${rotating.bank.role} password '${await scramVerifier('another')}'`);
+    });
+    const url = new URL(rotating.bank.url);
+    url.password = 'another';
+    rotating.writeSecret('database-url', url.toString());
+    await until(async () => (await call<{ pid: number }>(client, 'get_scope')).pid !== before.pid, 5000);
+  });
+
+  it('that the Secret does not have yet is a temporary error', async () => {
+    await using early = await runBank(postgres, 'early', { toolsets: [toolset] });
+    await withClient(postgres.superuserUrl, async (admin) => {
+      await admin.query(`alter role ${early.bank.role} password '${await scramVerifier('another')}'`);
+    });
+    await using client = await early.connect();
+    expect(await callError(client, 'get_scope')).toMatchObject({ code: 'database_unavailable', retryable: true });
+  });
+});
