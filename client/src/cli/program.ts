@@ -3,9 +3,10 @@ import { Command } from 'commander';
 import { banksCommand } from './commands/banks.ts';
 import { callCommand } from './commands/call.ts';
 import { connectCommand } from './commands/connect.ts';
+import { loadCommand } from './commands/load.ts';
 import { revokeCommand } from './commands/revoke.ts';
 import { tokenCommand } from './commands/token.ts';
-import { type GlobalOptions, loadSettings, type Settings } from './settings.ts';
+import { databaseUrlOf, type GlobalOptions, loadSettings, type Settings } from './settings.ts';
 
 /** What a command works with. */
 export interface Context {
@@ -13,6 +14,10 @@ export interface Context {
   settings(): Settings;
   /** One text to standard output, with a newline. */
   print(text: string): void;
+  /** One text to standard error, with a newline: progress and what else is not the result. */
+  note(text: string): void;
+  /** URL of the database's owner. @throws UsageError when there is none */
+  databaseUrl(): string;
 }
 
 export interface Surroundings {
@@ -35,12 +40,15 @@ export function createProgram({ env, cwd, out, err }: Surroundings): Command {
     env,
     settings: () => loadSettings(program.opts<GlobalOptions>(), env, cwd),
     print: (text) => out(`${text}\n`),
+    note: (text) => err(`${text}\n`),
+    databaseUrl: () => databaseUrlOf(env, cwd),
   };
   tokenCommand(program, context);
   banksCommand(program, context);
   revokeCommand(program, context);
   connectCommand(program, context);
   callCommand(program, context);
+  loadCommand(program, context);
   return program;
 }
 

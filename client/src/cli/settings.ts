@@ -1,6 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { BankhouseError, type Environment, messageOf } from '@bankhouse/core';
+import {
+  BankhouseError,
+  databaseUrlSchema,
+  type Environment,
+  loadConfig,
+  messageOf,
+  withPassword,
+} from '@bankhouse/core';
 import { z } from 'zod';
 import { UsageError } from './errors.ts';
 
@@ -23,7 +30,11 @@ export interface Settings {
 }
 
 const STATE_FOLDER = '.cluster';
-const platformSchema = z.object({ frontDoor: z.string(), caFile: z.string().optional() });
+const platformSchema = z.object({
+  frontDoor: z.string(),
+  caFile: z.string().optional(),
+  databaseUrl: z.string().optional(),
+});
 
 /**
  * Flags first, then BANKHOUSE_URL, BANKHOUSE_CA_FILE and BANKHOUSE_ADMIN_KEY_FILE, then what `make up` wrote to .cluster/ in
@@ -51,6 +62,18 @@ export function loadSettings(options: GlobalOptions, env: Environment, cwd: stri
       return key;
     },
   };
+}
+
+const databaseSchema = z.object({ DATABASE_URL: databaseUrlSchema, DATABASE_PASSWORD: z.string().optional() });
+
+/** DATABASE_URL (or DATABASE_URL_FILE, DATABASE_PASSWORD_FILE), else the database of `make up`; never a flag, since others see those. */
+export function databaseUrlOf(env: Environment, cwd: string): string {
+  if ((env.DATABASE_URL ?? env.DATABASE_URL_FILE ?? '') === '') {
+    const local = findLocalPlatform(cwd)?.databaseUrl;
+    if (local !== undefined) return local;
+  }
+  const { DATABASE_URL, DATABASE_PASSWORD } = loadConfig(databaseSchema, env);
+  return withPassword(DATABASE_URL, DATABASE_PASSWORD);
 }
 
 export function readText(path: string, what: string): string {
@@ -83,6 +106,7 @@ interface LocalPlatform {
   url: string;
   caFile?: string;
   adminKeyFile?: string;
+  databaseUrl?: string;
 }
 
 function findLocalPlatform(cwd: string): LocalPlatform | undefined {
@@ -101,6 +125,7 @@ function readPlatform(path: string, root: string): LocalPlatform {
       url: platform.frontDoor,
       ...(platform.caFile === undefined ? {} : { caFile: resolve(root, platform.caFile) }),
       ...(existsSync(adminKeyFile) ? { adminKeyFile } : {}),
+      ...(platform.databaseUrl === undefined ? {} : { databaseUrl: platform.databaseUrl }),
     };
   } catch (error) {
     throw new BankhouseError('platform_json', `${path} is not what "make up" writes; run it again.`, { cause: error });
