@@ -52,7 +52,7 @@ export class DatabaseError extends BankhouseError {
 export type DatabaseErrorCode = 'unreachable' | 'access_refused' | 'not_migrated' | 'id_taken' | 'database_failed';
 
 const CONNECT_TIMEOUT_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 10_000;
+const QUERY_TIMEOUT_MS = 15_000;
 const IDLE_MS = 30_000;
 /** After a failed connect, others fail at once for so long instead of each waiting its own time-out. */
 const DOWN_MS = 1_000;
@@ -64,8 +64,8 @@ export function createDatabase(url: string, options: { connections: number; cloc
     max: options.connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: IDLE_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
+    // Kept by the client, not as a start-up parameter, which a pooler in between would refuse.
+    query_timeout: QUERY_TIMEOUT_MS,
     application_name: 'bankhouse-operator',
     keepAlive: true,
   });
@@ -130,10 +130,14 @@ const UNREACHABLE = new Set([
 export function explain(error: unknown, place: string): DatabaseError {
   const code = codeOf(error);
   const said = messageOf(error);
+  const sentence = said.charAt(0).toUpperCase() + said.slice(1);
   if (code === 'BH001') {
-    return new DatabaseError('id_taken', `${said}; choose another spec.id, or delete the rows that hold it.`, {
+    return new DatabaseError('id_taken', `${sentence}; choose another spec.id, or delete the rows that hold it.`, {
       cause: error,
     });
+  }
+  if (code === 'BH002') {
+    return new DatabaseError('id_taken', `${sentence}; drop that role, or choose another spec.id.`, { cause: error });
   }
   if (code.startsWith('28')) {
     const message = `Postgres at ${place} refuses the operator's sign-in (${said}); compare the Secret bankhouse-database-roles with the roles that the migration made.`;

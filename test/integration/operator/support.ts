@@ -92,16 +92,17 @@ export interface World {
   close(): Promise<void>;
 }
 
-export async function startWorld(): Promise<World> {
+/** @param given a real database in place of the one in memory, and settings that go with it */
+export async function startWorld(given: { database?: Database; settings?: Settings } = {}): Promise<World> {
   const api = await startApiServer();
   const database = new MemoryDatabase();
   const frontDoor = new SwitchedFrontDoor();
   const start = async (options: { transport?: Transport; database?: Database } = {}) => {
     const operator = createOperator({
       transport: options.transport ?? api.transport,
-      database: options.database ?? database,
+      database: options.database ?? given.database ?? database,
       frontDoor,
-      settings,
+      settings: given.settings ?? settings,
       clock: systemClock,
       logger: createLogger({ component: 'operator', level: process.env.TEST_LOG_LEVEL ?? 'fatal' }),
       workers: 4,
