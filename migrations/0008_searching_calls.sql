@@ -1,0 +1,322 @@
+-- Full-text search. One row of bank.search_documents per call that search can find, kept by triggers when a transaction
+-- ends; a legacy call has none once it is migrated. It is a slim table of its own with one GIN index over all that
+-- a search can ask for, so that finding never reads a transcript, and no other index tempts the planner.
+
+create table bank.search_documents (
+  id bigint generated always as identity primary key,
+  bank_id text collate "C" not null,
+  recording_id uuid,
+  legacy_id bigint,
+  call_id text collate "C" not null,
+  started_at timestamptz not null,
+  -- days since 2000 in UTC: a range that GIN can serve
+  started_day int not null generated always as ((started_at at time zone 'UTC')::date - date '2000-01-01') stored,
+  vaults text[] not null,
+  participant_keys text[] not null,
+  -- title (weight A), summary (C), transcript (D) with a mark in front of every passage
+  document tsvector not null,
+  -- of every passage: the position of its mark in the document, and the seq of its first segment
+  passage_positions int[] not null,
+  passage_segments int[] not null,
+  check (num_nonnulls(recording_id, legacy_id) = 1),
+  unique (recording_id, bank_id),
+  unique (legacy_id, bank_id),
+  foreign key (bank_id, recording_id) references bank.recordings on delete cascade,
+  foreign key (bank_id, legacy_id) references bank.fathom_calls on delete cascade
+);
+create index search_documents_all
+  on bank.search_documents using gin (bank_id, document, started_day, vaults, participant_keys);
+-- Frequencies of words, for the planner's estimates.
+alter table bank.search_documents alter document set statistics 400;
+
+alter table bank.search_documents enable row level security;
+alter table bank.search_documents force row level security;
+create policy all_banks on bank.search_documents to bankhouse_data using (true) with check (true);
+grant select, insert, update, delete on bank.search_documents to bankhouse_data;
+
+do $$
+begin
+  alter table bank.search_documents alter document set compression lz4;
+exception when feature_not_supported then
+  null;
+end
+$$;
+
+-- What stands in front of a passage in a document: a word that nobody says.
+create function bank.passage_mark() returns text
+  language sql immutable
+return 'x0passage0x';
+
+-- The document of a call, from the texts of its segments. Passages have about 400 characters, and at most 250 are marked
+-- because a tsvector keeps 255 positions of a word. What is said after the first 250,000 characters (five hours) is not
+-- found: a tsvector has a maximal size.
+create function bank.build_document(
+  p_title text, p_summary text, p_texts text[],
+  out document tsvector, out passage_positions int[], out passage_segments int[]
+)
+  language plpgsql immutable set search_path = pg_catalog
+as $$
+declare
+  body text;
+  total constant bigint := (select sum(length(t) + 1) from unnest(p_texts) t);
+  size constant bigint := greatest(400, total / 250 + 1);
+begin
+  select string_agg(bank.passage_mark() || ' ' || p.words, ' ' order by p.first_segment),
+         coalesce(array_agg(p.first_segment order by p.first_segment), '{}')
+    into body, passage_segments
+    from (
+      select min(s.seq)::int as first_segment, string_agg(s.words, ' ' order by s.seq) as words
+        from (
+          select seq, words, (sum(length(words) + 1) over (order by seq) - length(words) - 1) / size as passage
+            from unnest(p_texts) with ordinality as t (words, seq)
+        ) s
+       group by s.passage
+    ) p;
+  document := setweight(to_tsvector('pg_catalog.english', p_title), 'A')
+    || setweight(to_tsvector('pg_catalog.english', coalesce(p_summary, '')), 'C')
+    || to_tsvector('pg_catalog.english', coalesce(left(body, 250000), ''));
+  select coalesce(array_agg(p order by p), '{}') into passage_positions
+    from unnest(ts_filter(setweight(document, 'B', array[bank.passage_mark()]), '{b}')) u, unnest(u.positions) p;
+  passage_segments := passage_segments[1:cardinality(passage_positions)];
+end
+$$;
+
+create function bank.index_recording() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  insert into bank.search_documents as d (
+      bank_id, recording_id, call_id, started_at, vaults, participant_keys, document, passage_positions, passage_segments)
+    select r.bank_id, r.id, r.call_id, r.started_at,
+           array(select e.vault_id from bank.vault_entries e where e.bank_id = r.bank_id and e.recording_id = r.id),
+           r.participant_keys, b.document, b.passage_positions, b.passage_segments
+      from bank.recordings r,
+           bank.build_document(r.title, r.summary,
+             array(select s.text from bank.recording_segments(r.transcript) s order by s.seq)) b
+     where r.bank_id = new.bank_id and r.id = new.id
+    on conflict (recording_id, bank_id) do update set
+      started_at = excluded.started_at, vaults = excluded.vaults, participant_keys = excluded.participant_keys,
+      document = excluded.document, passage_positions = excluded.passage_positions,
+      passage_segments = excluded.passage_segments;
+  return null;
+end
+$$;
+create constraint trigger index_recording
+  after insert or update of title, summary, transcript, started_at, participants on bank.recordings
+  deferrable initially deferred for each row execute function bank.index_recording();
+
+create function bank.index_vaults() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  entry constant record := case when tg_op = 'DELETE' then old else new end;
+  now_in constant text[] := array(
+    select e.vault_id from bank.vault_entries e
+     where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id
+  );
+begin
+  update bank.search_documents d set vaults = now_in
+   where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id
+     and not (d.vaults @> now_in and d.vaults <@ now_in);
+  return null;
+end
+$$;
+create constraint trigger index_vaults after insert or update of vault_id or delete on bank.vault_entries
+  deferrable initially deferred for each row execute function bank.index_vaults();
+
+create function bank.index_fathom_call() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  delete from bank.search_documents d using bank.fathom_calls f
+   where f.bank_id = new.bank_id and f.id = new.id and f.migrated
+     and d.bank_id = f.bank_id and d.legacy_id = f.id;
+  insert into bank.search_documents as d (
+      bank_id, legacy_id, call_id, started_at, vaults, participant_keys, document, passage_positions, passage_segments)
+    select f.bank_id, f.id, f.call_id, f.recording_start_time, array_remove(array[f.vault_id::text], null),
+           f.participant_keys, b.document, b.passage_positions, b.passage_segments
+      from bank.fathom_calls f,
+           bank.build_document(f.title, f.summary,
+             array(select s.text from bank.fathom_segments(f.transcript, 0) s order by s.seq)) b
+     where f.bank_id = new.bank_id and f.id = new.id and not f.migrated
+    on conflict (legacy_id, bank_id) do update set
+      started_at = excluded.started_at, vaults = excluded.vaults, participant_keys = excluded.participant_keys,
+      document = excluded.document, passage_positions = excluded.passage_positions,
+      passage_segments = excluded.passage_segments;
+  return null;
+end
+$$;
+create constraint trigger index_fathom_call
+  after insert or update of title, summary, transcript, recording_start_time, calendar_invitees, vault_id, migrated
+  on bank.fathom_calls
+  deferrable initially deferred for each row execute function bank.index_fathom_call();
+
+-- Ids of the newest p_amount documents that match, newest first, among those since p_since_day.
+create function bank.newest_documents(
+  p_query tsquery, p_from timestamptz, p_to timestamptz, p_participant text, p_vaults text[], p_since_day int, p_amount int
+) returns bigint[]
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  ids bigint[];
+begin
+  execute concat(
+    'select array(select d.id from bank.search_documents d where d.bank_id = $1 and d.document @@ $2',
+    case when p_vaults is not null then ' and d.vaults && $3' end,
+    case when p_participant is not null then ' and d.participant_keys @> array[lower($4)]' end,
+    case when p_since_day is not null then ' and d.started_day >= $5' end,
+    case when p_from is not null then
+      ' and d.started_at >= $6 and d.started_day >= ($6 at time zone ''UTC'')::date - date ''2000-01-01''' end,
+    case when p_to is not null then
+      ' and d.started_at < $7 and d.started_day <= ($7 at time zone ''UTC'')::date - date ''2000-01-01''' end,
+    ' order by d.started_at desc, d.call_id desc limit $8)'
+  ) into ids using bank.me(), p_query, p_vaults, p_participant, p_since_day, p_from, p_to, p_amount;
+  return ids;
+end
+$$;
+
+-- The day since which the bank has about p_amount to twice as many calls; null when it has fewer.
+create function bank.day_of_newest(p_amount int) returns int
+  language plpgsql stable set search_path = pg_catalog
+as $$
+begin
+  return (
+    greatest(
+      (select r.started_at from bank.recordings r where r.bank_id = bank.me()
+        order by r.started_at desc, r.call_id desc offset p_amount limit 1),
+      (select f.recording_start_time from bank.fathom_calls f where f.bank_id = bank.me()
+        order by f.recording_start_time desc, f.call_id desc offset p_amount limit 1)
+    ) at time zone 'UTC'
+  )::date - date '2000-01-01';
+end
+$$;
+
+-- Keys of a page of the calls that match, with rank and the passage [first_segment, last_segment] that has most of the
+-- words (null where only title or summary match).
+--
+-- Ranking unpacks a document, so it is bounded: matches are taken newest first in blocks of 100, and sorted by rank within
+-- their block. A word that every other call has is looked for among the newest calls first, and in all of them only where
+-- those are too few. Pages of one search fit together, and all pages together hold every match once.
+create function bank.match_documents(
+  p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int
+) returns table (place int, recording_id uuid, legacy_id bigint, rank real, first_segment int, last_segment int)
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+  block constant int := 100;
+  query constant tsquery := websearch_to_tsquery('pg_catalog.english', p_query);
+  words constant text[] := tsvector_to_array(to_tsvector('pg_catalog.english', p_query));
+  vaults constant text[] := bank.vaults_to_search(p_vault);
+  amount constant int := ((greatest(p_offset, 0) + greatest(p_limit, 0) + block - 1) / block) * block;
+  first_block constant int := greatest(p_offset, 0) / block;
+  since_day int;
+  ids bigint[];
+begin
+  -- Only words that may not occur, or only such as "the": no index could serve it.
+  if querytree(query) in ('', 'T') or cardinality(vaults) = 0 then return; end if;
+  since_day := bank.day_of_newest(1500);
+  ids := bank.newest_documents(query, p_from, p_to, p_participant, vaults, since_day, amount);
+  if since_day is not null and cardinality(ids) < amount then
+    ids := bank.newest_documents(query, p_from, p_to, p_participant, vaults, null, amount);
+  end if;
+  return query
+    with ranked as materialized (
+      select t.place, d.recording_id, d.legacy_id, d.passage_positions, d.passage_segments,
+             ts_rank(d.document, query, 1) as rank,
+             ts_filter(setweight(d.document, 'B', words), '{b}') as found
+        from unnest(ids[first_block * block + 1 : amount]) with ordinality as t (id, place)
+        join bank.search_documents d on d.id = t.id
+       order by (t.place - 1) / block, rank desc, t.place
+       limit p_limit offset greatest(p_offset, 0) - first_block * block
+    )
+    select row_number() over ()::int, r.recording_id, r.legacy_id, r.rank, r.passage_segments[best.passage],
+           r.passage_segments[best.passage + 1] - 1
+      from ranked r
+      left join lateral (
+        select width_bucket(p, r.passage_positions) as passage
+          from unnest(r.found) u, unnest(u.positions) p
+         where p >= r.passage_positions[1]
+         group by 1 order by count(distinct u.lexeme) desc, 1 limit 1
+      ) best on true;
+end
+$$;
+
+-- Calls that match, as pages that fit together: see bank.match_documents for their order.
+--   p_query: words (all of them), "a phrase", or, -without (websearch syntax)
+--   start_seconds: where the snippet's passage begins; null where only title or summary match
+--   snippet: about 40 words with **hits** marked
+create function bank.search_recordings(
+  p_query text, p_from timestamptz default null, p_to timestamptz default null, p_participant text default null,
+  p_vault text default null, p_limit int default 20, p_offset int default 0
+) returns table (
+    id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
+    vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text
+  )
+  language plpgsql stable rows 20 set search_path = pg_catalog
+as $$
+declare
+  -- Any of the words, because a passage need not have all of them.
+  any_word constant tsquery := (
+    select string_agg(quote_literal(w), ' | ')
+      from unnest(tsvector_to_array(to_tsvector('pg_catalog.english', p_query))) w
+  )::tsquery;
+begin
+  return query
+    with m as materialized (
+      select * from bank.match_documents(p_query, p_from, p_to, p_participant, p_vault, p_limit, p_offset)
+    )
+    select d.id, d.source, d.title, d.started_at, d.duration_seconds, d.participants, d.vault_ids, d.language, d.url,
+           m.rank, said.start_seconds,
+           ts_headline('pg_catalog.english', coalesce(said.words, concat_ws('. ', d.title, d.summary)), any_word,
+             'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0')
+      from bank.describe_calls(array(select m.recording_id from m), array(select m.legacy_id from m)) d
+      join m on d.id = coalesce(m.recording_id::text, 'fathom-' || m.legacy_id)
+     cross join lateral bank.passage(m.recording_id, m.legacy_id, m.first_segment, m.last_segment) said
+     order by m.place;
+end
+$$;
+
+-- The words of a passage and when it begins; first_segment null: nothing;
+-- last_segment null: to the end. As the caller, under the policies.
+create function bank.passage(
+  p_recording uuid, p_legacy bigint, p_first_segment int, p_last_segment int, out start_seconds numeric, out words text
+)
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  -- A path unpacks the transcript once and builds only what is asked for.
+  range jsonpath;
+  segments jsonb;
+begin
+  if p_first_segment is null then return; end if;
+  range := format('$[%s to %s]', p_first_segment - 1, coalesce((p_last_segment - 1)::text, 'last'));
+  if p_recording is not null then
+    select jsonb_path_query_array(r.transcript, range) into segments
+      from bank.recordings r where r.bank_id = (select bank.me()) and r.id = p_recording;
+    start_seconds := (segments -> 0 ->> 'start')::numeric;
+  else
+    select jsonb_path_query_array(f.transcript, range) into segments
+      from bank.fathom_calls f where f.bank_id = (select bank.me()) and f.id = p_legacy;
+    start_seconds := extract(epoch from (segments -> 0 ->> 'timestamp')::interval);
+  end if;
+  words := (select string_agg(s ->> 'text', ' ' order by n) from jsonb_array_elements(segments) with ordinality t (s, n));
+end
+$$;
+
+grant create on schema bank to bankhouse_data;
+alter function bank.index_recording() owner to bankhouse_data;
+alter function bank.index_vaults() owner to bankhouse_data;
+alter function bank.index_fathom_call() owner to bankhouse_data;
+alter function bank.newest_documents(tsquery, timestamptz, timestamptz, text, text[], int, int) owner to bankhouse_data;
+alter function bank.day_of_newest(int) owner to bankhouse_data;
+alter function bank.match_documents(text, timestamptz, timestamptz, text, text, int, int) owner to bankhouse_data;
+revoke create on schema bank from bankhouse_data;
+
+revoke all on all functions in schema bank from public;
+grant execute on function bank.passage_mark(), bank.build_document(text, text, text[]) to bankhouse_data;
+grant execute on function
+  bank.match_documents(text, timestamptz, timestamptz, text, text, int, int),
+  bank.passage(uuid, bigint, int, int),
+  bank.search_recordings(text, timestamptz, timestamptz, text, text, int, int)
+  to bankhouse_bank;
