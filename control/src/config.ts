@@ -14,7 +14,6 @@ const bearerKeySchema = z
 
 const signingKeySchema = z
   .string()
-  .describe('give an EC P-256 private key as PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)')
   .transform((pem, context): KeyObject => {
     try {
       const key = createPrivateKey(pem);
@@ -24,7 +23,8 @@ const signingKeySchema = z
     }
     context.addIssue({ code: 'custom', message: 'it must be an EC P-256 private key as PEM (PKCS #8 or SEC 1)' });
     return z.NEVER;
-  });
+  })
+  .describe('give an EC P-256 private key as PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)');
 
 export const configSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),

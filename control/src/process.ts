@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createRegistry, type Logger, withPassword } from '@bankhouse/core';
 import type { ControlConfig } from './config.ts';
 import { openDatabase } from './database/pool.ts';
+import { forgetExpired } from './database/revocations.ts';
 import { waitForSchema } from './database/wait.ts';
 import { createAdminServer } from './http/admin.ts';
 import { createApp } from './http/app.ts';
@@ -14,6 +15,7 @@ import { createMetrics } from './metrics.ts';
 
 const FAILURES_A_MINUTE = 10;
 const CLOSE_LIMIT_MS = 10_000;
+const FORGET_EVERY_MS = 3_600_000;
 
 export interface ControlProcess {
   /** Ports really listened on; 0 in the configuration takes any. */
@@ -59,12 +61,18 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
     notReady = undefined;
     log.info('ready');
   });
+  const forgetting = setInterval(() => {
+    forgetExpired(database).catch((error: unknown) =>
+      log.warn({ err: error }, 'forgetting expired revocations failed'),
+    );
+  }, FORGET_EVERY_MS);
   return {
     ...ports,
     ready,
     async stop() {
       notReady = 'stopping';
       stopping.abort();
+      clearInterval(forgetting);
       await Promise.race([app.close(), sleep(CLOSE_LIMIT_MS, undefined, { ref: false })]);
       await ready;
       await database.close();

@@ -31,3 +31,8 @@ export async function isRevoked(database: Database, jti: string): Promise<boolea
   const rows = await database.query('select from control.revoked_tokens where jti = $1', [jti]);
   return rows.length > 0;
 }
+
+/** Forgets revocations of tokens that expired more than an hour ago, which no clock takes for valid. */
+export async function forgetExpired(database: Database): Promise<void> {
+  await database.query("delete from control.revoked_tokens where expires_at < now() - interval '1 hour'");
+}

@@ -36,12 +36,14 @@ export function answerFor(error: unknown, log: Logger, limits: { bodyBytes: numb
     return answer(503, error.code, error.message, { 'retry-after': '2' });
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
+    const part = (error as FastifyError).validationContext;
     const issues = error.validation.map((one) =>
       describeIssue({
         path: one.instancePath,
         message: one.message ?? 'is wrong',
         keyword: one.keyword,
         params: one.params,
+        part,
       }),
     );
     return answer(400, 'invalid_request', `${[...new Set(issues)].join('. ')}.`);
