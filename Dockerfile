@@ -1,0 +1,19 @@
+# Two targets: `server` runs in every bank's pod, `platform` is operator, gateway, control and the migrations.
+# BASE brings Node.js 26 at /usr/local/bin/node; where there is no registry, `make images` makes one of Debian packages.
+# Before: npm ci && npm run bundle.
+ARG BASE=docker.io/library/node:26-bookworm-slim
+
+FROM ${BASE} AS server
+ENV NODE_ENV=production
+COPY dist/server.mjs /app/server.mjs
+USER 65532:65532
+WORKDIR /app
+CMD ["/usr/local/bin/node", "/app/server.mjs"]
+
+FROM ${BASE} AS platform
+ENV NODE_ENV=production
+COPY dist/operator.mjs dist/gateway.mjs dist/control.mjs dist/migrate.mjs /app/
+COPY migrations /app/migrations
+USER 65532:65532
+WORKDIR /app
+CMD ["/usr/local/bin/node", "/app/operator.mjs"]
