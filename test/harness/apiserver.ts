@@ -22,6 +22,8 @@ export interface ApiServer {
   kubeconfigFile: string;
   url: string;
   transport: Transport;
+  /** A transport that signs in as a service account, with the rights that RBAC gives it. */
+  signInAs(namespace: string, serviceAccount: string): Promise<Transport>;
   /** Requests so far by verb, resource and subresource, from apiserver_request_total; watches are not counted. */
   requests(): Promise<RequestCount[]>;
   /** The text of /metrics. */
@@ -81,6 +83,12 @@ export async function startApiServer(options: { crds?: boolean; args?: string[] 
       url,
       transport,
       metrics,
+      async signInAs(namespace, serviceAccount) {
+        const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`;
+        const { status } = await transport.request<{ status: { token: string } }>('POST', path, { body: { spec: {} } });
+        const ca = readFileSync(join(dir, 'certs/apiserver.crt'));
+        return await createTransport(createKubeConfig(url, ca, status.token));
+      },
       requests: async () => parseRequests(await metrics()),
       async restart() {
         children.splice(children.indexOf(apiServer), 1);

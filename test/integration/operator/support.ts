@@ -93,13 +93,21 @@ export interface World {
 }
 
 /** @param given a real database in place of the one in memory, and settings that go with it */
-export async function startWorld(given: { database?: Database; settings?: Settings } = {}): Promise<World> {
+export async function startWorld(
+  given: {
+    database?: Database;
+    settings?: Settings;
+    /** Prepares the API server and says as whom the operator signs in. */
+    signIn?: (api: ApiServer) => Promise<Transport>;
+  } = {},
+): Promise<World> {
   const api = await startApiServer();
+  const transport = (await given.signIn?.(api)) ?? api.transport;
   const database = new MemoryDatabase();
   const frontDoor = new SwitchedFrontDoor();
   const start = async (options: { transport?: Transport; database?: Database } = {}) => {
     const operator = createOperator({
-      transport: options.transport ?? api.transport,
+      transport: options.transport ?? transport,
       database: options.database ?? given.database ?? database,
       frontDoor,
       settings: given.settings ?? settings,
@@ -124,6 +132,7 @@ export async function startWorld(given: { database?: Database; settings?: Settin
     },
     async close() {
       await world.operator.stop();
+      if (transport !== api.transport) await transport.close();
       await api.stop();
     },
   };

@@ -1,0 +1,123 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { createLogger } from '@bankhouse/core';
+import { createReflector, holdLease, systemClock, type Transport } from '@bankhouse/kube';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import type { ApiServer } from '../../harness/apiserver.ts';
+import {
+  bankWhen,
+  createBank,
+  createClass,
+  createNamespace,
+  eventually,
+  getOrUndefined,
+  namespaced,
+  setPods,
+  startWorld,
+  type World,
+} from './support.ts';
+
+const ROOT = new URL('../../..', import.meta.url).pathname;
+const HELM = join(process.env.BANKHOUSE_BIN ?? join(ROOT, '.cluster/bin'), 'helm');
+const NAMESPACE = 'bankhouse-system';
+const logger = createLogger({ component: 'test', level: 'fatal' });
+
+const PATHS: Readonly<Record<string, string>> = {
+  ServiceAccount: `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`,
+  ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
+  ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+  Role: `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}/roles`,
+  RoleBinding: `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}/rolebindings`,
+};
+
+/** The chart's accounts and rights, and nothing else of it. */
+async function installRights(transport: Transport): Promise<void> {
+  const args = ['template', 'bankhouse', join(ROOT, 'charts/bankhouse'), '--namespace', NAMESPACE];
+  const yaml = execFileSync(
+    HELM,
+    [...args, '--set', 'frontDoor.url=https://mcp.example.com', '--show-only', 'templates/rbac.yaml'],
+    { encoding: 'utf8' },
+  );
+  await createNamespace(transport, NAMESPACE);
+  for (const document of parseAllDocuments(yaml)) {
+    const body = document.toJSON() as { kind: string } | null;
+    if (body !== null) await transport.request('POST', PATHS[body.kind] ?? `/unexpected/${body.kind}`, { body });
+  }
+}
+
+let world!: World;
+beforeAll(async () => {
+  world = await startWorld({
+    async signIn(api: ApiServer) {
+      await installRights(api.transport);
+      return await api.signInAs(NAMESPACE, 'bankhouse-operator');
+    },
+  });
+  await createClass(world.api.transport, 'double', { default: true, replicas: 2 });
+});
+afterAll(async () => {
+  await world?.close();
+});
+
+describe('with the rights that the chart gives, and no other', () => {
+  test('the operator makes a bank Ready, reports it and takes it away again', async () => {
+    const { transport } = world.api;
+    await createNamespace(transport, 'banks');
+    await createBank(transport, 'banks', 'acme');
+    await eventually(() => setPods(transport, 'banks', 'acme', { replicas: 2, ready: 2 }));
+    await bankWhen(transport, 'banks', 'acme', 'True');
+    const paths = namespaced('banks');
+    await eventually(async () => {
+      expect(await transport.request('GET', paths.events)).toMatchObject({ items: [{ reason: 'Ready' }] });
+      expect(await getOrUndefined(transport, `${paths.budgets}/bank-acme`)).toBeDefined();
+      expect(await transport.request('GET', '/apis/bankhouse.dev/v1alpha1/bankclasses/double')).toMatchObject({
+        status: { phase: 'Accepted' },
+      });
+    });
+    await transport.request('DELETE', `${paths.banks}/acme`);
+    await eventually(async () => expect(await getOrUndefined(transport, `${paths.banks}/acme`)).toBeUndefined());
+    expect(await transport.request('GET', paths.budgets)).toMatchObject({ items: [] });
+  });
+
+  test('the operator holds its lease, a second one waits, and takes over once it is given back', async () => {
+    const transport = await world.api.signInAs(NAMESPACE, 'bankhouse-operator');
+    const lost: string[] = [];
+    const hold = (identity: string) =>
+      holdLease({
+        transport,
+        namespace: NAMESPACE,
+        name: 'bankhouse-operator',
+        identity,
+        clock: systemClock,
+        logger,
+        onLost: () => lost.push(identity),
+      });
+    const first = hold('first');
+    await first.acquired;
+    const second = hold('second');
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/bankhouse-operator`;
+    const holder = async () =>
+      (await world.api.transport.request<{ spec: { holderIdentity: string } }>('GET', path)).spec.holderIdentity;
+    expect(await holder()).toBe('first');
+    await first.release();
+    await second.acquired;
+    expect(await holder()).toBe('second');
+    await second.release();
+    expect(await holder()).toBe('');
+    expect(lost).toEqual([]);
+    await transport.close();
+  });
+
+  test('the gateway sees banks and addresses, but no secret', async () => {
+    const transport = await world.api.signInAs(NAMESPACE, 'bankhouse-gateway');
+    const reflectors = ['/apis/bankhouse.dev/v1alpha1/banks', '/apis/discovery.k8s.io/v1/endpointslices'].map((path) =>
+      createReflector({ transport, path, logger }),
+    );
+    for (const reflector of reflectors) reflector.start();
+    await Promise.all(reflectors.map((reflector) => reflector.synced));
+    await expect(transport.request('GET', '/api/v1/secrets')).rejects.toMatchObject({ code: 'forbidden' });
+    await Promise.all(reflectors.map((reflector) => reflector.stop()));
+    await transport.close();
+  });
+});
