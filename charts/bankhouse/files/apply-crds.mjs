@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:https';
 
-const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+const ACCOUNT = process.env.ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount';
 const FOLDER = process.env.CRDS_DIR ?? '/crds';
 const ca = readFileSync(`${ACCOUNT}/ca.crt`);
 const authorization = `Bearer ${readFileSync(`${ACCOUNT}/token`, 'utf8').trim()}`;

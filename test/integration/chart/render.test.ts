@@ -1,0 +1,177 @@
+/** What the chart makes of good values. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { CHART, ROOT, render, run, template, valuesOf } from './helm.ts';
+
+interface Container {
+  name: string;
+  image: string;
+  env: { name: string; value?: string }[];
+}
+interface PodSpec {
+  containers: Container[];
+  automountServiceAccountToken: boolean;
+}
+
+function podOf(objects: ReturnType<typeof render>, key: string): PodSpec {
+  const object = objects.get(key);
+  if (object === undefined) throw new Error(`There is no ${key}.`);
+  return (object.spec.template as { spec: PodSpec }).spec;
+}
+
+function environmentOf(objects: ReturnType<typeof render>, key: string): Record<string, string | undefined> {
+  const entries = podOf(objects, key).containers.flatMap(({ env }) =>
+    env.map(({ name, value }) => [name, value] as const),
+  );
+  return Object.fromEntries(entries);
+}
+
+describe('the front door', () => {
+  it.each<[string, string, string | undefined]>([
+    ['of a name: the rule has it', 'https://mcp.example.com', 'mcp.example.com'],
+    ['of a name with port: without the port', 'https://mcp.example.com:8443', 'mcp.example.com'],
+    ['of localhost: the rule has no host', 'https://localhost:8443', undefined],
+    ['of an address: the rule has no host', 'http://192.0.2.1', undefined],
+    ['of an IPv6 address: the rule has no host', 'https://[2001:db8::1]:443', undefined],
+  ])('%s', (_sentence, url, host) => {
+    const ingress = render({ 'frontDoor.url': url }).get('Ingress/bankhouse');
+    const rules = ingress?.spec.rules as { host?: string }[] | undefined;
+    expect(rules?.map((rule) => rule.host)).toEqual([host]);
+  });
+
+  it('can be an HTTPRoute instead', () => {
+    const objects = render({
+      'ingress.enabled': false,
+      'httpRoute.enabled': true,
+      'httpRoute.parentRefs': [{ name: 'public' }],
+    });
+    expect(objects.has('Ingress/bankhouse')).toBe(false);
+    expect(objects.get('HTTPRoute/bankhouse')?.spec.hostnames).toEqual(['mcp.example.com']);
+  });
+
+  it('is always a trusted issuer, others come after it', () => {
+    const objects = render({ issuers: [{ issuer: 'https://id.example.com', jwksUrl: 'https://id.example.com/keys' }] });
+    const issuers = JSON.parse(
+      environmentOf(objects, 'Deployment/bankhouse-gateway').TRUSTED_ISSUERS ?? '',
+    ) as unknown[];
+    expect(issuers).toEqual([
+      { issuer: 'https://mcp.example.com', jwksUrl: 'http://bankhouse-control.bankhouse-system.svc/oauth/jwks' },
+      { issuer: 'https://id.example.com', jwksUrl: 'https://id.example.com/keys' },
+    ]);
+  });
+});
+
+describe('the database', () => {
+  it.each<[string, Record<string, unknown>, unknown[]]>([
+    [
+      'bundled: banks reach its pods',
+      {},
+      [
+        {
+          namespace: 'bankhouse-system',
+          podLabels: {
+            'app.kubernetes.io/component': 'postgres',
+            'app.kubernetes.io/instance': 'bankhouse',
+            'app.kubernetes.io/name': 'bankhouse',
+          },
+          port: 5432,
+        },
+      ],
+    ],
+    [
+      'at an address: only that',
+      { 'postgres.enabled': false, 'database.url': 'postgres://u:p@10.0.0.1:6432/d' },
+      [{ cidr: '10.0.0.1/32', port: 6432 }],
+    ],
+    [
+      'at a name: its port anywhere',
+      { 'postgres.enabled': false, 'database.url': 'postgres://u:p@db.example.com/d' },
+      [
+        { cidr: '0.0.0.0/0', port: 5432 },
+        { cidr: '::/0', port: 5432 },
+      ],
+    ],
+    [
+      'as the user says',
+      {
+        'postgres.enabled': false,
+        'database.existingSecret': 'main-app',
+        'database.egress': [{ cidr: '10.1.0.0/16', port: 5432 }],
+      },
+      [{ cidr: '10.1.0.0/16', port: 5432 }],
+    ],
+  ])('%s', (_sentence, values, egress) => {
+    const { DATABASE_EGRESS } = environmentOf(render(values), 'Deployment/bankhouse-operator');
+    expect(JSON.parse(DATABASE_EGRESS ?? '')).toEqual(egress);
+  });
+
+  it('takes parameters from the URL, and no environment has a password', () => {
+    const { stdout } = template({
+      'frontDoor.url': 'https://mcp.example.com',
+      'postgres.enabled': false,
+      'database.url': 'postgres://u:hunter2hunter2@db/d?sslmode=require',
+    });
+    expect(stdout).toContain(
+      'postgres://bankhouse_gateway@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)?sslmode=require',
+    );
+    expect(stdout).not.toContain('hunter2');
+    expect(stdout).toContain(Buffer.from('hunter2hunter2').toString('base64'));
+  });
+});
+
+describe('the migration job', () => {
+  const jobOf = (values: Record<string, unknown>) =>
+    [...render(values).keys()].find((key) => key.startsWith('Job/bankhouse-migrate'));
+
+  it('is the same one as long as nothing changes', () => {
+    expect(jobOf({})).toBe(jobOf({ 'gateway.replicas': 3 }));
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a new tag', { 'image.platform.tag': '2' }],
+    ['a rebuilt image', { 'image.platform.revision': 'abc' }],
+    ['another database', { 'postgres.enabled': false, 'database.existingSecret': 'main-app' }],
+  ])('is a new one for %s', (_sentence, values) => {
+    expect(jobOf(values)).not.toBe(jobOf({}));
+  });
+});
+
+describe('every pod', () => {
+  const objects = render({ 'image.platform.revision': 'abc', 'gateway.replicas': 2 });
+
+  it.each([
+    ['Deployment/bankhouse-operator', true],
+    ['Deployment/bankhouse-gateway', true],
+    ['Deployment/bankhouse-control', false],
+    ['StatefulSet/bankhouse-postgres', false],
+  ])('%s has an API token: %s', (key, expected) => {
+    expect(podOf(objects, key).automountServiceAccountToken).toBe(expected);
+  });
+
+  it('with more than one replica has a budget', () => {
+    expect(objects.has('PodDisruptionBudget/bankhouse-gateway')).toBe(true);
+    expect(objects.has('PodDisruptionBudget/bankhouse-control')).toBe(false);
+  });
+});
+
+describe('the chart itself', () => {
+  it('is clean for helm lint', () => {
+    const { code, stdout, stderr } = run('helm', [
+      'lint',
+      CHART,
+      '--strict',
+      ...valuesOf({ 'frontDoor.url': 'https://h' }),
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).not.toMatch(/WARNING|ERROR/);
+  });
+
+  it('has the very CRDs that the schemas generate', () => {
+    const files = readdirSync(join(ROOT, 'crds')).filter((file) => file.endsWith('.yaml'));
+    expect(readdirSync(join(CHART, 'crds'))).toEqual(files);
+    for (const file of files) {
+      expect(readFileSync(join(CHART, 'crds', file), 'utf8')).toBe(readFileSync(join(ROOT, 'crds', file), 'utf8'));
+    }
+  });
+});

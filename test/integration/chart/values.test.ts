@@ -1,0 +1,154 @@
+/** Wrong values: one clear sentence that says which, what is wrong and what to do (R0.4). */
+import { describe, expect, it } from 'vitest';
+import { GOOD, template } from './helm.ts';
+
+const EXTERNAL = { ...GOOD, 'postgres.enabled': false };
+
+describe('values that are refused', () => {
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ['no front door', {}, /frontDoor\.url is not set: give the public origin/],
+    [
+      'a front door without scheme',
+      { 'frontDoor.url': 'mcp.example.com' },
+      /frontDoor\.url is "mcp\.example\.com": it must be an origin/,
+    ],
+    ['a front door with a path', { 'frontDoor.url': 'https://x/mcp' }, /without path or trailing slash/],
+    [
+      'a connection address without port',
+      { ...GOOD, 'frontDoor.connect': '10.0.0.1' },
+      /frontDoor\.connect is "10\.0\.0\.1": it must be HOST:PORT/,
+    ],
+    ['a CA that is no PEM', { ...GOOD, 'frontDoor.ca': 'ca.pem' }, /frontDoor\.ca is no PEM certificate: .*--set-file/],
+    [
+      'two CAs',
+      { ...GOOD, 'frontDoor.ca': '-----BEGIN CERTIFICATE-----', 'frontDoor.caSecret': 'ca' },
+      /both set: keep one/,
+    ],
+    ['no database', EXTERNAL, /no database: .*set database\.url .* or database\.existingSecret/],
+    ['two databases', { ...GOOD, 'database.existingSecret': 'main-app' }, /set postgres\.enabled=false to use yours/],
+    [
+      'a URL and a Secret',
+      { ...EXTERNAL, 'database.url': 'postgres://u:p@h/d', 'database.existingSecret': 's' },
+      /both set: keep one/,
+    ],
+    [
+      'a database URL of another kind',
+      { ...EXTERNAL, 'database.url': 'mysql://u:p@h/d' },
+      /database\.url must have the form postgres:\/\/USER@HOST:PORT\/DATABASE/,
+    ],
+    [
+      'a database URL without database',
+      { ...EXTERNAL, 'database.url': 'postgres://u:p@h' },
+      /database\.url must have the form/,
+    ],
+    [
+      'a database without password',
+      { ...EXTERNAL, 'database.url': 'postgres://u@h/d' },
+      /no password: set database\.password/,
+    ],
+    [
+      'an encoded password',
+      { ...EXTERNAL, 'database.url': 'postgres://u:a%40b@h/d' },
+      /percent-encoded: put it into database\.password/,
+    ],
+    [
+      'a password for nothing',
+      { ...GOOD, 'database.password': 'x' },
+      /database\.password is set without database\.url/,
+    ],
+    [
+      'parameters with a question mark',
+      { ...GOOD, 'database.parameters': '?sslmode=require' },
+      /database\.parameters is .*such as sslmode=verify-full/,
+    ],
+    [
+      'an egress of both kinds',
+      { ...GOOD, 'database.egress': [{ cidr: '10.0.0.1/32', namespace: 'db', port: 5432 }] },
+      /either cidr, or namespace/,
+    ],
+    [
+      'an egress that is no range',
+      { ...GOOD, 'database.egress': [{ cidr: '10.0.0.1', port: 5432 }] },
+      /"10\.0\.0\.1": it must be an address range/,
+    ],
+    [
+      'an egress without port',
+      { ...GOOD, 'database.egress': [{ cidr: '10.0.0.1/32' }] },
+      /'\/database\/egress\/0': missing property 'port'/,
+    ],
+    [
+      'an Ingress and an HTTPRoute',
+      { ...GOOD, 'httpRoute.enabled': true, 'httpRoute.parentRefs': [{ name: 'g' }] },
+      /set ingress\.enabled=false/,
+    ],
+    [
+      'an HTTPRoute of no Gateway',
+      { ...GOOD, 'ingress.enabled': false, 'httpRoute.enabled': true },
+      /httpRoute\.parentRefs is empty/,
+    ],
+    [
+      'a node port out of range',
+      { ...GOOD, 'postgres.nodePort': 5432 },
+      /postgres\.nodePort is 5432: .*between 30000 and 32767/,
+    ],
+    [
+      'a size that is none',
+      { ...GOOD, 'postgres.storage.size': '8 gigabytes' },
+      /postgres\.storage\.size is .*such as 8Gi/,
+    ],
+    [
+      'memory that is none',
+      { ...GOOD, 'gateway.resources.limits.memory': 'lots' },
+      /gateway\.resources\.limits\.memory is "lots": .*256Mi/,
+    ],
+    [
+      'a digest that is none',
+      { ...GOOD, 'image.platform.digest': 'abc' },
+      /image\.platform\.digest is "abc": it must be sha256:/,
+    ],
+    [
+      'an origin with a path',
+      { ...GOOD, 'gateway.allowedOrigins': ['https://a/b'] },
+      /gateway\.allowedOrigins has "https:\/\/a\/b"/,
+    ],
+    [
+      'our own issuer as a foreign one',
+      { ...GOOD, issuers: [{ issuer: GOOD['frontDoor.url'], jwksUrl: 'https://x/keys' }] },
+      /own issuer: leave it out/,
+    ],
+    [
+      'an issuer without keys',
+      { ...GOOD, issuers: [{ issuer: 'https://id.example.com' }] },
+      /'\/issuers\/0': missing property 'jwksUrl'/,
+    ],
+    [
+      'a symmetric algorithm',
+      { ...GOOD, issuers: [{ issuer: 'https://i', jwksUrl: 'https://i/k', algorithms: ['HS256'] }] },
+      /'\/issuers\/0\/algorithms\/0': value must be one of 'ES256'/,
+    ],
+    ['replicas as a word', { ...GOOD, 'gateway.replicas': 'two' }, /'\/gateway\/replicas': got string, want integer/],
+    ['a misspelt section', { ...GOOD, 'gatway.replicas': 2 }, /additional properties 'gatway' not allowed/],
+    ['a misspelt value', { ...GOOD, 'gateway.replica': 2 }, /'\/gateway': additional properties 'replica' not allowed/],
+    [
+      'a log level that is none',
+      { ...GOOD, 'control.logLevel': 'loud' },
+      /'\/control\/logLevel': value must be one of/,
+    ],
+    [
+      'a pull policy that is none',
+      { ...GOOD, 'image.pullPolicy': 'Sometimes' },
+      /'\/image\/pullPolicy': value must be one of/,
+    ],
+  ])('%s', (_sentence, values, message) => {
+    const ran = template(values);
+    expect(ran.code).not.toBe(0);
+    expect(ran.stdout).toBe('');
+    expect(ran.stderr).toMatch(message);
+  });
+
+  it('all at once, when there are several', () => {
+    const { stderr } = template({ 'frontDoor.url': 'x', 'postgres.enabled': false });
+    expect(stderr).toMatch(/frontDoor\.url is "x"/);
+    expect(stderr).toMatch(/There is no database/);
+  });
+});
