@@ -49,12 +49,11 @@ export function createOperatorMetrics(registry: Registry): OperatorMetrics {
   };
 }
 
-/** `banks/status` of `/apis/bankhouse.dev/v1alpha1/namespaces/x/banks/y/status`. */
+/** `banks/status` of `/apis/bankhouse.dev/v1alpha1/namespaces/x/banks/y/status`: never a name, which would be a series each. */
 export function resourceOf(path: string): string {
   const parts = path.split('/').filter((part) => part !== '');
   const rest = parts.slice(parts[0] === 'api' ? 2 : 3);
-  const [first = '', , ...inside] = rest;
-  if (first !== 'namespaces' || inside.length === 0) return [first, ...inside].join('/');
-  const [resource = '', , ...subresource] = inside;
+  const inNamespace = rest[0] === 'namespaces' && rest.length > 2;
+  const [resource = '', , ...subresource] = inNamespace ? rest.slice(2) : rest;
   return [resource, ...subresource].join('/');
 }

@@ -1,0 +1,163 @@
+import { describe, expect, test } from 'vitest';
+import {
+  buildDeployment,
+  buildNetworkPolicy,
+  buildPodDisruptionBudget,
+  buildSecret,
+  buildService,
+  buildServiceAccount,
+  canonicalQuantity,
+  secretDigest,
+} from '../src/resources/index.ts';
+import { aBank, aClass, settings } from './fixtures.ts';
+
+const plain = aClass('standard').spec;
+const deployment = (bank = aBank(), bankClass = plain) => buildDeployment(bank, bankClass, settings, 'digest');
+const pod = (bank = aBank(), bankClass = plain) => deployment(bank, bankClass).spec.template.spec;
+const server = (bank = aBank(), bankClass = plain) => pod(bank, bankClass)?.containers[0];
+
+describe('every child', () => {
+  test.each([
+    buildServiceAccount(aBank({ id: 'other' })),
+    buildSecret(aBank({ id: 'other' }), { databaseUrl: 'x', sealKeys: {} }),
+    buildService(aBank({ id: 'other' })),
+    buildNetworkPolicy(aBank({ id: 'other' }), plain, settings),
+    buildPodDisruptionBudget(aBank({ id: 'other' })),
+    deployment(aBank({ id: 'other' })),
+  ])('a $kind is named after the id, labelled with it, and owned by the Bank', ({ metadata }) => {
+    expect(metadata).toMatchObject({
+      name: 'bank-other',
+      namespace: 'banks',
+      labels: { 'bankhouse.dev/bank': 'other', 'app.kubernetes.io/managed-by': 'bankhouse' },
+      ownerReferences: [{ kind: 'Bank', name: 'acme', uid: 'uid-acme', controller: true }],
+    });
+  });
+});
+
+describe("a bank's pod", () => {
+  test('meets the restricted pod security standard', () => {
+    expect(pod()?.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    expect(server()?.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    expect(pod()?.volumes?.every((volume) => volume.secret !== undefined)).toBe(true);
+  });
+
+  test('has no token, no service variables, and its secrets as files only', () => {
+    expect(pod()).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+    expect(server()?.env?.some(({ valueFrom }) => valueFrom !== undefined)).toBe(false);
+    expect(server()?.volumeMounts).toEqual([{ name: 'secret', mountPath: '/var/run/bankhouse', readOnly: true }]);
+  });
+
+  test('is replaced when the database URL is another, by a pod that is ready first', () => {
+    const [one, two] = [secretDigest('postgres://a'), secretDigest('postgres://b')];
+    expect(one).not.toBe(two);
+    expect(deployment().spec.strategy).toEqual({
+      type: 'RollingUpdate',
+      rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },
+    });
+  });
+
+  test.each([
+    { sentence: "runs the platform's image", bankClass: {}, expected: { image: settings.SERVER_IMAGE } },
+    { sentence: "runs the class's image", bankClass: { image: 'x:2' }, expected: { image: 'x:2' } },
+    {
+      sentence: 'has modest resources by default',
+      bankClass: {},
+      expected: { resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '192Mi' } } },
+    },
+    {
+      sentence: 'has the resources of its class, as the API server writes them',
+      bankClass: { resources: { requests: { cpu: '1000m' }, limits: { memory: '1024Mi' } } },
+      expected: { resources: { requests: { cpu: '1' }, limits: { memory: '1Gi' } } },
+    },
+    {
+      sentence: 'overrides them where the class allows',
+      spec: { resources: { limits: { memory: '512Mi' } } },
+      bankClass: { allowOverrides: ['resources' as const] },
+      expected: { resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '512Mi' } } },
+    },
+    {
+      sentence: 'does not where the class is silent',
+      spec: { resources: { limits: { memory: '512Mi' } } },
+      bankClass: {},
+      expected: { resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '192Mi' } } },
+    },
+  ])('$sentence', ({ spec, bankClass, expected }) => {
+    expect(server(aBank(spec), aClass('c', bankClass).spec)).toMatchObject(expected);
+  });
+
+  test.each([
+    { sentence: 'a bank that is awake has the replicas of its class', suspended: false, replicas: 3 },
+    { sentence: 'a suspended bank has none', suspended: true, replicas: 0 },
+  ])('$sentence', ({ suspended, replicas }) => {
+    expect(deployment(aBank({ suspended }), aClass('c', { replicas: 3 }).spec).spec.replicas).toBe(replicas);
+  });
+});
+
+describe("a bank's network", () => {
+  const policy = (egress?: { cidr: string; port?: number }[]) =>
+    buildNetworkPolicy(aBank(), aClass('c', egress === undefined ? {} : { network: { egress } }).spec, settings).spec;
+
+  test('lets in the gateway of the platform on one port, and nobody else', () => {
+    expect(policy().policyTypes).toEqual(['Ingress', 'Egress']);
+    expect(policy().ingress).toEqual([
+      {
+        from: [
+          {
+            namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'bankhouse-system' } },
+            podSelector: { matchLabels: { 'app.kubernetes.io/component': 'gateway' } },
+          },
+        ],
+        ports: [{ protocol: 'TCP', port: 8080 }],
+      },
+    ]);
+  });
+
+  test('lets out to DNS, Postgres and what the class names, and nowhere else', () => {
+    const egress = policy([{ cidr: '203.0.113.0/24', port: 443 }, { cidr: '192.0.2.0/24' }]).egress;
+    expect(egress).toEqual([
+      {
+        to: [{ ipBlock: { cidr: '198.19.0.10/32' } }],
+        ports: [
+          { protocol: 'UDP', port: 53 },
+          { protocol: 'TCP', port: 53 },
+        ],
+      },
+      {
+        to: [
+          {
+            namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'bankhouse-system' } },
+            podSelector: { matchLabels: { app: 'postgres' } },
+          },
+        ],
+        ports: [{ protocol: 'TCP', port: 5432 }],
+      },
+      { to: [{ ipBlock: { cidr: '203.0.113.0/24' } }], ports: [{ protocol: 'TCP', port: 443 }] },
+      { to: [{ ipBlock: { cidr: '192.0.2.0/24' } }] },
+    ]);
+  });
+});
+
+describe('quantities as the API server writes them back', () => {
+  test.each([
+    ['100m', '100m'],
+    ['1000m', '1'],
+    ['0.5', '500m'],
+    ['1.5', '1500m'],
+    ['2', '2'],
+    ['2000', '2k'],
+    ['64Mi', '64Mi'],
+    ['1024Mi', '1Gi'],
+    ['0.5Gi', '512Mi'],
+    ['1.5Gi', '1536Mi'],
+    ['1M', '1M'],
+    ['1000k', '1M'],
+    ['0', '0'],
+    ['0.0001', '1m'],
+  ])('%s is %s', (given, expected) => {
+    expect(canonicalQuantity(given)).toBe(expected);
+  });
+});
