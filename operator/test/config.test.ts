@@ -1,0 +1,49 @@
+import { loadConfig } from '@bankhouse/core';
+import { describe, expect, test } from 'vitest';
+import { configSchema } from '../src/config.ts';
+
+const good = {
+  FRONT_DOOR_URL: 'https://localhost:8443',
+  ROOT_KEY: Buffer.alloc(32).toString('base64'),
+  DATABASE_URL: 'postgres://bankhouse_operator@db:5432/bankhouse',
+  CONTROL_URL: 'http://bankhouse-control/',
+  VERIFIER_KEY: 'v'.repeat(32),
+  SERVER_IMAGE: 'server:dev',
+  PLATFORM_NAMESPACE: 'bankhouse-system',
+  DATABASE_EGRESS: '[{"cidr":"192.0.2.1/32","port":5432}]',
+};
+
+describe("the operator's configuration", () => {
+  test('the rest has defaults', () => {
+    expect(loadConfig(configSchema, good)).toMatchObject({
+      WORKERS: 4,
+      ADMIN_PORT: 9090,
+      CONTROL_URL: 'http://bankhouse-control',
+      DNS_EGRESS: [{ namespace: 'kube-system', podLabels: { 'k8s-app': 'kube-dns' }, port: 53 }],
+      DATABASE_EGRESS: [{ cidr: '192.0.2.1/32', port: 5432 }],
+    });
+  });
+
+  test.each([
+    { name: 'DATABASE_EGRESS', value: '{}', said: /^DATABASE_EGRESS is wrong: it must be a JSON list of/ },
+    {
+      name: 'DATABASE_EGRESS',
+      value: undefined,
+      said: /^DATABASE_EGRESS is not set: say where bank pods reach Postgres/,
+    },
+    { name: 'CONTROL_URL', value: 'control', said: /^CONTROL_URL is wrong: it must be an http or https URL$/ },
+    { name: 'CONTROL_URL', value: undefined, said: /^CONTROL_URL is not set: give the URL of the control service/ },
+    { name: 'WORKERS', value: '0', said: /^WORKERS is wrong: it must be at least 1$/ },
+    { name: 'WORKERS', value: 'many', said: /^WORKERS is wrong: it must be a whole number from 1 to 64$/ },
+    {
+      name: 'FRONT_DOOR_CONNECT',
+      value: 'https://x',
+      said: /^FRONT_DOOR_CONNECT is wrong: it must have the form HOST:PORT$/,
+    },
+    { name: 'FRONT_DOOR_CA', value: '/etc/ca.crt', said: /^FRONT_DOOR_CA is wrong: it must be a PEM certificate$/ },
+    { name: 'VERIFIER_KEY', value: undefined, said: /^VERIFIER_KEY is not set: give control's verifier key$/ },
+  ])('$name=$value is one sentence', ({ name, value, said }) => {
+    const environment: Record<string, string | undefined> = { ...good, [name]: value };
+    expect(() => loadConfig(configSchema, environment)).toThrow(said);
+  });
+});
