@@ -1,6 +1,6 @@
 import type { Logger } from '@bankhouse/core';
 import type { ServerConfig } from './config.ts';
-import { openDatabase } from './database/database.ts';
+import { type Database, openDatabase } from './database/database.ts';
 import { startHttp } from './http/server.ts';
 import { serveMcp } from './mcp/serve.ts';
 import { buildSurface } from './mcp/surface.ts';
@@ -22,19 +22,20 @@ export interface BankServer {
  * Starts a bank's MCP server.
  *
  * @param options.toolsets instead of those that the configuration names
+ * @param options.database instead of the one in the bank's Secret, to measure the server alone
  * @throws ConfigError when the bank's Secret is missing or malformed
  */
 export async function startBankServer(
   config: ServerConfig,
   logger: Logger,
-  options: { toolsets?: readonly Toolset[]; now?: () => number } = {},
+  options: { toolsets?: readonly Toolset[]; database?: Database; now?: () => number } = {},
 ): Promise<BankServer> {
   const { bank, bankName } = config;
   const secrets = openSecrets(config.secretDir, {
     onProblem: (error) => logger.error({ reason: error.message }, 'secret not usable, the former one stays in force'),
   });
   const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets), bankName);
-  const database = openDatabase({ secrets, logger });
+  const database = options.database ?? openDatabase({ secrets, logger });
   const metrics = createToolMetrics();
   const mcp = serveMcp({ surface, database, logger, bank, bankName, version: VERSION, onToolCall: metrics.observe });
   const http = await startHttp({

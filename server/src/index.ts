@@ -1,5 +1,6 @@
 export { type BankServer, startBankServer } from './bank-server.ts';
 export { loadServerConfig, type ServerConfig } from './config.ts';
+export type { Database, Statement, Transaction } from './database/database.ts';
 export { ERROR_META_KEY, ToolError, type ToolErrorCode } from './mcp/tool-error.ts';
 export {
   type CallContext,
@@ -10,3 +11,4 @@ export {
   type ToolAnswer,
   type Toolset,
 } from './mcp/toolset.ts';
+export { toolsetsNamed } from './toolsets/index.ts';

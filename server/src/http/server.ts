@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
-import { toNodeHandler } from '@modelcontextprotocol/node';
-import { type AuthInfo, isJsonContentType, type McpHttpHandler } from '@modelcontextprotocol/server';
+import { isJsonContentType, type McpHttpHandler } from '@modelcontextprotocol/server';
 import { toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
-import { BodyError, MAX_BODY_BYTES, readJsonBody } from './body.ts';
+import { BodyError, readJsonBody } from './body.ts';
 import { checkScopes, DoorError, openDoor } from './door.ts';
+import { exchange } from './exchange.ts';
 
 /** Two sealed assertions of at most 8 KiB each, and what else a client sends. */
 const MAX_HEADER_BYTES = 32 * 1024;
@@ -37,34 +37,25 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
-/** The SDK's view of a Node.js request, which the types of the two don't let be the same under exactOptionalPropertyTypes. */
-type SdkRequest = Parameters<ReturnType<typeof toNodeHandler>>[0];
-type Authenticated = IncomingMessage & { auth: AuthInfo };
-
 /** `POST /mcp/bank-<id>` behind the door; `/healthz`, `/readyz` and `/metrics` for the kubelet and Prometheus. */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const state = { draining: false };
   const running = trackRunning();
   const now = options.now ?? Date.now;
   const path = bankPath(options.bank);
-  const mcp = toNodeHandler(options.mcp, {
-    maxRequestBodySize: MAX_BODY_BYTES,
-    onerror: (error) => options.logger.error({ reason: messageOf(error) }, 'answering failed'),
-  });
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = request.url ?? '';
     if (url !== path && !url.startsWith(`${path}?`)) return answerPlain(url, response, state.draining, options);
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
-    const auth = toAuthInfo(caller);
-    const authenticated = Object.assign(request, { auth }) satisfies Authenticated as unknown as SdkRequest;
-    // The SDK answers other methods (405) and other types (415) without looking at the body.
+    const authInfo = toAuthInfo(caller);
+    // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
-      return mcp(authenticated, response);
+      return exchange(options.mcp, request, response, { authInfo });
     }
     const body = await readJsonBody(request);
     checkScopes(body, caller.assertion.scopes);
-    const answered = mcp(authenticated, response, body);
+    const answered = exchange(options.mcp, request, response, { authInfo, body });
     return isListen(body) ? answered : running.track(answered);
   };
 

