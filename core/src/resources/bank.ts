@@ -102,7 +102,7 @@ export type BankStatus = z.infer<typeof bankStatusSchema>;
 export type Bank = z.infer<typeof bankSchema>;
 
 /** The id in force: `spec.id`, else the name. */
-export function bankIdOf(bank: Pick<Bank, 'metadata' | 'spec'>): string {
+export function bankIdOf(bank: { metadata: { name: string }; spec: { id?: string | undefined } }): string {
   return bank.spec.id ?? bank.metadata.name;
 }
 

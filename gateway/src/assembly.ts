@@ -1,0 +1,85 @@
+import type { Logger, Registry } from '@bankhouse/core';
+import { Authenticator } from './authentication/authenticator.ts';
+import { CallHandler } from './calls/call-handler.ts';
+import { OpenCalls } from './calls/open-calls.ts';
+import { type GatewayConfig, issuersOf } from './config.ts';
+import { Gateway } from './gateway.ts';
+import { createGatewayMetrics } from './metrics.ts';
+import type { Revocations } from './revocation/revocations.ts';
+import { BankTable } from './routing/table.ts';
+import { Sealer } from './seal.ts';
+import { Upstreams } from './upstream/upstreams.ts';
+
+/** Tokens expire without anybody's word: open calls are looked at so often. */
+const SWEEP_MS = 1_000;
+
+export interface Assembly {
+  readonly gateway: Gateway;
+  /** Fill it, and calls find their way. */
+  readonly table: BankTable;
+  readonly authenticator: Authenticator;
+  /** Ends open calls whose token no longer holds; to be called after a revocation. */
+  sweep(): void;
+  /** Loads the issuers' keys and begins to sweep. */
+  start(): Promise<void>;
+  /** Lets calls end, at most for `limitMs`. */
+  stop(limitMs: number): Promise<void>;
+}
+
+/** The parts of a gateway put together; where routes and revocations come from is the caller's part. */
+export function assembleGateway(options: {
+  config: GatewayConfig;
+  revocations: Revocations;
+  registry: Registry;
+  logger: Logger;
+}): Assembly {
+  const { config, revocations, registry, logger } = options;
+  const issuers = issuersOf(config);
+  const frontDoor = config.FRONT_DOOR_URL;
+  const upstreams = new Upstreams({
+    headersTimeout: config.UPSTREAM_HEADERS_SECONDS * 1000,
+    bodyTimeout: config.UPSTREAM_IDLE_SECONDS * 1000,
+  });
+  const table = new BankTable((id, route) => upstreams.keepOnly(id, route?.endpoints ?? []));
+  const authenticator = new Authenticator({ frontDoor, issuers, revocations, logger });
+  const openCalls = new OpenCalls(config.MAX_CONCURRENT_PER_BANK);
+  const metrics = createGatewayMetrics(registry, { revocations, openCalls: () => openCalls.size });
+  const calls = new CallHandler({
+    frontDoor,
+    authenticator,
+    routes: table,
+    upstreams,
+    openCalls,
+    sealer: new Sealer(config.ROOT_KEY),
+    metrics,
+    logger,
+    maxBodyBytes: config.MAX_BODY_BYTES,
+    wakeDeadlineMs: config.WAKE_DEADLINE_MS,
+  });
+  const gateway = new Gateway({
+    frontDoor,
+    issuers: issuers.map(({ issuer }) => issuer),
+    allowedOrigins: config.ALLOWED_ORIGINS,
+    calls,
+    metrics,
+    logger,
+  });
+  const sweep = () => openCalls.sweep(authenticator);
+  let sweeping: NodeJS.Timeout | undefined;
+  return {
+    gateway,
+    table,
+    authenticator,
+    sweep,
+    async start() {
+      sweeping = setInterval(sweep, SWEEP_MS);
+      await authenticator.start();
+    },
+    async stop(limitMs) {
+      await gateway.stop(limitMs);
+      clearInterval(sweeping);
+      authenticator.stop();
+      await upstreams.close();
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import { BankhouseError, requiredScopes, SCOPES, type Scope } from '@bankhouse/core';
+
+/** The revision whose headers say what a request does; the bank server compares them with the body (-32020). */
+export const MODERN_VERSION = '2026-07-28';
+/** Messages in one batch (JSON-RPC 2.0 arrays, of MCP 2025-03-26). */
+export const MAX_BATCH = 50;
+
+/** JSON-RPC error codes that we answer with. -32020: MCP 2026-07-28, headers and body disagree or a header is missing. */
+export const RPC = { parse: -32700, invalidRequest: -32600, refused: -32000, headers: -32020 } as const;
+
+/** A request that says too little or nonsense; answered by 400 with the JSON-RPC error code. */
+export class RequestError extends BankhouseError {
+  readonly rpcCode: number;
+
+  constructor(code: string, rpcCode: number, message: string) {
+    super(code, message);
+    this.name = 'RequestError';
+    this.rpcCode = rpcCode;
+  }
+}
+
+/** One thing that a request asks for. */
+export interface Operation {
+  /** MCP method; empty for an answer to the server, or a GET or DELETE of the older revisions. */
+  readonly method: string;
+  /** `Mcp-Name` or `params.name`; only for tools/call. */
+  readonly tool: string | undefined;
+}
+
+/** What the older revisions do without a method of their own: listen (GET), end a session (DELETE), answer the server. */
+export const SESSION_OPERATION: Operation = { method: '', tool: undefined };
+
+/** The operation that a 2026-07-28 request names in its headers. @throws RequestError */
+export function operationOfHeaders(headers: { method: string | undefined; name: string | undefined }): Operation {
+  const { method } = headers;
+  if (method === undefined || !/^[A-Za-z0-9_$./-]{1,128}$/.test(method)) {
+    throw new RequestError('mcp_method_header', RPC.headers, 'Send the method once in the Mcp-Method header.');
+  }
+  if (method !== 'tools/call') return { method, tool: undefined };
+  const tool = headers.name === undefined ? undefined : decodeHeaderValue(headers.name);
+  if (tool === undefined || tool === '' || tool.length > 256) {
+    throw new RequestError('mcp_name_header', RPC.headers, "Send the tool's name once in the Mcp-Name header.");
+  }
+  return { method, tool };
+}
+
+/** `=?base64?…?=` is a UTF-8 value that is unsafe in a header (MCP 2026-07-28); undefined where it is broken. */
+export function decodeHeaderValue(value: string): string | undefined {
+  if (!value.startsWith('=?')) return value;
+  const encoded = /^=\?base64\?([A-Za-z0-9+/]+={0,2})\?=$/i.exec(value)?.[1];
+  if (encoded === undefined || encoded.length % 4 !== 0) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(encoded, 'base64'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The operations in a body of the older revisions: one message, or a batch. @throws RequestError */
+export function operationsOfBody(body: Uint8Array): Operation[] {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    throw new RequestError('body_not_json', RPC.parse, 'The body is not JSON; send one JSON-RPC message.');
+  }
+  const messages: unknown[] = Array.isArray(parsed) ? parsed : [parsed];
+  if (messages.length === 0 || messages.length > MAX_BATCH) {
+    throw new RequestError('batch_size', RPC.invalidRequest, `A batch has 1 to ${MAX_BATCH} messages.`);
+  }
+  return messages.map(operationOfMessage);
+}
+
+function operationOfMessage(message: unknown): Operation {
+  if (!isRecord(message)) throw notAMessage();
+  const { method, params } = message;
+  if (method === undefined && ('result' in message || 'error' in message)) return SESSION_OPERATION;
+  if (typeof method !== 'string' || method === '') throw notAMessage();
+  if (method !== 'tools/call') return { method, tool: undefined };
+  const tool = isRecord(params) ? params.name : undefined;
+  if (typeof tool !== 'string' || tool === '') {
+    throw new RequestError('tool_name', RPC.invalidRequest, 'tools/call needs the name of a tool in params.name.');
+  }
+  return { method, tool };
+}
+
+function notAMessage(): RequestError {
+  return new RequestError(
+    'message_form',
+    RPC.invalidRequest,
+    'The body is not a JSON-RPC 2.0 message or a batch of them.',
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The scopes that the caller lacks and would need, in all, for every operation; empty when it may go on.
+ *
+ * All that is needed is named, also what is there (RFC 6750 section 3.1), so that a client asks once for the whole.
+ */
+export function missingScopes(operations: readonly Operation[], granted: readonly Scope[]): Scope[] {
+  const needed = new Set<Scope>();
+  let isMissing = false;
+  for (const operation of operations) {
+    const anyOf = scopesFor(operation);
+    const held = anyOf.find((scope) => granted.includes(scope));
+    if (held === undefined) isMissing = true;
+    const [wanted] = anyOf;
+    if (held ?? wanted) needed.add(held ?? (wanted as Scope));
+  }
+  return isMissing ? SCOPES.filter((scope) => needed.has(scope)) : [];
+}
+
+function scopesFor(operation: Operation): readonly Scope[] {
+  return operation === SESSION_OPERATION ? SCOPES : requiredScopes(operation.method, operation.tool);
+}

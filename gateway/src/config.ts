@@ -1,0 +1,104 @@
+import { databaseUrlSchema, frontDoorSchema, keySchema, TOKEN_TYPE } from '@bankhouse/core';
+import { z } from 'zod';
+
+/** Signature algorithms that an issuer may be allowed (RFC 7518, RFC 8037, RFC 9864); never a symmetric one, never none. */
+export const ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+] as const;
+
+const issuerSchema = z.strictObject({
+  /** Compared with `iss` character by character. */
+  issuer: z.string().min(1),
+  jwksUrl: z.string().refine((value) => URL.canParse(value) && value.startsWith('http'), 'must be an http(s) URL'),
+  algorithms: z
+    .array(z.enum(ALGORITHMS))
+    .min(1)
+    .default([...ALGORITHMS]),
+  /** Accepted `typ`, without regard to case or a leading `application/`. Some providers sign access tokens as `JWT`. */
+  types: z.array(z.string().min(1)).min(1).default([TOKEN_TYPE]),
+  /**
+   * What a token without `vault_ids` opens: `all` vaults of its bank, or, with `claim`, none. A `vault_ids` claim limits in
+   * both cases. Default: `all` for our own issuer, `claim` for any other.
+   */
+  vaults: z.enum(['claim', 'all']).optional(),
+});
+
+export type IssuerConfig = Readonly<Omit<z.infer<typeof issuerSchema>, 'vaults'> & { vaults: 'claim' | 'all' }>;
+
+const ISSUERS_FORM = 'a JSON list of {"issuer","jwksUrl","algorithms"?,"types"?,"vaults"?: "claim"|"all"}';
+
+const issuersSchema = z
+  .string()
+  .describe(`name at least one issuer, as ${ISSUERS_FORM}`)
+  .transform((text, context) => {
+    const parsed = z.array(issuerSchema).min(1).safeParse(parseJson(text));
+    if (parsed.success && new Set(parsed.data.map((entry) => entry.issuer)).size === parsed.data.length)
+      return parsed.data;
+    const [issue] = parsed.error?.issues ?? [];
+    const where =
+      issue === undefined ? 'an issuer is named twice' : `at ${issue.path.join('.') || 'the top'}: ${issue.message}`;
+    context.addIssue({ code: 'custom', message: `it must be ${ISSUERS_FORM}; ${where}` });
+    return z.NEVER;
+  });
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const originsSchema = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .refine((origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin), {
+    message: 'it must be origins such as https://app.example.com, separated by commas',
+  });
+
+const wholeNumber = (lowest: number, highest: number) => {
+  const error = `it must be a whole number from ${lowest} to ${highest}`;
+  return z.coerce.number({ error }).int(error).min(lowest, error).max(highest, error);
+};
+
+export const configSchema = z.object({
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  PORT: wholeNumber(0, 65535).default(8080),
+  ADMIN_PORT: wholeNumber(0, 65535).default(9090),
+  FRONT_DOOR_URL: frontDoorSchema,
+  ROOT_KEY: keySchema,
+  DATABASE_URL: databaseUrlSchema,
+  DATABASE_PASSWORD: z.string().optional(),
+  TRUSTED_ISSUERS: issuersSchema,
+  ALLOWED_ORIGINS: originsSchema.default([]),
+  /** Without a confirmed revocation feed for so long, calls are refused (R1.4). */
+  REVOCATION_MAX_STALENESS_SECONDS: wholeNumber(2, 3600).default(10),
+  MAX_BODY_BYTES: wholeNumber(1024, 256 * 1024 * 1024).default(4 * 1024 * 1024),
+  MAX_CONCURRENT_PER_BANK: wholeNumber(1, 100_000).default(256),
+  /** How long a call waits for an address of its bank that takes the connection. */
+  WAKE_DEADLINE_MS: wholeNumber(0, 600_000).default(5_000),
+  /** How long a bank server may take until its answer's first byte. */
+  UPSTREAM_HEADERS_SECONDS: wholeNumber(1, 3600).default(120),
+  /** How long a bank server may be silent within an answer; streams send keep-alive comments more often than this. */
+  UPSTREAM_IDLE_SECONDS: wholeNumber(1, 3600).default(300),
+});
+
+export type GatewayConfig = z.infer<typeof configSchema>;
+
+/** The issuers with every default decided. */
+export function issuersOf(config: Pick<GatewayConfig, 'TRUSTED_ISSUERS' | 'FRONT_DOOR_URL'>): IssuerConfig[] {
+  return config.TRUSTED_ISSUERS.map((entry) => ({
+    ...entry,
+    vaults: entry.vaults ?? (entry.issuer === config.FRONT_DOOR_URL ? 'all' : 'claim'),
+  }));
+}

@@ -1,0 +1,125 @@
+import { ASSERTION_HEADER_PREFIX, DATABASE_ASSERTION_HEADER, POD_ASSERTION_HEADER } from '@bankhouse/core';
+
+/** Meant for one connection only (RFC 9110 section 7.6.1), besides what `Connection` names. */
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+/**
+ * Request headers that end here: credentials, what the gateway says itself, and who the client is on the network.
+ * `origin` has been checked, and a bank server has no list to check it against.
+ */
+const NOT_PASSED_ON = new Set([
+  ...HOP_BY_HOP,
+  'authorization',
+  'cookie',
+  'content-length',
+  'expect',
+  'forwarded',
+  'host',
+  'origin',
+  'via',
+  'x-real-ip',
+  'x-request-id',
+]);
+
+/** Headers of which a second one would mean that gateway and bank server might read different ones. */
+const SINGLE = new Set([
+  'authorization',
+  'mcp-protocol-version',
+  'mcp-method',
+  'mcp-name',
+  'content-type',
+  'content-encoding',
+]);
+
+/** Response headers that are a bank's to say. All others would speak for the front door, which all banks share. */
+const ANSWER_HEADERS = new Set([
+  'allow',
+  'cache-control',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-type',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'retry-after',
+  'server-timing',
+  'vary',
+  'x-accel-buffering',
+]);
+
+export interface RequestHeaders {
+  /** Name, value, name, value …: what goes on to the bank server, names in lower case. */
+  readonly passedOn: string[];
+  /** Names of `SINGLE` that came more than once. */
+  readonly repeated: readonly string[];
+}
+
+/** Sorts a request's headers. @param raw name, value, name, value … as received */
+export function sortRequestHeaders(raw: readonly string[], connection: string | undefined): RequestHeaders {
+  const named = connectionTokens(connection);
+  const passedOn: string[] = [];
+  const seen = new Set<string>();
+  const repeated: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] ?? '').toLowerCase();
+    if (SINGLE.has(name)) {
+      if (seen.has(name)) repeated.push(name);
+      seen.add(name);
+    }
+    if (NOT_PASSED_ON.has(name) || named.has(name) || isReserved(name)) continue;
+    passedOn.push(name, raw[i + 1] ?? '');
+  }
+  return { passedOn, repeated };
+}
+
+/** Ours, also where a server would read `_` as `-`; and the network's. */
+function isReserved(name: string): boolean {
+  return name.replaceAll('_', '-').startsWith(ASSERTION_HEADER_PREFIX) || name.startsWith('x-forwarded-');
+}
+
+const NO_TOKENS: ReadonlySet<string> = new Set();
+
+function connectionTokens(connection: string | undefined): ReadonlySet<string> {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return NO_TOKENS;
+  return new Set(connection.split(',').map((token) => token.trim().toLowerCase()));
+}
+
+/** What the gateway adds for the bank server. */
+export function gatewayHeaders(options: { sealed: { pod: string; database: string }; requestId: string }): string[] {
+  return [
+    POD_ASSERTION_HEADER,
+    options.sealed.pod,
+    DATABASE_ASSERTION_HEADER,
+    options.sealed.database,
+    'x-request-id',
+    options.requestId,
+  ];
+}
+
+/** The headers of a bank server's answer that go to the client. */
+export function answerHeaders(headers: NodeJS.Dict<string | string[]>): Record<string, string | string[]> {
+  const passed: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && (ANSWER_HEADERS.has(name) || name.startsWith('mcp-'))) passed[name] = value;
+  }
+  return passed;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
+
+/** The client's request id where it is harmless in logs and headers, else a new one. */
+export function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+}

@@ -1,0 +1,26 @@
+/** An address of a bank's pod. */
+export interface Endpoint {
+  /** `ip:port` or `[ip]:port`. */
+  readonly address: string;
+  /** The pod's own readiness. Others may be tried too: a pod that just starts answers before it is known to be ready. */
+  readonly isServing: boolean;
+  /** The pod is going; taken only when nothing else is there. */
+  readonly isTerminating: boolean;
+}
+
+/** What the gateway needs to know of a bank. */
+export interface BankRoute {
+  readonly id: string;
+  readonly isSuspended: boolean;
+  /** Of the seal keys. */
+  readonly keyGeneration: number;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Which banks there are and where their pods answer. */
+export interface RoutingTable {
+  /** undefined: no such bank, as far as anybody outside may know. */
+  lookup(id: string): BankRoute | undefined;
+  /** Resolves when the bank's route changes, or when the signal aborts; never rejects. */
+  changed(id: string, signal: AbortSignal): Promise<void>;
+}

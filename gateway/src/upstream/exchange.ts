@@ -1,0 +1,145 @@
+import type { ServerResponse } from 'node:http';
+import { BankhouseError } from '@bankhouse/core';
+import type { Dispatcher } from 'undici';
+import { answerHeaders } from '../http/headers.ts';
+import type { Upstream } from './upstreams.ts';
+
+/** What is sent to a bank server. */
+export interface UpstreamRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Name, value, name, value … */
+  readonly headers: string[];
+  /** Made anew for every attempt; null: no body. */
+  readonly body: () => Buffer | AsyncIterable<Buffer> | null;
+}
+
+/** How an attempt ended. */
+export type Attempt =
+  /** The answer went to the client, whole. */
+  | { kind: 'answered'; status: number }
+  /** No byte was sent: another address, or the same one later, may do. */
+  | { kind: 'unsent'; error: Error }
+  /** Something was sent and no answer began: nobody can know whether it was carried out. */
+  | { kind: 'failed'; error: Error }
+  /** The answer broke off after it had begun; the client's connection was closed, so that it sees that. */
+  | { kind: 'broken'; status: number; error: Error }
+  /** We ended it: the client went away, or its token did. */
+  | { kind: 'aborted' };
+
+/** Failures of connecting; before the request was begun, they mean that nothing was sent. */
+const CONNECT_FAILURES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+  'UND_ERR_CLOSED',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_DESTROYED',
+  'UND_ERR_SOCKET',
+]);
+
+class AbortedError extends BankhouseError {
+  constructor() {
+    super('aborted', 'The call was ended.');
+    this.name = 'AbortedError';
+  }
+}
+
+/**
+ * One attempt at one address: sends the request and streams the answer, each at the pace of its receiver.
+ *
+ * @param options.headers added to the answer's own
+ * @param options.onSent called when the request begins to be written, `onAnswer` when the answer's headers are there
+ */
+export function exchange(options: {
+  upstream: Upstream;
+  request: UpstreamRequest;
+  response: ServerResponse;
+  headers: Readonly<Record<string, string>>;
+  signal: AbortSignal;
+  onSent: () => void;
+  onAnswer: () => void;
+}): Promise<Attempt> {
+  const { upstream, request, signal } = options;
+  const { promise, resolve } = Promise.withResolvers<Attempt>();
+  const handler = new ExchangeHandler(options, resolve);
+  upstream.outstanding += 1;
+  signal.addEventListener('abort', handler.abort, { once: true });
+  try {
+    const { method, path, headers } = request;
+    const body = request.body() as Dispatcher.DispatchOptions['body'];
+    upstream.pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body: body ?? null }, handler);
+  } catch (error) {
+    handler.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)));
+  }
+  return promise.finally(() => {
+    upstream.outstanding -= 1;
+    signal.removeEventListener('abort', handler.abort);
+  });
+}
+
+class ExchangeHandler implements Dispatcher.DispatchHandler {
+  private readonly options: Parameters<typeof exchange>[0];
+  private readonly settle: (attempt: Attempt) => void;
+  private controller: Dispatcher.DispatchController | undefined;
+  private status = 0;
+
+  constructor(options: Parameters<typeof exchange>[0], settle: (attempt: Attempt) => void) {
+    this.options = options;
+    this.settle = settle;
+  }
+
+  readonly abort = (): void => {
+    // Before the request begins there is nothing to end; onRequestStart sees the signal.
+    this.controller?.abort(new AbortedError());
+    this.settle({ kind: 'aborted' });
+  };
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    if (this.options.signal.aborted) controller.abort(new AbortedError());
+    else this.options.onSent();
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: NodeJS.Dict<string | string[]>,
+  ): void {
+    if (status < 200) return;
+    const { response } = this.options;
+    this.status = status;
+    this.options.onAnswer();
+    response.writeHead(status, { ...answerHeaders(headers), ...this.options.headers });
+    // Otherwise the headers would wait for the first event, which may be minutes away.
+    if (isEventStream(headers['content-type'])) response.flushHeaders();
+    response.on('drain', () => controller.resume());
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.options.response.write(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    this.options.response.end();
+    this.settle({ kind: 'answered', status: this.status });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { code?: string }): void {
+    if (this.options.signal.aborted) this.settle({ kind: 'aborted' });
+    else if (this.status > 0) {
+      this.options.response.destroy();
+      this.settle({ kind: 'broken', status: this.status, error });
+    } else if (this.controller === undefined && CONNECT_FAILURES.has(error.code ?? '')) {
+      this.settle({ kind: 'unsent', error });
+    } else this.settle({ kind: 'failed', error });
+  }
+}
+
+function isEventStream(contentType: string | string[] | undefined): boolean {
+  return typeof contentType === 'string' && contentType.startsWith('text/event-stream');
+}

@@ -1,0 +1,85 @@
+import { Pool } from 'undici';
+import type { BankRoute, Endpoint } from '../routing/routing-table.ts';
+
+const CONNECT_TIMEOUT_MS = 1_000;
+/** A bank server that names a shorter time (`Keep-Alive: timeout=`) is believed. */
+const KEEP_ALIVE_MS = 30_000;
+
+/** Connections to one address of one bank. */
+export interface Upstream {
+  readonly address: string;
+  readonly pool: Pool;
+  /** Calls under way. */
+  outstanding: number;
+}
+
+/** Connections that stay open, by bank and address: an address that passes to another bank starts with none. */
+export class Upstreams {
+  private readonly banks = new Map<string, Map<string, Upstream>>();
+  private readonly limits: { headersTimeout: number; bodyTimeout: number };
+
+  /** @param limits milliseconds until an answer's headers, and of silence within it */
+  constructor(limits: { headersTimeout: number; bodyTimeout: number }) {
+    this.limits = limits;
+  }
+
+  /**
+   * The best endpoint that is not in `except`: serving before starting before terminating, then the fewest calls under way.
+   *
+   * @returns undefined when none is left
+   */
+  pick(route: BankRoute, except: ReadonlySet<string>): Upstream | undefined {
+    let best: Upstream | undefined;
+    let bestRank = Number.POSITIVE_INFINITY;
+    for (const endpoint of route.endpoints) {
+      if (except.has(endpoint.address)) continue;
+      const upstream = this.upstream(route.id, endpoint.address);
+      const rank = rankOf(endpoint);
+      const isBetter =
+        rank < bestRank || (rank === bestRank && best !== undefined && upstream.outstanding < best.outstanding);
+      if (isBetter) {
+        best = upstream;
+        bestRank = rank;
+      }
+    }
+    return best;
+  }
+
+  /** Closes what a bank no longer has; calls under way there end by themselves. */
+  keepOnly(id: string, endpoints: readonly Endpoint[]): void {
+    const upstreams = this.banks.get(id);
+    if (upstreams === undefined) return;
+    const addresses = new Set(endpoints.map(({ address }) => address));
+    for (const [address, upstream] of upstreams) {
+      if (addresses.has(address)) continue;
+      upstreams.delete(address);
+      void upstream.pool.close();
+    }
+    if (upstreams.size === 0) this.banks.delete(id);
+  }
+
+  async close(): Promise<void> {
+    const upstreams = [...this.banks.values()].flatMap((bank) => [...bank.values()]);
+    this.banks.clear();
+    await Promise.all(upstreams.map(({ pool }) => pool.destroy()));
+  }
+
+  private upstream(id: string, address: string): Upstream {
+    const bank = this.banks.get(id) ?? new Map<string, Upstream>();
+    this.banks.set(id, bank);
+    const known = bank.get(address);
+    if (known !== undefined) return known;
+    const pool = new Pool(`http://${address}`, {
+      ...this.limits,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connect: { timeout: CONNECT_TIMEOUT_MS },
+    });
+    const upstream = { address, pool, outstanding: 0 };
+    bank.set(address, upstream);
+    return upstream;
+  }
+}
+
+function rankOf({ isServing, isTerminating }: Endpoint): number {
+  return (isTerminating ? 2 : 0) + (isServing ? 0 : 1);
+}
