@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { BankhouseError, messageOf } from '@bankhouse/core';
 import { z } from 'zod';
@@ -36,6 +37,8 @@ export function trust(settings: Settings): void {
   if (settings.caFile === undefined) return;
   const pem = readText(settings.caFile, "The CA's certificate");
   try {
+    // Not looked at before it is used, and then nobody says which file was wrong.
+    new X509Certificate(pem);
     setDefaultCACertificates([...getCACertificates('default'), pem]);
   } catch (error) {
     throw new BankhouseError('ca_file', `${settings.caFile} is no PEM certificate.`, { cause: error });

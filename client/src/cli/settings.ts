@@ -27,6 +27,8 @@ export interface Settings {
   /** @throws BankhouseError when there is none */
   adminKey(): string;
   hasAdminKey: boolean;
+  /** Whether it is the one of `make up` around the current folder, which needs no naming. */
+  isLocal: boolean;
 }
 
 const STATE_FOLDER = '.cluster';
@@ -51,6 +53,7 @@ export function loadSettings(options: GlobalOptions, env: Environment, cwd: stri
     url,
     ...(caFile === undefined ? {} : { caFile: resolve(cwd, caFile) }),
     hasAdminKey: keyFile !== undefined,
+    isLocal: own !== undefined,
     adminKey() {
       if (keyFile === undefined) {
         throw new UsageError(

@@ -1,5 +1,5 @@
 import { BankhouseError, bankUrl } from '@bankhouse/core';
-import { type CallToolResult, Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import type { CallToolResult, Client } from '@modelcontextprotocol/client';
 import { type Command, Option } from 'commander';
 import { createControlClient, explainFetch, trust } from '../control.ts';
 import { UsageError } from '../errors.ts';
@@ -66,6 +66,8 @@ async function connect(url: string, token: string, era: CallOptions['era'], sett
     era === 'legacy'
       ? {}
       : { versionNegotiation: { mode: era === 'auto' ? ('auto' as const) : { pin: '2026-07-28' } } };
+  // Loaded here: it is large, and no other command needs it.
+  const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
   const client = new Client({ name: 'bankhouse', version: '0.1.0' }, mode);
   try {
     await client.connect(

@@ -32,7 +32,7 @@ export function connectCommand(program: Command, context: Context): void {
       const url = bankUrl(settings.url, bank);
       const preamble = [
         `# URL: ${url}`,
-        `export ${TOKEN_VARIABLE}="$(npx bankhouse token ${bank})"`,
+        `export ${TOKEN_VARIABLE}="$(npx bankhouse ${settings.isLocal ? '' : `--url ${settings.url} `}token ${bank})"`,
         ...(settings.caFile === undefined
           ? []
           : [`# The platform's own CA, for clients on Node.js:`, `export NODE_EXTRA_CA_CERTS="${settings.caFile}"`]),
