@@ -8,7 +8,7 @@ import { openDatabase } from './database/pool.ts';
 import { forgetExpired } from './database/revocations.ts';
 import { waitForSchema } from './database/wait.ts';
 import { createAdminServer } from './http/admin.ts';
-import { createApp } from './http/app.ts';
+import { type App, createApp } from './http/app.ts';
 import { createFailureLimit, createKeyCheck } from './http/keys.ts';
 import { createSigner } from './issuer/signer.ts';
 import { createMetrics } from './metrics.ts';
@@ -47,7 +47,7 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
   const admin = createAdminServer({ registry, notReady: () => notReady });
   admin.listen(config.ADMIN_PORT);
   await once(admin, 'listening');
-  await app.listen({ port: config.PORT, host: '::' });
+  await listenEverywhere(app, config.PORT);
   const ports = { port: portOf(app.server.address()), adminPort: portOf(admin.address()) };
   log.info(ports, 'listening');
 
@@ -80,6 +80,17 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
       admin.closeAllConnections();
     },
   };
+}
+
+/** On IPv6 and IPv4, or on IPv4 alone where the kernel has no IPv6. */
+async function listenEverywhere(app: App, port: number): Promise<void> {
+  try {
+    await app.listen({ port, host: '::' });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+    await app.listen({ port, host: '0.0.0.0' });
+  }
 }
 
 function portOf(address: AddressInfo | string | null): number {

@@ -22,6 +22,11 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof Error && !(error instanceof TypeError);
 }
 
+/** SQLSTATE of a database that the migration job has not been at: no role or password yet, no database, schema or table. */
+function isNotMigrated(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(28|3D000|3F000|42P01)/.test(error.code ?? '');
+}
+
 /** @param url with password. Connects when first used. */
 export function openDatabase(url: string, log: Logger): Database {
   const pool = new pg.Pool({
@@ -40,6 +45,7 @@ export function openDatabase(url: string, log: Logger): Database {
       try {
         return (await pool.query<Row>(text, values)).rows;
       } catch (first) {
+        if (isNotMigrated(first)) throw new DatabaseUnavailableError(first);
         if (!isUnavailable(first)) throw first;
         try {
           return (await pool.query<Row>(text, values)).rows;

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Counter, Histogram, Logger } from '@bankhouse/core';
 import swagger from '@fastify/swagger';
 import Fastify, {
+  type ConnectionError,
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyReply,
@@ -71,6 +73,7 @@ export async function createApp(services: Services): Promise<App> {
     connectionTimeout: 30_000,
     keepAliveTimeout: 75_000,
     genReqId: () => randomUUID(),
+    clientErrorHandler: (error, socket) => answerBrokenHttp(error, socket),
     frameworkErrors: (error, _request, reply) => {
       sendAnswer(reply as unknown as FastifyReply, answerFor(error, services.log, LIMITS));
     },
@@ -130,4 +133,25 @@ export async function createApp(services: Services): Promise<App> {
 
 function sendAnswer(reply: FastifyReply, answer: Answer): FastifyReply {
   return reply.code(answer.status).headers(answer.headers).send(answer.body);
+}
+
+/** What is no HTTP request still gets the one form of answer, and then the connection ends. */
+function answerBrokenHttp(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const [status, body] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ([
+          '431 Request Header Fields Too Large',
+          failure('headers_too_large', 'The headers are too large; send less.'),
+        ] as const)
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? (['408 Request Timeout', failure('timeout', 'The request did not arrive in time.')] as const)
+        : (['400 Bad Request', failure('invalid_http', 'This is not a valid HTTP/1.1 request.')] as const);
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
 }

@@ -1,4 +1,5 @@
 /** Bad input to the REST API: the one form of answer (R5.5), the field, what is wrong and what to send. */
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createBank, startPostgres, type TestPostgres } from '../../harness/postgres.ts';
 import { ADMIN_KEY, type Harness, startHarness } from './harness.ts';
@@ -142,6 +143,29 @@ describe('elsewhere', () => {
     expect(answer.error.message).toMatch(message);
   });
 });
+
+describe('what is no HTTP', () => {
+  it.each<[string, string, number, string]>([
+    ['garbage', 'GARBAGE\r\n\r\n', 400, 'invalid_http'],
+    ['20 kB of headers', `GET / HTTP/1.1\r\nhost: x\r\na: ${'a'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+  ])('%s', async (_sentence, bytes, status, code) => {
+    const answer = await sendBytes(bytes);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toMatchObject({ ok: false, error: { code } });
+  });
+});
+
+function sendBytes(bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(new URL(control.url).port), '127.0.0.1', () => socket.write(bytes));
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk.toString();
+    });
+    socket.on('end', () => resolve(answer));
+    socket.on('error', reject);
+  });
+}
 
 describe('credentials', () => {
   it.each<[string, string | undefined]>([

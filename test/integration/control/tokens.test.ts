@@ -1,4 +1,5 @@
 /** Tokens for a bank and its vaults (R1.3), their revocation (R1.4), and the list of banks (R1.7), on a real Postgres. */
+import { migrate } from '@bankhouse/control';
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, jwtVerify } from 'jose';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -196,6 +197,35 @@ describe('revocation (R1.4)', () => {
     );
     expect(decodeJwt(before.token).iat).toBeLessThan(rows[0].at);
     expect(decodeJwt(after.token).iat).toBeGreaterThanOrEqual(rows[0].at);
+  });
+});
+
+describe('before the migration job was there', () => {
+  it('control answers 503 and says why in its log, and is ready when the schema is', async () => {
+    const fresh = await startPostgres({ migrate: false });
+    const early = await startHarness(fresh);
+    try {
+      expect((await fetch(`${early.adminUrl}/healthz`)).status).toBe(200);
+      expect((await fetch(`${early.adminUrl}/readyz`)).status).toBe(503);
+      expect(await early.get('/v1/banks')).toMatchObject({
+        status: 503,
+        body: { error: { code: 'database_unavailable' } },
+      });
+      expect((await fetch(`${early.url}/oauth/jwks`)).status).toBe(200);
+      await migrate({
+        databaseUrl: fresh.ownerUrl,
+        migrationsDir: 'migrations',
+        passwords: fresh.passwords,
+        log: () => {},
+      });
+      await early.ready;
+      expect((await fetch(`${early.adminUrl}/readyz`)).status).toBe(200);
+      expect((await early.get('/v1/banks')).body.data).toEqual({ banks: [], nextAfter: null });
+      expect(early.log().filter(({ msg }) => msg === 'waiting for the database').length).toBeGreaterThan(0);
+    } finally {
+      await early.stop();
+      await fresh.stop();
+    }
   });
 });
 
