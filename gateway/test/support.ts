@@ -103,7 +103,7 @@ export async function startPod() {
       response.setHeader('content-type', 'application/json').end('{"jsonrpc":"2.0","id":1,"result":{}}');
     });
   });
-  return { ...pod, pod, server, port, close };
+  return Object.assign(pod, { server, port, close });
 }
 
 export async function readText(stream: AsyncIterable<Buffer>): Promise<string> {
@@ -231,3 +231,36 @@ export function start(
 export const LIST = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} });
 export const JSON_TYPE = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 export const MODERN_LIST = { ...JSON_TYPE, 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' };
+
+/** A port that refuses connections. */
+export async function deadPort(): Promise<number> {
+  const { port, close } = await listen(() => {});
+  await close();
+  return port;
+}
+
+/** Sum of a counter's samples with these labels. */
+export async function counted(
+  gateway: { registry: { getMetricsAsJSON(): Promise<object[]> } },
+  name: string,
+  labels: Record<string, string> = {},
+): Promise<number> {
+  const metrics = (await gateway.registry.getMetricsAsJSON()) as {
+    name: string;
+    values: { value: number; labels: Record<string, string> }[];
+  }[];
+  const values = metrics.find((metric) => metric.name === name)?.values ?? [];
+  const matching = values.filter((sample) =>
+    Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
+  );
+  return matching.reduce((sum, sample) => sum + sample.value, 0);
+}
+
+/** Asks every few milliseconds, for what happens in another part of the process without an event for us. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 5_000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error('still not so after 5 s');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
