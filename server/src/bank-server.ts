@@ -45,6 +45,7 @@ export async function startBankServer(
     mcp,
     logger,
     metrics: metrics.render,
+    onRequest: metrics.count,
     ...(options.now === undefined ? {} : { now: options.now }),
   });
   return {

@@ -2,6 +2,8 @@
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 export interface ToolMetrics {
+  /** One more request, before anything is known of it. */
+  count(): void;
   observe(tool: string, outcome: string, durationMs: number): void;
   /** Prometheus text format 0.0.4. */
   render(): string;
@@ -12,9 +14,13 @@ export interface ToolMetrics {
  * there are thousands of them. Labels come from the tools that exist and from ToolErrorCode, so their number is bounded.
  */
 export function createToolMetrics(): ToolMetrics {
+  let requests = 0;
   const calls = new Map<string, number>();
   const latencies = new Map<string, { counts: number[]; sum: number; count: number }>();
   return {
+    count() {
+      requests++;
+    },
     observe(tool, outcome, durationMs) {
       const labels = `tool="${tool}",outcome="${outcome}"`;
       calls.set(labels, (calls.get(labels) ?? 0) + 1);
@@ -31,7 +37,11 @@ export function createToolMetrics(): ToolMetrics {
       }
     },
     render() {
-      const lines = ['# TYPE bankhouse_server_tool_calls_total counter'];
+      const lines = [
+        '# TYPE bankhouse_server_requests_total counter',
+        `bankhouse_server_requests_total ${requests}`,
+        '# TYPE bankhouse_server_tool_calls_total counter',
+      ];
       for (const [labels, count] of calls) lines.push(`bankhouse_server_tool_calls_total{${labels}} ${count}`);
       lines.push('# TYPE bankhouse_server_tool_duration_seconds histogram');
       for (const [tool, { counts, sum, count }] of latencies) {

@@ -6,8 +6,10 @@ it('counts calls by tool and outcome, and their latency in buckets that add up',
   metrics.observe('list_vaults', 'ok', 3);
   metrics.observe('list_vaults', 'ok', 30);
   metrics.observe('list_vaults', 'database_unavailable', 9000);
+  metrics.count();
   const text = metrics.render();
   for (const line of [
+    'bankhouse_server_requests_total 1',
     'bankhouse_server_tool_calls_total{tool="list_vaults",outcome="ok"} 2',
     'bankhouse_server_tool_calls_total{tool="list_vaults",outcome="database_unavailable"} 1',
     'bankhouse_server_tool_duration_seconds_bucket{tool="list_vaults",le="0.005"} 1',

@@ -6,8 +6,8 @@ import {
   callToolPages,
   connect,
   frontDoorFetch,
+  keyOf,
   kubectl,
-  kubectlJson,
   mintToken,
   platform,
   SYSTEM_NAMESPACE,
@@ -63,14 +63,7 @@ describe("direct SQL as the bank's own role", () => {
   let root: Buffer;
   beforeAll(async () => {
     url = await bankDatabaseUrl(a.id);
-    const secret = await kubectlJson<{ data: Record<string, string> }>([
-      'get',
-      'secret',
-      'bankhouse-keys',
-      '-n',
-      SYSTEM_NAMESPACE,
-    ]);
-    root = Buffer.from(Buffer.from(secret.data['root-key'] ?? '', 'base64').toString(), 'base64');
+    root = Buffer.from(await keyOf('root-key'), 'base64');
   });
 
   const now = () => Math.floor(Date.now() / 1000);

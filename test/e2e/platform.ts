@@ -212,3 +212,39 @@ export function conditionOf(name: string, type: string, status: string, namespac
     limitMs,
   );
 }
+
+/** A key of the platform, as an administrator of the cluster reads it. */
+export async function keyOf(name: 'root-key' | 'signing-key'): Promise<string> {
+  const secret = await kubectlJson<{ data: Record<string, string> }>([
+    'get',
+    'secret',
+    'bankhouse-keys',
+    '-n',
+    SYSTEM_NAMESPACE,
+  ]);
+  return Buffer.from(secret.data[name] ?? '', 'base64').toString();
+}
+
+/** Requests that each sample bank's pods have seen so far, whatever became of them. */
+export async function bankRequests(): Promise<Record<string, number>> {
+  const seen: Record<string, number> = {};
+  for (const { id } of platform.banks) {
+    const pods = await kubectl([
+      'get',
+      'pods',
+      '-n',
+      'banks',
+      '-l',
+      `bankhouse.dev/bank=${id}`,
+      '-o',
+      'jsonpath={.items[*].metadata.name}',
+    ]);
+    for (const pod of pods.split(' ')) {
+      const metrics = await kubectl(['get', '--raw', `/api/v1/namespaces/banks/pods/${pod}:8080/proxy/metrics`]);
+      const count = /^bankhouse_server_requests_total (\d+)$/m.exec(metrics)?.[1];
+      if (count === undefined) throw new Error(`pod ${pod} does not count its requests`);
+      seen[pod] = Number(count);
+    }
+  }
+  return seen;
+}

@@ -19,6 +19,8 @@ const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 1024;
 const DRAIN_MS = 10_000;
 
+const OWN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+
 export interface HttpOptions {
   bank: string;
   port: number;
@@ -27,6 +29,8 @@ export interface HttpOptions {
   logger: Logger;
   /** Text for /metrics. */
   metrics(): string;
+  /** Called for every request but those of kubelet and Prometheus, before anything is checked. */
+  onRequest(): void;
   /** Milliseconds since 1970. */
   now?: () => number;
 }
@@ -46,6 +50,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = request.url ?? '';
+    if (!OWN_PATHS.has(url)) options.onRequest();
     if (url !== path && !url.startsWith(`${path}?`)) return answerPlain(url, response, state.draining, options);
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
     const authInfo = toAuthInfo(caller);
