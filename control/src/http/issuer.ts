@@ -1,7 +1,7 @@
 import { authorizationServerMetadata, openIdConfiguration } from '../issuer/metadata.ts';
 import type { App, Services } from './app.ts';
 
-/** Keys are kept by verifiers for five minutes; a new key is published that long before it signs. */
+/** Verifiers and proxies may keep these documents for five minutes; a signing key is changed by a restart, not in between. */
 const PUBLIC_CACHE = 'public, max-age=300';
 
 /** What a verifier reads: the standards' own forms, not ours. */
