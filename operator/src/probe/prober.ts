@@ -30,10 +30,11 @@ export interface Prober {
   stop(): Promise<void>;
 }
 
-const WORKERS = 8;
+/** Mostly waiting: the gateway holds a request until a pod is there. */
+const WORKERS = 32;
 const ATTEMPT_MS = 5_000;
-/** A new bank takes about a second to come up: so often, so densely. */
-const QUICK_ATTEMPTS = 30;
+/** A new bank takes about a second to come up: for so long it is asked so densely, and not called failing. */
+const PATIENCE_MS = 5_000;
 const QUICK_MS = 75;
 const SLOW_FIRST_MS = 250;
 const SLOW_MAX_MS = 30_000;
@@ -42,7 +43,12 @@ const FAILURES_BEFORE_LOSS = 2;
 interface Probed {
   target: ProbeTarget;
   result: ProbeResult | undefined;
+  /** Since when it has been asked under this fingerprint. */
+  askedSince: number;
+  /** In a row. */
   failures: number;
+  /** Of these, those after the bank's time to come up. */
+  lateFailures: number;
 }
 
 export function createProber(options: {
@@ -71,14 +77,16 @@ export function createProber(options: {
       const found = await probe(frontDoor, bank.target.id, signal);
       if (banks.get(uid) !== bank || stopping.signal.aborted) return { kind: 'done' };
       const verified = found.verified.status === 'True';
+      const isNew = clock.now() - bank.askedSince < PATIENCE_MS;
       bank.failures = verified ? 0 : bank.failures + 1;
-      if (!verified && bank.failures < patience(bank.result)) return { kind: 'requeueAfter', ms: QUICK_MS };
+      bank.lateFailures = verified || isNew ? 0 : bank.lateFailures + 1;
+      if (!verified && isExcused(bank, isNew)) return { kind: 'requeueAfter', ms: QUICK_MS };
       if (bank.result === undefined || !sameResult(bank.result, found)) {
         bank.result = found;
         options.onChange(bank.target.key);
       }
       if (bank.target.fingerprint !== fingerprint) return { kind: 'requeueAfter', ms: 0 };
-      return { kind: 'requeueAfter', ms: verified ? spread(verifyEvery, clock) : pauseAfter(bank.failures) };
+      return { kind: 'requeueAfter', ms: verified ? spread(verifyEvery, clock) : pauseAfter(bank.lateFailures) };
     },
   });
 
@@ -86,12 +94,10 @@ export function createProber(options: {
     get: (uid) => banks.get(uid)?.result,
     want(target) {
       const known = banks.get(target.uid);
-      if (known === undefined) banks.set(target.uid, { target, result: undefined, failures: 0 });
+      const fresh = { target, askedSince: clock.now(), failures: 0, lateFailures: 0 };
+      if (known === undefined) banks.set(target.uid, { ...fresh, result: undefined });
       else if (known.target.fingerprint === target.fingerprint) return;
-      else {
-        known.target = target;
-        known.failures = 0;
-      }
+      else Object.assign(known, fresh);
       queue.add(target.uid);
     },
     forget(uid) {
@@ -129,14 +135,14 @@ async function probe(frontDoor: FrontDoor, id: string, signal: AbortSignal): Pro
   }
 }
 
-/** Failures in a row that are not told: a bank that never answered may still come up, one that did may have hiccuped. */
-function patience(result: ProbeResult | undefined): number {
-  if (result === undefined) return QUICK_ATTEMPTS;
-  return result.verified.status === 'True' ? FAILURES_BEFORE_LOSS : 0;
+/** Failures that are not told: of a bank that never answered and may still come up, and a single one of a bank that did. */
+function isExcused({ result, failures }: Probed, isNew: boolean): boolean {
+  if (result === undefined) return isNew;
+  return result.verified.status === 'True' && failures < FAILURES_BEFORE_LOSS;
 }
 
-function pauseAfter(failures: number): number {
-  return failures < QUICK_ATTEMPTS ? QUICK_MS : exponential(failures - QUICK_ATTEMPTS, SLOW_FIRST_MS, SLOW_MAX_MS);
+function pauseAfter(lateFailures: number): number {
+  return lateFailures === 0 ? QUICK_MS : exponential(lateFailures - 1, SLOW_FIRST_MS, SLOW_MAX_MS);
 }
 
 /** Between 80 and 120 percent, so that banks made together are not asked together. */
