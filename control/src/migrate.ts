@@ -46,6 +46,8 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
   const client = await connect(options);
   try {
     await checkOwner(client);
+    // The runner's own lock ends before the passwords, and two ALTER ROLE at once fail. Given back with the connection.
+    await client.query("select pg_advisory_lock(hashtext('bankhouse'), hashtext('migrate'))");
     const applied = await apply(client, options);
     await setPasswords(client, options.passwords ?? {});
     options.log(applied.length === 0 ? 'The schema is up to date.' : `Applied ${applied.length} migrations.`);
