@@ -22,6 +22,7 @@ export function createEventRecorder(options: {
   return {
     async record(kind, metadata, { type, reason, note }) {
       const { name, namespace = 'default', uid } = metadata;
+      logger.info({ kind, namespace, name, event: reason, note }, 'transition');
       const now = clock.now();
       const suffix = `${now.toString(16)}${Math.floor(clock.random() * 0xffff).toString(16)}`;
       const body = {
