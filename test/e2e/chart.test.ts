@@ -5,21 +5,28 @@ import { BIN, ROOT, run, SYSTEM_NAMESPACE, tryKubectl } from './platform.ts';
 
 const CHART = join(ROOT, 'charts/bankhouse');
 
+const render = (...settings: string[]) =>
+  run(join(BIN, 'helm'), [
+    'template',
+    'dry-run',
+    CHART,
+    '--namespace',
+    SYSTEM_NAMESPACE,
+    '--set',
+    'frontDoor.url=https://mcp.example.com',
+    ...settings,
+  ]);
+
 describe('the chart', () => {
-  it('renders to manifests that the API server accepts', async () => {
-    const rendered = await run(join(BIN, 'helm'), [
-      'template',
-      'dry-run',
-      CHART,
-      '--namespace',
-      SYSTEM_NAMESPACE,
-      '--include-crds',
-      '--set',
-      'frontDoor.url=https://mcp.example.com',
-    ]);
+  it.each([
+    // What is there already belongs to Helm, and client-side apply would warn that it has no annotation of its own.
+    ['a second release beside the first', ['--set', 'bankClass.create=false'], []],
+    ['everything, with the resource definitions', ['--include-crds'], ['--server-side', '--force-conflicts']],
+  ])('renders to manifests that the API server accepts without a warning: %s', async (_sentence, settings, apply) => {
+    const rendered = await render(...settings);
     expect(rendered.stderr).toBe('');
-    const applied = await tryKubectl(['apply', '--dry-run=server', '-f', '-'], rendered.stdout);
-    expect(applied).toMatchObject({ code: 0, stderr: expect.not.stringMatching(/error|warning/i) });
+    const applied = await tryKubectl(['apply', '--dry-run=server', ...apply, '-f', '-'], rendered.stdout);
+    expect(applied).toMatchObject({ code: 0, stderr: '' });
   });
 });
 
