@@ -19,8 +19,15 @@ export const REDACTED_FIELDS = [
 /**
  * JSON lines on standard output: `time` (ISO 8601), `level` (word), `component`, `msg` and fields. Durations are in
  * milliseconds in fields that end with `Ms`.
+ *
+ * @param options.buffered for a line or more per request: gathers 4 KiB, or 100 ms; a kill -9 loses as much
  */
-export function createLogger(options: { component: string; level?: string; destination?: DestinationStream }): Logger {
+export function createLogger(options: {
+  component: string;
+  level?: string;
+  destination?: DestinationStream;
+  buffered?: boolean;
+}): Logger {
   const paths = REDACTED_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
   return pino(
     {
@@ -30,6 +37,13 @@ export function createLogger(options: { component: string; level?: string; desti
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths, censor: '[redacted]' },
     },
-    options.destination ?? pino.destination({ dest: 1, sync: false }),
+    options.destination ?? standardOutput(options.buffered === true),
   );
+}
+
+function standardOutput(buffered: boolean): DestinationStream {
+  if (!buffered) return pino.destination({ dest: 1, sync: false });
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 });
+  process.on('exit', () => destination.flushSync());
+  return destination;
 }

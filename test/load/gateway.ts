@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
@@ -23,6 +23,7 @@ import { openWire, type Wire } from './wire.ts';
 const FRONT_DOOR = 'https://mcp.example.com';
 const BANK = 'acme';
 const TURNS = 3;
+const WARM_UP_MS = 1000;
 /** About what one recording's summary makes. */
 const ANSWER = JSON.stringify({
   jsonrpc: '2.0',
@@ -56,7 +57,7 @@ async function runGateway(echoPort: number, jwksUrl: string): Promise<void> {
   });
   const revocations = new Revocations(Number.POSITIVE_INFINITY);
   // The real logger at its real level, into nothing: what is measured includes writing the audit record.
-  const destination = pino.destination({ dest: '/dev/null', sync: false });
+  const destination = pino.destination({ dest: '/dev/null', sync: false, minLength: 4096 });
   const logger = createLogger({ component: 'gateway', level: 'info', destination });
   const { gateway, table, start } = assembleGateway({
     config,
@@ -113,19 +114,19 @@ async function main(): Promise<void> {
   const now = Math.floor(Date.now() / 1000);
   const claims = { ...goodClaims({ frontDoor: FRONT_DOOR, bank: BANK, issuer: FRONT_DOOR, now }), exp: now + 3600 };
   const token = await signToken(privateKey, { alg: 'ES256', typ: 'at+jwt', kid: 'k' }, claims);
-  const ways: [string, number][] = [
-    ['echo directly', echo.port],
-    ...(nginx === undefined ? [] : [['through nginx', nginx.port] as [string, number]]),
-    ['through the gateway', gateway.port],
+  const ways: [string, Started][] = [
+    ['echo directly', echo],
+    ...(nginx === undefined ? [] : [['through nginx', nginx] as [string, Started]]),
+    ['through the gateway', gateway],
   ];
   console.log(
     `${cpus().length} × ${cpus()[0]?.model}; ${TURNS} turns of ${values.seconds} s; answer ${ANSWER.length} bytes`,
   );
   try {
     for (const clients of [1, Number(values.clients)]) {
-      const results = new Map<string, Latencies[]>(ways.map(([name]) => [name, []]));
+      const results = new Map<string, Measured[]>(ways.map(([name]) => [name, []]));
       for (let turn = 0; turn < TURNS; turn++) {
-        for (const [name, port] of ways) {
+        for (const [name, { child, port }] of ways) {
           const wire = openWire(
             `http://127.0.0.1:${port}${bankPath(BANK)}`,
             () => ({ authorization: `Bearer ${token}` }),
@@ -133,7 +134,7 @@ async function main(): Promise<void> {
               connections: clients,
             },
           );
-          results.get(name)?.push(await measure(wire, clients, durationMs));
+          results.get(name)?.push(await measure(wire, clients, durationMs, child.pid ?? 0));
           await wire.close();
         }
       }
@@ -145,12 +146,27 @@ async function main(): Promise<void> {
   }
 }
 
-function measure(wire: Wire, clients: number, durationMs: number): Promise<Latencies> {
-  return load(() => wire.call('list_recordings', { limit: 20 }), { clients, warmUpMs: 1000, durationMs });
+type Measured = Latencies & { cpuMs: number };
+
+/** `cpuMs`: processor time of the called process per request, which other work on the machine changes little. */
+async function measure(wire: Wire, clients: number, durationMs: number, pid: number): Promise<Measured> {
+  const before = cpuMsOf(pid);
+  const options = { clients, warmUpMs: WARM_UP_MS, durationMs };
+  const latencies = await load(() => wire.call('list_recordings', { limit: 20 }), options);
+  const requests = (latencies.perSecond * (WARM_UP_MS + durationMs)) / 1000;
+  return { ...latencies, cpuMs: (cpuMsOf(pid) - before) / requests };
+}
+
+/** User and system time so far (proc(5), fields 14 and 15, in hundredths of a second). */
+function cpuMsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** The median turn of each way, and what it adds to the direct one. */
-function report(clients: number, results: ReadonlyMap<string, readonly Latencies[]>): void {
+function report(clients: number, results: ReadonlyMap<string, readonly Measured[]>): void {
   let direct: Latencies | undefined;
   for (const [name, turns] of results) {
     const sorted = [...turns].sort((a, b) => a.p50 - b.p50);
@@ -161,10 +177,10 @@ function report(clients: number, results: ReadonlyMap<string, readonly Latencies
       median === direct
         ? ''
         : `; added p50 ${(median.p50 - direct.p50).toFixed(3)} p99 ${(median.p99 - direct.p99).toFixed(3)}`;
-    const { p50, p95, p99, perSecond, errors } = median;
+    const { p50, p95, p99, perSecond, errors, cpuMs } = median;
     console.log(
       `${String(clients).padStart(3)} clients, ${name.padEnd(20)} p50 ${p50.toFixed(3)} p95 ${p95.toFixed(3)} p99 ${p99.toFixed(3)} ms, ` +
-        `${perSecond.toFixed(0)}/s, ${errors} errors${added}`,
+        `${perSecond.toFixed(0)}/s, ${cpuMs.toFixed(3)} ms CPU each, ${errors} errors${added}`,
     );
   }
 }

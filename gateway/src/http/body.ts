@@ -62,9 +62,15 @@ export class RequestBody {
         }
         parts.push(part);
       });
-      request.on('end', () => resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)));
+      let isWhole = false;
+      request.on('end', () => {
+        isWhole = true;
+        resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts));
+      });
       request.on('error', () => reject(new ClientGoneError()));
-      request.on('close', () => reject(new ClientGoneError()));
+      request.on('close', () => {
+        if (!isWhole) reject(new ClientGoneError());
+      });
     });
   }
 
