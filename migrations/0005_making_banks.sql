@@ -21,7 +21,7 @@ as $$
 declare
   settings constant text[] := array[
     'statement_timeout=10s', 'lock_timeout=2s', 'idle_in_transaction_session_timeout=15s',
-    'default_transaction_read_only=on', 'search_path=bank'
+    'default_transaction_read_only=on', 'search_path=bank', 'jit=off'
   ];
   setting text;
   registered bank.login_roles;

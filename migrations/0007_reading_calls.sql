@@ -121,11 +121,12 @@ begin
 end
 $$;
 
--- What is told about calls, given their keys; as the caller, under the policies. In no order.
+-- What is told about calls, given their keys; as the caller, under the policies. In no order. The transcript, in the form of
+-- its table, is last; it is not unpacked unless somebody looks at it.
 create function bank.describe_calls(p_recordings uuid[], p_legacy bigint[])
   returns table (
     id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
-    vault_ids text[], summary text, language text, url text
+    vault_ids text[], summary text, language text, url text, transcript jsonb
   )
   language plpgsql stable rows 20 set search_path = pg_catalog
 as $$
@@ -136,13 +137,14 @@ begin
              select e.vault_id from bank.vault_entries e
               where e.bank_id = r.bank_id and e.recording_id = r.id order by e.vault_id
            ),
-           r.summary, r.language, r.url
+           r.summary, r.language, r.url, r.transcript
       from bank.recordings r
      where r.bank_id = (select bank.me()) and r.id = any (p_recordings)
     union all
     select f.call_id, 'legacy', f.title, f.recording_start_time,
            extract(epoch from f.recording_end_time - f.recording_start_time)::int, bank.invited(f.calendar_invitees),
-           array_remove(array[f.vault_id::text], null), f.summary, f.transcript_language, f.url
+           array_remove(array[f.vault_id::text], null), f.summary, f.transcript_language, f.url,
+           f.transcript
       from bank.fathom_calls f
      where f.bank_id = (select bank.me()) and f.id = any (p_legacy);
 end
@@ -170,7 +172,10 @@ begin
     into recordings, legacy
     from bank.match_calls(p_from, p_to, p_participant, p_vault, p_before_started_at, p_before_id, p_limit) m;
   return query
-    select * from bank.describe_calls(recordings, legacy) d order by d.started_at desc, d.id collate "C" desc;
+    select d.id, d.source, d.title, d.started_at, d.duration_seconds, d.participants, d.vault_ids, d.summary, d.language,
+           d.url
+      from bank.describe_calls(recordings, legacy) d
+     order by d.started_at desc, d.id collate "C" desc;
 end
 $$;
 
@@ -200,7 +205,10 @@ as $$
 declare
   key constant record := bank.resolve_call(p_id);
 begin
-  return query select * from bank.describe_calls(array[key.recording_id], array[key.legacy_id]);
+  return query
+    select d.id, d.source, d.title, d.started_at, d.duration_seconds, d.participants, d.vault_ids, d.summary, d.language,
+           d.url
+      from bank.describe_calls(array[key.recording_id], array[key.legacy_id]) d;
 end
 $$;
 
@@ -227,13 +235,36 @@ begin
 end
 $$;
 
+-- Calls by vault, for the vaults that the caller may see.
+create function bank.match_vaults() returns table (vault_id text, calls bigint)
+  language plpgsql stable security definer rows 10 set search_path = pg_catalog
+as $$
+declare
+  vaults constant text[] := bank.vaults_to_search(null);
+begin
+  return query
+    select c.vault_id::text, sum(c.calls)::bigint
+      from (
+        select e.vault_id, count(*) as calls from bank.vault_entries e where e.bank_id = (select bank.me()) group by e.vault_id
+        union all
+        select f.vault_id, count(*) from bank.fathom_calls f
+         where f.bank_id = (select bank.me()) and f.vault_id is not null
+           and not exists (select from bank.recordings m where m.bank_id = f.bank_id and m.legacy_id = f.id)
+         group by f.vault_id
+      ) c
+     where vaults is null or c.vault_id = any (vaults)
+     group by c.vault_id;
+end
+$$;
+
 create function bank.list_vaults() returns table (id text, display_name text, recordings bigint)
   language plpgsql stable rows 10 set search_path = pg_catalog
 as $$
 begin
   return query
-    select v.id::text, v.display_name, bank.count_recordings(p_vault => v.id)
-      from bank.vaults v where v.bank_id = (select bank.me()) order by v.id;
+    select v.id::text, v.display_name, coalesce(m.calls, 0)
+      from bank.vaults v left join bank.match_vaults() m on m.vault_id = v.id
+     order by v.id;
 end
 $$;
 
@@ -241,6 +272,7 @@ grant create on schema bank to bankhouse_data;
 alter function bank.vaults_to_search(text) owner to bankhouse_data;
 alter function bank.calls_query(boolean, boolean, boolean, boolean, boolean, boolean) owner to bankhouse_data;
 alter function bank.match_calls(timestamptz, timestamptz, text, text, timestamptz, text, int) owner to bankhouse_data;
+alter function bank.match_vaults() owner to bankhouse_data;
 alter function bank.count_recordings(timestamptz, timestamptz, text, text) owner to bankhouse_data;
 revoke create on schema bank from bankhouse_data;
 
@@ -248,6 +280,7 @@ revoke all on all functions in schema bank from public;
 grant execute on function
   bank.match_calls(timestamptz, timestamptz, text, text, timestamptz, text, int),
   bank.count_recordings(timestamptz, timestamptz, text, text),
+  bank.match_vaults(),
   bank.recording_segments(jsonb),
   bank.fathom_segments(jsonb, numeric),
   bank.invited(jsonb),

@@ -1,6 +1,8 @@
 -- Full-text search. One row of bank.search_documents per call that search can find, kept by triggers when a transaction
--- ends; a legacy call has none once it is migrated. It is a slim table of its own with one GIN index over all that
--- a search can ask for, so that finding never reads a transcript, and no other index tempts the planner.
+-- ends; a legacy call has none once it is migrated. It is a slim table of its own, so that finding never reads a transcript,
+-- with one GIN index over all that a search asks for. The planner takes document @@ query for cheap, while it unpacks the
+-- document of every row that another condition let through; so a search has no condition that another index could serve.
+-- That is why it names the bank within scopes and not by bank_id.
 
 create table bank.search_documents (
   id bigint generated always as identity primary key,
@@ -9,9 +11,10 @@ create table bank.search_documents (
   legacy_id bigint,
   call_id text collate "C" not null,
   started_at timestamptz not null,
-  -- days since 2000 in UTC: a range that GIN can serve
+  -- days since 2000 in UTC
   started_day int not null generated always as ((started_at at time zone 'UTC')::date - date '2000-01-01') stored,
-  vaults text[] not null,
+  -- the bank's id, and <bank>/<vault> for each vault that the call is in
+  scopes text[] not null,
   participant_keys text[] not null,
   -- title (weight A), summary (C), transcript (D) with a mark in front of every passage
   document tsvector not null,
@@ -25,7 +28,7 @@ create table bank.search_documents (
   foreign key (bank_id, legacy_id) references bank.fathom_calls on delete cascade
 );
 create index search_documents_all
-  on bank.search_documents using gin (bank_id, document, started_day, vaults, participant_keys);
+  on bank.search_documents using gin (document, scopes, started_day, participant_keys);
 -- Frequencies of words, for the planner's estimates.
 alter table bank.search_documents alter document set statistics 400;
 
@@ -41,6 +44,10 @@ exception when feature_not_supported then
   null;
 end
 $$;
+
+create function bank.scopes_of(p_bank text, p_vaults text[]) returns text[]
+  language sql immutable
+return array[p_bank] || array(select p_bank || '/' || v from unnest(p_vaults) v order by v);
 
 -- What stands in front of a passage in a document: a word that nobody says.
 create function bank.passage_mark() returns text
@@ -86,16 +93,17 @@ create function bank.index_recording() returns trigger
 as $$
 begin
   insert into bank.search_documents as d (
-      bank_id, recording_id, call_id, started_at, vaults, participant_keys, document, passage_positions, passage_segments)
+      bank_id, recording_id, call_id, started_at, scopes, participant_keys, document, passage_positions, passage_segments)
     select r.bank_id, r.id, r.call_id, r.started_at,
-           array(select e.vault_id from bank.vault_entries e where e.bank_id = r.bank_id and e.recording_id = r.id),
+           bank.scopes_of(r.bank_id, array(
+             select e.vault_id from bank.vault_entries e where e.bank_id = r.bank_id and e.recording_id = r.id)),
            r.participant_keys, b.document, b.passage_positions, b.passage_segments
       from bank.recordings r,
            bank.build_document(r.title, r.summary,
              array(select s.text from bank.recording_segments(r.transcript) s order by s.seq)) b
      where r.bank_id = new.bank_id and r.id = new.id
     on conflict (recording_id, bank_id) do update set
-      started_at = excluded.started_at, vaults = excluded.vaults, participant_keys = excluded.participant_keys,
+      started_at = excluded.started_at, scopes = excluded.scopes, participant_keys = excluded.participant_keys,
       document = excluded.document, passage_positions = excluded.passage_positions,
       passage_segments = excluded.passage_segments;
   return null;
@@ -110,14 +118,13 @@ create function bank.index_vaults() returns trigger
 as $$
 declare
   entry constant record := case when tg_op = 'DELETE' then old else new end;
-  now_in constant text[] := array(
+  now_in constant text[] := bank.scopes_of(entry.bank_id, array(
     select e.vault_id from bank.vault_entries e
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id
-  );
+  ));
 begin
-  update bank.search_documents d set vaults = now_in
-   where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id
-     and not (d.vaults @> now_in and d.vaults <@ now_in);
+  update bank.search_documents d set scopes = now_in
+   where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id and d.scopes <> now_in;
   return null;
 end
 $$;
@@ -132,15 +139,15 @@ begin
    where f.bank_id = new.bank_id and f.id = new.id and f.migrated
      and d.bank_id = f.bank_id and d.legacy_id = f.id;
   insert into bank.search_documents as d (
-      bank_id, legacy_id, call_id, started_at, vaults, participant_keys, document, passage_positions, passage_segments)
-    select f.bank_id, f.id, f.call_id, f.recording_start_time, array_remove(array[f.vault_id::text], null),
+      bank_id, legacy_id, call_id, started_at, scopes, participant_keys, document, passage_positions, passage_segments)
+    select f.bank_id, f.id, f.call_id, f.recording_start_time, bank.scopes_of(f.bank_id, array_remove(array[f.vault_id::text], null)),
            f.participant_keys, b.document, b.passage_positions, b.passage_segments
       from bank.fathom_calls f,
            bank.build_document(f.title, f.summary,
              array(select s.text from bank.fathom_segments(f.transcript, 0) s order by s.seq)) b
      where f.bank_id = new.bank_id and f.id = new.id and not f.migrated
     on conflict (legacy_id, bank_id) do update set
-      started_at = excluded.started_at, vaults = excluded.vaults, participant_keys = excluded.participant_keys,
+      started_at = excluded.started_at, scopes = excluded.scopes, participant_keys = excluded.participant_keys,
       document = excluded.document, passage_positions = excluded.passage_positions,
       passage_segments = excluded.passage_segments;
   return null;
@@ -151,9 +158,15 @@ create constraint trigger index_fathom_call
   on bank.fathom_calls
   deferrable initially deferred for each row execute function bank.index_fathom_call();
 
+-- A day as search_documents.started_day counts it.
+create function bank.day_number(p_at timestamptz) returns int
+  language sql stable
+return (p_at at time zone 'UTC')::date - date '2000-01-01';
+
 -- Ids of the newest p_amount documents that match, newest first, among those since p_since_day.
 create function bank.newest_documents(
-  p_query tsquery, p_from timestamptz, p_to timestamptz, p_participant text, p_vaults text[], p_since_day int, p_amount int
+  p_query tsquery, p_from timestamptz, p_to timestamptz, p_participant text, p_scopes text[], p_since_day int,
+  p_amount int
 ) returns bigint[]
   language plpgsql stable set search_path = pg_catalog
 as $$
@@ -161,16 +174,13 @@ declare
   ids bigint[];
 begin
   execute concat(
-    'select array(select d.id from bank.search_documents d where d.bank_id = $1 and d.document @@ $2',
-    case when p_vaults is not null then ' and d.vaults && $3' end,
-    case when p_participant is not null then ' and d.participant_keys @> array[lower($4)]' end,
-    case when p_since_day is not null then ' and d.started_day >= $5' end,
-    case when p_from is not null then
-      ' and d.started_at >= $6 and d.started_day >= ($6 at time zone ''UTC'')::date - date ''2000-01-01''' end,
-    case when p_to is not null then
-      ' and d.started_at < $7 and d.started_day <= ($7 at time zone ''UTC'')::date - date ''2000-01-01''' end,
-    ' order by d.started_at desc, d.call_id desc limit $8)'
-  ) into ids using bank.me(), p_query, p_vaults, p_participant, p_since_day, p_from, p_to, p_amount;
+    'select array(select d.id from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
+    case when p_participant is not null then ' and d.participant_keys @> array[lower($3)]' end,
+    case when p_since_day is not null then ' and d.started_day >= $4' end,
+    case when p_from is not null then ' and d.started_at >= $5 and d.started_day >= bank.day_number($5)' end,
+    case when p_to is not null then ' and d.started_at < $6 and d.started_day <= bank.day_number($6)' end,
+    ' order by d.started_at desc, d.call_id desc limit $7)'
+  ) into ids using p_query, p_scopes, p_participant, p_since_day, p_from, p_to, p_amount;
   return ids;
 end
 $$;
@@ -180,14 +190,14 @@ create function bank.day_of_newest(p_amount int) returns int
   language plpgsql stable set search_path = pg_catalog
 as $$
 begin
-  return (
+  return bank.day_number(
     greatest(
       (select r.started_at from bank.recordings r where r.bank_id = bank.me()
         order by r.started_at desc, r.call_id desc offset p_amount limit 1),
       (select f.recording_start_time from bank.fathom_calls f where f.bank_id = bank.me()
         order by f.recording_start_time desc, f.call_id desc offset p_amount limit 1)
-    ) at time zone 'UTC'
-  )::date - date '2000-01-01';
+    )
+  );
 end
 $$;
 
@@ -200,25 +210,29 @@ $$;
 create function bank.match_documents(
   p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int
 ) returns table (place int, recording_id uuid, legacy_id bigint, rank real, first_segment int, last_segment int)
-  language plpgsql stable security definer rows 20 set search_path = pg_catalog set enable_seqscan = off
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set enable_seqscan = off set jit = off
 as $$
 #variable_conflict use_column
 declare
   block constant int := 100;
   query constant tsquery := websearch_to_tsquery('pg_catalog.english', p_query);
   words constant text[] := tsvector_to_array(to_tsvector('pg_catalog.english', p_query));
+  me constant text := bank.me();
   vaults constant text[] := bank.vaults_to_search(p_vault);
+  scopes constant text[] := case when vaults is null then array[me] else array(select me || '/' || unnest(vaults)) end;
   amount constant int := ((greatest(p_offset, 0) + greatest(p_limit, 0) + block - 1) / block) * block;
   first_block constant int := greatest(p_offset, 0) / block;
   since_day int;
   ids bigint[];
 begin
   -- Only words that may not occur, or only such as "the": no index could serve it.
-  if querytree(query) in ('', 'T') or cardinality(vaults) = 0 then return; end if;
+  if querytree(query) in ('', 'T') or cardinality(scopes) = 0 then return; end if;
+  -- Older than that is what p_to asks for: then there is no point in looking among the newest.
   since_day := bank.day_of_newest(1500);
-  ids := bank.newest_documents(query, p_from, p_to, p_participant, vaults, since_day, amount);
+  if since_day > bank.day_number(p_to) then since_day := null; end if;
+  ids := bank.newest_documents(query, p_from, p_to, p_participant, scopes, since_day, amount);
   if since_day is not null and cardinality(ids) < amount then
-    ids := bank.newest_documents(query, p_from, p_to, p_participant, vaults, null, amount);
+    ids := bank.newest_documents(query, p_from, p_to, p_participant, scopes, null, amount);
   end if;
   return query
     with ranked as materialized (
@@ -267,40 +281,24 @@ begin
       select * from bank.match_documents(p_query, p_from, p_to, p_participant, p_vault, p_limit, p_offset)
     )
     select d.id, d.source, d.title, d.started_at, d.duration_seconds, d.participants, d.vault_ids, d.language, d.url,
-           m.rank, said.start_seconds,
-           ts_headline('pg_catalog.english', coalesce(said.words, concat_ws('. ', d.title, d.summary)), any_word,
-             'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0')
+           m.rank,
+           case d.source
+             when 'recording' then (said.segments -> 0 ->> 'start')::numeric
+             else extract(epoch from (said.segments -> 0 ->> 'timestamp')::interval)
+           end,
+           ts_headline('pg_catalog.english', coalesce(
+               (select string_agg(s ->> 'text', ' ' order by n) from jsonb_array_elements(said.segments) with ordinality t (s, n)),
+               concat_ws('. ', d.title, d.summary)
+             ), any_word, 'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0')
       from bank.describe_calls(array(select m.recording_id from m), array(select m.legacy_id from m)) d
       join m on d.id = coalesce(m.recording_id::text, 'fathom-' || m.legacy_id)
-     cross join lateral bank.passage(m.recording_id, m.legacy_id, m.first_segment, m.last_segment) said
+     cross join lateral (
+       -- A path unpacks the transcript once and builds only what is asked for.
+       select case when m.first_segment is not null then jsonb_path_query_array(
+         d.transcript, format('$[%s to %s]', m.first_segment - 1, coalesce((m.last_segment - 1)::text, 'last'))::jsonpath
+       ) end as segments offset 0
+     ) said
      order by m.place;
-end
-$$;
-
--- The words of a passage and when it begins; first_segment null: nothing;
--- last_segment null: to the end. As the caller, under the policies.
-create function bank.passage(
-  p_recording uuid, p_legacy bigint, p_first_segment int, p_last_segment int, out start_seconds numeric, out words text
-)
-  language plpgsql stable set search_path = pg_catalog
-as $$
-declare
-  -- A path unpacks the transcript once and builds only what is asked for.
-  range jsonpath;
-  segments jsonb;
-begin
-  if p_first_segment is null then return; end if;
-  range := format('$[%s to %s]', p_first_segment - 1, coalesce((p_last_segment - 1)::text, 'last'));
-  if p_recording is not null then
-    select jsonb_path_query_array(r.transcript, range) into segments
-      from bank.recordings r where r.bank_id = (select bank.me()) and r.id = p_recording;
-    start_seconds := (segments -> 0 ->> 'start')::numeric;
-  else
-    select jsonb_path_query_array(f.transcript, range) into segments
-      from bank.fathom_calls f where f.bank_id = (select bank.me()) and f.id = p_legacy;
-    start_seconds := extract(epoch from (segments -> 0 ->> 'timestamp')::interval);
-  end if;
-  words := (select string_agg(s ->> 'text', ' ' order by n) from jsonb_array_elements(segments) with ordinality t (s, n));
 end
 $$;
 
@@ -314,9 +312,8 @@ alter function bank.match_documents(text, timestamptz, timestamptz, text, text, 
 revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
-grant execute on function bank.passage_mark(), bank.build_document(text, text, text[]) to bankhouse_data;
+grant execute on function bank.day_number(timestamptz), bank.scopes_of(text, text[]), bank.passage_mark(), bank.build_document(text, text, text[]) to bankhouse_data;
 grant execute on function
   bank.match_documents(text, timestamptz, timestamptz, text, text, int, int),
-  bank.passage(uuid, bigint, int, int),
   bank.search_recordings(text, timestamptz, timestamptz, text, text, int, int)
   to bankhouse_bank;
