@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { digest, Fault, BIN, LOGS, ROOT, run, STATE, step, tryRun } from '../shared/index.ts';
+import { BIN, digest, Fault, LOGS, ROOT, run, STATE, step, tryRun } from '../shared/index.ts';
 
 const KUBERNETES = 'k8s.io/component-base/version';
 
@@ -65,7 +65,10 @@ export async function build(name: string): Promise<void> {
       env,
       log,
       onOutput(text) {
-        const lines = text.trim().split('\n').filter((line) => !line.startsWith('go: '));
+        const lines = text
+          .trim()
+          .split('\n')
+          .filter((line) => !line.startsWith('go: '));
         compiled += lines.length;
         if (lines.length > 0) current.detail = `${compiled} packages compiled, now ${lines.at(-1)}`;
       },
@@ -99,5 +102,6 @@ export function inputsOf(room: Room): string {
 
 async function requireGo(): Promise<void> {
   const ran = await tryRun('go', ['version']).catch(() => undefined);
-  if (ran?.code !== 0) throw new Fault('Go is missing: install Go 1.26 or newer (https://go.dev/dl) and run this again.');
+  if (ran?.code !== 0)
+    throw new Fault('Go is missing: install Go 1.26 or newer (https://go.dev/dl) and run this again.');
 }

@@ -33,7 +33,9 @@ export async function installPackages(options: { forTests?: boolean } = {}): Pro
   const missing = Object.keys(files).filter((name) => !existsSync(files[name] as string));
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    throw new Fault(`These programs are missing: install the Debian packages ${missing.join(' ')}, or run this as root on Debian.`);
+    throw new Fault(
+      `These programs are missing: install the Debian packages ${missing.join(' ')}, or run this as root on Debian.`,
+    );
   }
   await step(`installing ${missing.length} Debian packages`, async (current) => {
     const env = { DEBIAN_FRONTEND: 'noninteractive' };

@@ -40,7 +40,8 @@ export function createCgroups(): void {
  */
 export function joinProcesses(pid: number): void {
   const all = hierarchies();
-  const hierarchy = ['freezer', 'pids', 'systemd'].map((name) => join(ROOT, name)).find((path) => all.includes(path)) ?? ROOT;
+  const hierarchy =
+    ['freezer', 'pids', 'systemd'].map((name) => join(ROOT, name)).find((path) => all.includes(path)) ?? ROOT;
   const folder = join(hierarchy, CGROUP, PROCESSES);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'cgroup.procs'), String(pid));
@@ -55,7 +56,8 @@ export function ourCgroups(): string[] {
 export function ourProcesses(): number[] {
   const pids = new Set<number>();
   for (const folder of ourCgroups()) {
-    for (const pid of read(join(folder, 'cgroup.procs')).split('\n')) if (pid !== '' && isAlive(Number(pid))) pids.add(Number(pid));
+    for (const pid of read(join(folder, 'cgroup.procs')).split('\n'))
+      if (pid !== '' && isAlive(Number(pid))) pids.add(Number(pid));
   }
   return [...pids];
 }

@@ -10,7 +10,7 @@ import {
   POD_RANGE,
   SERVICE_RANGE,
 } from './names.ts';
-import { frontDoorPair, clusterPair, KUBELET_KUBECONFIG, SERVICE_ACCOUNT_KEY } from './pki.ts';
+import { clusterPair, KUBELET_KUBECONFIG, SERVICE_ACCOUNT_KEY } from './pki.ts';
 
 /** A process of the cluster and how the supervisor treats it. */
 export interface Component {
@@ -86,7 +86,12 @@ export function nodeComponents(): Component[] {
       ...kubernetes,
       name: 'kube-scheduler',
       after: ['kube-apiserver'],
-      command: [binary('kube-scheduler'), `--kubeconfig=${KUBECONFIG}`, '--leader-elect=false', '--bind-address=127.0.0.1'],
+      command: [
+        binary('kube-scheduler'),
+        `--kubeconfig=${KUBECONFIG}`,
+        '--leader-elect=false',
+        '--bind-address=127.0.0.1',
+      ],
       ready: { kind: 'port', port: 10259 },
     },
     {

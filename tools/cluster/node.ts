@@ -27,13 +27,28 @@ export async function createNode(): Promise<Node> {
   const holder = spawn(
     'setpriv',
     [
-      ...['--pdeathsig', 'KILL', 'unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--kill-child=KILL'],
+      ...[
+        '--pdeathsig',
+        'KILL',
+        'unshare',
+        '--net',
+        '--mount',
+        '--uts',
+        '--ipc',
+        '--pid',
+        '--fork',
+        '--kill-child=KILL',
+      ],
       ...['--mount-proc', '--propagation', 'private'],
       ...['/bin/sh', new URL('node-init.sh', import.meta.url).pathname, NODE_STATE, NODE_DIR, PAUSE],
     ],
     { stdio: ['ignore', log, log], cwd: '/' },
   );
-  const pid = await until('the node', () => readyNode(holder), { limitMs: 10_000, everyMs: 5, log: join(LOGS, 'node.log') });
+  const pid = await until('the node', () => readyNode(holder), {
+    limitMs: 10_000,
+    everyMs: 5,
+    log: join(LOGS, 'node.log'),
+  });
   await connectNode(pid);
   return { pid, holder };
 }
@@ -76,7 +91,11 @@ async function connectNode(pid: number): Promise<void> {
     ].join('\n'),
   });
   await run('nsenter', ['-t', String(pid), '-n', 'ip', '-batch', '-'], {
-    input: [`address add ${NODE_ADDRESS}/30 dev eth0`, 'link set eth0 up', `route add default via ${HOST_ADDRESS}`].join('\n'),
+    input: [
+      `address add ${NODE_ADDRESS}/30 dev eth0`,
+      'link set eth0 up',
+      `route add default via ${HOST_ADDRESS}`,
+    ].join('\n'),
   });
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
   const namespaced = ['net.ipv4.ip_forward=1', 'net.bridge.bridge-nf-call-iptables=1'];

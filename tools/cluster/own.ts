@@ -6,7 +6,7 @@ import { ourProcesses } from './cgroups.ts';
 import { componentFiles } from './configs.ts';
 import { PAUSE } from './node.ts';
 import { createClusterCertificates } from './pki.ts';
-import { type Status, STATUS_FILE } from './supervisor.ts';
+import { STATUS_FILE, type Status } from './supervisor.ts';
 
 export const SUPERVISOR_LOG = join(LOGS, 'supervisor.log');
 /** Static, so that it is also the whole of an image. */
@@ -21,7 +21,8 @@ export function runningStatus(): Status | undefined {
 
 /** Writes all that a new cluster reads, and lets go of its supervisor. Expects that nothing of an earlier one is left. */
 export async function startOwnCluster(): Promise<void> {
-  for (const folder of ['cni', 'kubelet', 'volumes', 'pod-logs']) mkdirSync(join(NODE_STATE, folder), { recursive: true });
+  for (const folder of ['cni', 'kubelet', 'volumes', 'pod-logs'])
+    mkdirSync(join(NODE_STATE, folder), { recursive: true });
   rmSync(LOGS, { recursive: true, force: true });
   mkdirSync(LOGS, { recursive: true });
   await Promise.all([createClusterCertificates(), run('gcc', PAUSE_ARGS)]);
@@ -43,7 +44,8 @@ export async function startSupervisor(mode: 'node' | 'front-door', env: Record<s
   });
   child.unref();
   const hasSpoken = () => {
-    if (child.exitCode !== null) throw new Fault('The supervisor of the cluster ended at its start.', { log: SUPERVISOR_LOG });
+    if (child.exitCode !== null)
+      throw new Fault('The supervisor of the cluster ended at its start.', { log: SUPERVISOR_LOG });
     return runningStatus();
   };
   await until('the supervisor', hasSpoken, { limitMs: 20_000, log: SUPERVISOR_LOG });
@@ -92,4 +94,3 @@ function upstreamResolvConf(): string {
   }
   return '';
 }
-

@@ -38,7 +38,12 @@ export async function createClusterCertificates(): Promise<void> {
   mkdirSync(PKI, { recursive: true, mode: 0o700 });
   const ca = clusterPair('ca');
   await createCa(ca, 'Bankhouse development cluster');
-  const kubernetes = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'];
+  const kubernetes = [
+    'kubernetes',
+    'kubernetes.default',
+    'kubernetes.default.svc',
+    'kubernetes.default.svc.cluster.local',
+  ];
   const apiServerNames = [
     ...[...kubernetes, 'localhost'].map((name) => `DNS:${name}`),
     ...['127.0.0.1', NODE_ADDRESS, API_SERVICE].map((address) => `IP:${address}`),
@@ -62,7 +67,12 @@ export async function createClusterCertificates(): Promise<void> {
 
 async function createCa(pair: Pair, name: string): Promise<void> {
   await openssl(pair, `/CN=${name}`, [
-    ...['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'],
+    ...[
+      '-addext',
+      'basicConstraints=critical,CA:TRUE',
+      '-addext',
+      'keyUsage=critical,keyCertSign,cRLSign,digitalSignature',
+    ],
   ]);
 }
 
@@ -79,7 +89,19 @@ async function openssl(pair: Pair, subject: string, args: string[]): Promise<voi
   const config = `${pair.key}.cnf`;
   writeFileSync(config, '[req]\ndistinguished_name=dn\n[dn]\n');
   await run('openssl', [
-    ...['req', '-x509', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', DAYS, '-sha256'],
+    ...[
+      'req',
+      '-x509',
+      '-new',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      DAYS,
+      '-sha256',
+    ],
     ...['-config', config, '-subj', subject, '-keyout', pair.key, '-out', pair.cert, ...args],
   ]);
   rmSync(config);

@@ -32,7 +32,15 @@ export interface Status {
   pid: number;
   /** The node's process 1; 0 where there is none. */
   node: number;
-  components: Record<string, { state: ComponentState; /** Not built yet, or before whom it waits. */ waitsFor: string; restarts: number; readyAfterMs: number }>;
+  components: Record<
+    string,
+    {
+      state: ComponentState /** Not built yet, or before whom it waits. */;
+      waitsFor: string;
+      restarts: number;
+      readyAfterMs: number;
+    }
+  >;
 }
 
 /** Starts components in their order, keeps them running and tells about them in STATUS_FILE. Never ends. */

@@ -1,6 +1,16 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Fault, KUBECONFIG, NODE_STATE, PLATFORM_FILE, ROOT, say, tryRun, until, ADMIN_KEY_FILE } from '../shared/index.ts';
+import {
+  ADMIN_KEY_FILE,
+  Fault,
+  KUBECONFIG,
+  NODE_STATE,
+  PLATFORM_FILE,
+  ROOT,
+  say,
+  tryRun,
+  until,
+} from '../shared/index.ts';
 import { ourCgroups, ourProcesses, removeCgroups } from './cgroups.ts';
 import { LINK, RUN_DIR, TABLE } from './names.ts';
 import { restoreSettings } from './node.ts';
@@ -40,7 +50,8 @@ export async function sweep(): Promise<void> {
     { limitMs: 10_000 },
   );
   restoreSettings();
-  for (const path of [NODE_STATE, RUN_DIR, PLATFORM_FILE, KUBECONFIG, ADMIN_KEY_FILE]) rmSync(path, { recursive: true, force: true });
+  for (const path of [NODE_STATE, RUN_DIR, PLATFORM_FILE, KUBECONFIG, ADMIN_KEY_FILE])
+    rmSync(path, { recursive: true, force: true });
 }
 
 /** Kills until none is left. The supervisor's death takes the node's namespaces and all in them with it; the rest goes one by one. */
@@ -50,7 +61,9 @@ async function endProcesses(): Promise<void> {
     const pids = ourProcesses();
     if (pids.length === 0) return;
     if (performance.now() > limit) {
-      throw new Fault(`These processes of a cluster do not end: ${pids.map((pid) => `${pid} (${commandOf(pid)})`).join(', ')}.`);
+      throw new Fault(
+        `These processes of a cluster do not end: ${pids.map((pid) => `${pid} (${commandOf(pid)})`).join(', ')}.`,
+      );
     }
     for (const pid of pids) {
       try {

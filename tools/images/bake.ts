@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { digest, Fault, LOGS, ROOT, run, step, type Step } from '../shared/index.ts';
+import { digest, Fault, LOGS, ROOT, run, type Step, step } from '../shared/index.ts';
 import { BASE_ROOT, IMAGES_STATE, makeRoot, POSTGRES_ROOT } from './root.ts';
 
 const LOG = join(LOGS, 'images.log');
@@ -126,21 +126,17 @@ async function bake(
   });
 }
 
-let last: Promise<unknown> = Promise.resolve();
-
-/** A fresh folder for what goes into an image; one image at a time, as buildah's storage and the layout are shared. */
-function inContext<T>(name: string, work: (context: string) => Promise<T>): Promise<T> {
+/** Does something with a fresh folder for what goes into an image. */
+async function inContext<T>(name: string, work: (context: string) => Promise<T>): Promise<T> {
   const context = join(IMAGES_STATE, `context-${name}`);
   const clear = () => rmSync(context, { recursive: true, force: true });
-  const turn = name === 'base' ? Promise.resolve() : last;
-  const result = turn.then(async () => {
-    clear();
-    mkdirSync(context, { recursive: true });
+  clear();
+  mkdirSync(context, { recursive: true });
+  try {
     return await work(context);
-  });
-  const done = result.then(clear, clear);
-  if (name !== 'base') last = done;
-  return result;
+  } finally {
+    clear();
+  }
 }
 
 function readBuilt(): Built {

@@ -1,2 +1,10 @@
-export { type BuiltImage, bakeOurs, bakePause, bakePostgres, type ImageName, repository } from './bake.ts';
+export {
+  type BuiltImage,
+  bakeOurs,
+  bakePause,
+  bakePostgres,
+  type ImageName,
+  layoutFolder,
+  repository,
+} from './bake.ts';
 export { loadImages } from './load.ts';

@@ -22,7 +22,7 @@ export const BASE_ROOT: Root = {
 
 export const POSTGRES_ROOT: Root = {
   name: 'postgres',
-  packages: ['postgresql-15', 'bash', 'coreutils', 'findutils', 'tzdata'],
+  packages: ['postgresql-15', 'bash', 'dash', 'coreutils', 'findutils', 'tzdata'],
   users: { postgres: 999 },
   // Just-in-time compilation is half of the image and nothing for queries of milliseconds; perl serves Debian's own scripts.
   trim: `cd "$1"

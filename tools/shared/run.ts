@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { dirname } from 'node:path';
-import { ROOT } from './paths.ts';
 import { Fault } from './fault.ts';
+import { ROOT } from './paths.ts';
 
 export interface Ran {
   code: number;

@@ -1,0 +1,50 @@
+# Bankhouse. `make` lists what there is.
+NODE := node_modules/.bin/node
+VITEST := $(NODE) node_modules/vitest/vitest.mjs run
+# One at a time, on one clone; -o keeps the lock out of what outlives the command.
+LOCK = mkdir -p .cluster && flock -n -o -E 75 .cluster/lock
+.DEFAULT_GOAL := help
+.PHONY: help up down test verify unit integration e2e bench images tools bundle deps clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+up: deps ## a cluster, the platform and two sample banks that answer
+	@$(LOCK) $(NODE) tools/up.ts || { [ $$? -ne 75 ] || echo 'Another make up or make down is running here.' >&2; exit 1; }
+
+down: deps ## ends the cluster and removes every trace of it
+	@$(LOCK) $(NODE) tools/down.ts || { [ $$? -ne 75 ] || echo 'Another make up or make down is running here.' >&2; exit 1; }
+
+test: deps ## everything: static checks, unit, integration, end to end
+	@$(NODE) tools/test.ts
+
+verify: deps ## generated files, formatting, lint, types
+	@$(NODE) tools/verify.ts
+
+unit: deps ## tests of pure logic
+	@$(VITEST) --project unit
+
+integration: deps tools ## tests on a real API server and a real Postgres
+	@$(VITEST) --project integration
+
+e2e: up ## tests on the running platform
+	@$(VITEST) --project e2e
+
+bench: up ## measures what docs/benchmarks.md reports
+	@$(NODE) test/load/bench.ts
+
+images: deps ## the container images, without a cluster
+	@$(NODE) tools/images.ts
+
+tools: deps ## the programs of the cluster, built from source
+	@$(NODE) tools/build.ts
+
+bundle: deps ## dist/, one file per process
+	@$(NODE) tools/bundle.ts
+
+clean: down ## also what was built and downloaded into this folder
+	@rm -rf .cluster dist
+
+deps:
+	@command -v node >/dev/null || { echo 'Node.js is missing: install Node.js 20 or newer and run this again.' >&2; exit 1; }
+	@node tools/deps.mjs

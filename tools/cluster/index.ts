@@ -1,0 +1,24 @@
+export { applyAddons, applyGatewayApi, INGRESS_CLASS, kubectl, STORAGE_CLASS, VOLUME_FOLDERS } from './addons.ts';
+export {
+  type Cluster,
+  type ClusterKind,
+  chooseCluster,
+  type ImageReference,
+  requirePort,
+  stateFile,
+  toolPath,
+} from './cluster.ts';
+export { useExistingCluster } from './existing.ts';
+export { removeKindCluster, startKindCluster } from './kind.ts';
+export {
+  CONTAINERD_SOCKET,
+  FRONT_DOOR_PORT,
+  HOST_ADDRESS,
+  NODE_ADDRESS,
+  POSTGRES_NODE_PORT,
+} from './names.ts';
+export { PAUSE } from './node.ts';
+export { runningStatus, startOwnCluster, waitFor } from './own.ts';
+export { createFrontDoorCertificates } from './pki.ts';
+export type { Status } from './supervisor.ts';
+export { leftovers, sweep } from './sweep.ts';

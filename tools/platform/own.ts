@@ -1,0 +1,141 @@
+import { chownSync, mkdirSync } from 'node:fs';
+import { build, ROOMS } from '../build/index.ts';
+import { bundle } from '../bundle.ts';
+import {
+  applyAddons,
+  applyGatewayApi,
+  type Cluster,
+  CONTAINERD_SOCKET,
+  createFrontDoorCertificates,
+  FRONT_DOOR_PORT,
+  HOST_ADDRESS,
+  type ImageReference,
+  INGRESS_CLASS,
+  NODE_ADDRESS,
+  PAUSE,
+  POSTGRES_NODE_PORT,
+  requirePort,
+  runningStatus,
+  STORAGE_CLASS,
+  startOwnCluster,
+  stateFile,
+  sweep,
+  VOLUME_FOLDERS,
+  waitFor,
+} from '../cluster/index.ts';
+import {
+  type BuiltImage,
+  bakeOurs,
+  bakePause,
+  bakePostgres,
+  type ImageName,
+  loadImages,
+  repository,
+} from '../images/index.ts';
+import { Fault, KUBECONFIG, step } from '../shared/index.ts';
+
+const CONTROL_PLANE = ['etcd', 'containerd', 'kube-apiserver'];
+const NODE = ['kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'];
+/** Further than this the platform's installation need not wait for it. */
+const REST = ['kube-router', 'traefik'];
+const POSTGRES_USER = 999;
+
+/**
+ * Our own cluster with images and add-ons, ready for the platform; an own one that runs is kept. What doesn't depend on each other is
+ * done side by side: the node boots while the front door compiles, images are made while the control plane starts.
+ */
+export async function ownCluster(): Promise<{ cluster: Cluster; complete: Promise<void> }> {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
+    throw new Fault(
+      'A cluster of our own needs Linux and root. With Docker and kind installed, kind is used; CLUSTER=existing takes yours.',
+    );
+  }
+  const builds = startBuilds();
+  const ours = bundle().then(bakeOurs);
+  const postgres = bakePostgres();
+  // A failure is met where it is awaited; until then it is nobody's.
+  for (const promise of [ours, postgres, ...builds.values()]) promise.catch(() => {});
+
+  await builds.get('kubernetes');
+  const status = await step('cluster', async (current) => {
+    if (!isHealthy()) await boot();
+    await waitFor(CONTROL_PLANE, current);
+    const running = runningStatus();
+    if (running === undefined) throw new Fault('The cluster has ended while it was starting.');
+    return running;
+  });
+  const socket = `/proc/${status.node}/root${CONTAINERD_SOCKET}`;
+  const memory = stateFile('loaded.json');
+  const load = (images: Partial<Record<ImageName, BuiltImage>>) => loadImages(socket, memory, images);
+
+  const database = postgres.then(async (image) => {
+    await load({ postgres: image });
+    return image;
+  });
+  await load({ pause: await bakePause(PAUSE) });
+  await Promise.all([builds.get('coredns'), step('node', (current) => waitFor(NODE, current))]);
+  await applyAddons(KUBECONFIG);
+  const images = { ...(await ours), postgres: await database };
+  await step('loading images', () => load(images));
+  const complete = finish(builds);
+  complete.catch(() => {});
+  return { cluster: describe(images), complete };
+}
+
+/** Builds every room, one after another: each uses all processors. */
+function startBuilds(): Map<string, Promise<void>> {
+  const builds = new Map<string, Promise<void>>();
+  let last: Promise<void> = Promise.resolve();
+  for (const { name } of ROOMS) {
+    last = last.then(() => build(name));
+    builds.set(name, last);
+  }
+  return builds;
+}
+
+function isHealthy(): boolean {
+  const status = runningStatus();
+  return (
+    status !== undefined &&
+    status.node !== 0 &&
+    Object.values(status.components).every(({ state }) => state !== 'failed')
+  );
+}
+
+async function boot(): Promise<void> {
+  await sweep();
+  await requirePort(FRONT_DOOR_PORT);
+  for (const folder of VOLUME_FOLDERS) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chownSync(folder, POSTGRES_USER, POSTGRES_USER);
+  }
+  await createFrontDoorCertificates();
+  await startOwnCluster();
+}
+
+async function finish(builds: Map<string, Promise<void>>): Promise<void> {
+  await builds.get('traefik');
+  await step('front door and network policies', (current) => waitFor(REST, current));
+  await applyGatewayApi(KUBECONFIG);
+}
+
+function describe(images: Record<'server' | 'platform' | 'postgres', BuiltImage>): Cluster {
+  const reference = (name: 'server' | 'platform' | 'postgres'): ImageReference => ({
+    repository: repository(name),
+    // A tag of its content: a pod is replaced when, and only when, what it runs has changed.
+    tag: images[name].digest,
+    revision: images[name].digest,
+  });
+  return {
+    kubeconfig: KUBECONFIG,
+    frontDoor: {
+      url: `https://localhost:${FRONT_DOOR_PORT}`,
+      connect: `${HOST_ADDRESS}:${FRONT_DOOR_PORT}`,
+      ingressClass: INGRESS_CLASS,
+    },
+    images: { server: reference('server'), platform: reference('platform'), postgres: reference('postgres') },
+    databaseAddress: `${NODE_ADDRESS}:${POSTGRES_NODE_PORT}`,
+    hostPeer: { ipBlock: { cidr: `${HOST_ADDRESS}/32` } },
+    storageClass: STORAGE_CLASS,
+  };
+}
