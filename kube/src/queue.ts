@@ -71,11 +71,11 @@ export class WorkQueue {
     this.delayed.set(key, { at, cancel });
   }
 
-  /** Adds the key after its backoff, and lengthens that. Returns the delay in milliseconds. */
-  retry(key: string): number {
+  /** Adds the key after its backoff, at most `atMost` milliseconds, and lengthens that. Returns the delay. */
+  retry(key: string, atMost: number = RETRY_MAX_MS): number {
     const failures = this.failures.get(key) ?? 0;
     this.failures.set(key, failures + 1);
-    const ms = exponential(failures, RETRY_FIRST_MS, RETRY_MAX_MS);
+    const ms = Math.min(atMost, exponential(failures, RETRY_FIRST_MS, RETRY_MAX_MS));
     this.addAfter(key, ms);
     return ms;
   }

@@ -7,8 +7,8 @@ export type Outcome =
   | { kind: 'done' }
   /** Look again after `ms` milliseconds. */
   | { kind: 'requeueAfter'; ms: number }
-  /** Try again after the key's backoff. */
-  | { kind: 'retry' };
+  /** Try again after the key's backoff, at most after `atMost` milliseconds. */
+  | { kind: 'retry'; atMost?: number };
 
 export interface Workers {
   /** Closes the queue and resolves when every key under work is done, at most after `limitMs`. */
@@ -51,7 +51,7 @@ export function startWorkers(options: {
 }
 
 function settle(queue: WorkQueue, key: string, outcome: Outcome): void {
-  if (outcome.kind === 'retry') queue.retry(key);
+  if (outcome.kind === 'retry') queue.retry(key, outcome.atMost);
   else queue.forget(key);
   if (outcome.kind === 'requeueAfter') queue.addAfter(key, outcome.ms, 'low');
   queue.done(key);

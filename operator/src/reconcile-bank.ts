@@ -36,9 +36,12 @@ export function createBankReconciler({ means, index, events, logger }: BankRecon
     if (deleting && snapshot.bank.metadata.finalizers?.includes(FINALIZER) !== true) return { kind: 'done' };
     const pass: Pass = { snapshot, verdicts: openingVerdicts(), bank: snapshot.bank };
     const result = await runSteps(deleting ? FAREWELL : UPKEEP, pass, means, deleting);
-    if (result.kind === 'error') logFailure(logger, key, result.error);
     // A Bank that has just been let go has no status any more.
-    if (!deleting || result.kind === 'error') await conclude(pass, means, events, deleting);
+    const isNews = (!deleting || result.kind === 'error') && (await conclude(pass, means, events, deleting));
+    if (result.kind === 'error') {
+      // The same failure on every try is said once, as in the status.
+      logger[isNews ? 'warn' : 'debug']({ bank: key, reason: messageOf(result.error) }, 'pass failed');
+    }
     return outcomeOf(result, means);
   };
 }
@@ -70,16 +73,18 @@ function noteUnforeseen(pass: Pass, error: unknown): void {
   pass.verdicts[type] = fails('StepFailed', `${messageOf(error)}. The operator tries again by itself.`);
 }
 
-async function conclude(pass: Pass, means: Means, events: EventRecorder, deleting: boolean): Promise<void> {
+/** Writes the status and tells of a transition; says whether anything of that was new. */
+async function conclude(pass: Pass, means: Means, events: EventRecorder, deleting: boolean): Promise<boolean> {
   const { bank } = pass;
   const ready = summarize(pass.verdicts, urlOf(pass, means));
   try {
     const wanted = statusOf(pass, means, ready, deleting);
-    if (pass.answerIsNear === true && saysStarting(bank.status) && saysStarting(wanted)) return;
-    await writeStatus(means.transport, means.caches.banks, bankPath(bank), bank, wanted);
+    if (pass.answerIsNear === true && saysStarting(bank.status) && saysStarting(wanted)) return false;
+    const written = await writeStatus(means.transport, means.caches.banks, bankPath(bank), bank, wanted);
+    if (written === 'unchanged') return false;
   } catch (error) {
     // Deleted meanwhile, or another object of the same name: the watch brings what is to be done.
-    if (isApiError(error, 'not_found', 'conflict')) return;
+    if (isApiError(error, 'not_found', 'conflict')) return true;
     throw error;
   }
   const transition = transitionOf(
@@ -87,6 +92,7 @@ async function conclude(pass: Pass, means: Means, events: EventRecorder, deletin
     ready,
   );
   if (transition !== undefined) await events.record('Bank', bank.metadata, transition);
+  return true;
 }
 
 /** One `Starting` is as good as another while the answer is a moment away; the write is saved for that. */
@@ -145,15 +151,11 @@ export function transitionOf(
 function outcomeOf(result: StepResult, means: Means): Outcome {
   switch (result.kind) {
     case 'error':
-      return { kind: 'retry' };
+      return { kind: 'retry', ...(result.retryWithin === undefined ? {} : { atMost: result.retryWithin }) };
     case 'requeueAfter':
       return result;
     case 'stalled':
     case 'done':
       return { kind: 'requeueAfter', ms: Math.round(RESYNC_MS * (1 + 0.2 * means.clock.random())) };
   }
-}
-
-function logFailure(logger: Logger, bank: string, error: unknown): void {
-  logger.warn({ bank, reason: messageOf(error) }, 'pass failed');
 }

@@ -37,7 +37,7 @@ const ATTEMPT_MS = 5_000;
 const PATIENCE_MS = 5_000;
 const QUICK_MS = 75;
 const SLOW_FIRST_MS = 250;
-const SLOW_MAX_MS = 30_000;
+const SLOW_MAX_MS = 10_000;
 const FAILURES_BEFORE_LOSS = 2;
 
 interface Probed {
@@ -82,6 +82,7 @@ export function createProber(options: {
       bank.lateFailures = verified || isNew ? 0 : bank.lateFailures + 1;
       if (!verified && isExcused(bank, isNew)) return { kind: 'requeueAfter', ms: QUICK_MS };
       if (bank.result === undefined || !sameResult(bank.result, found)) {
+        if (isRestored(bank.result, found)) askAllWithoutRoute();
         bank.result = found;
         options.onChange(bank.target.key);
       }
@@ -89,6 +90,11 @@ export function createProber(options: {
       return { kind: 'requeueAfter', ms: verified ? spread(verifyEvery, clock) : pauseAfter(bank.lateFailures) };
     },
   });
+
+  /** The front door is one for all: when it leads to one bank again, the others needn't wait for their turn. */
+  function askAllWithoutRoute(): void {
+    for (const [uid, { result }] of banks) if (result?.route.status === 'False') queue.add(uid, 'low');
+  }
 
   return {
     get: (uid) => banks.get(uid)?.result,
@@ -139,6 +145,10 @@ async function probe(frontDoor: FrontDoor, id: string, signal: AbortSignal): Pro
 function isExcused({ result, failures }: Probed, isNew: boolean): boolean {
   if (result === undefined) return isNew;
   return result.verified.status === 'True' && failures < FAILURES_BEFORE_LOSS;
+}
+
+function isRestored(before: ProbeResult | undefined, found: ProbeResult): boolean {
+  return before?.route.status === 'False' && found.route.status === 'True';
 }
 
 function pauseAfter(lateFailures: number): number {

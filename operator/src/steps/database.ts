@@ -4,7 +4,9 @@ import { canonical } from '../cluster/owned.ts';
 import { type BankRecord, type BankState, DatabaseError } from '../database/index.ts';
 import { fails, holds, type Verdict } from '../decide/verdict.ts';
 import { KEY_GENERATION, RESYNC_MS } from '../settings.ts';
-import { DONE, type Pass, type Step } from './step.ts';
+import { DONE, type Pass, type Step, type StepResult } from './step.ts';
+
+const RETRY_WITHIN_MS = 3_000;
 
 /** The bank's rows, role and database seal keys in Postgres. Asks only when something is new, or now and then. */
 export const database: Step = async (pass, means) => {
@@ -31,7 +33,7 @@ export const database: Step = async (pass, means) => {
   } catch (error) {
     means.seenInDatabase.delete(uid);
     pass.verdicts.DatabaseReady = explain(error);
-    return { kind: 'error', error };
+    return failed(error);
   }
   means.seenInDatabase.set(uid, { digest, at: means.clock.now() });
   pass.verdicts.DatabaseReady = ready;
@@ -47,10 +49,16 @@ export const deleteFromDatabase: Step = async (pass, means) => {
     // The rows are another Bank's: this one never had any.
     if (error instanceof DatabaseError && error.code === 'id_taken') return DONE;
     pass.verdicts.DatabaseReady = explain(error);
-    return { kind: 'error', error };
+    return failed(error);
   }
   return DONE;
 };
+
+/** A database that comes back is found soon: asking it costs little, and nothing at all in the second after a failure. */
+function failed(error: unknown): StepResult {
+  const comesBack = error instanceof DatabaseError && error.code !== 'id_taken';
+  return { kind: 'error', error, ...(comesBack ? { retryWithin: RETRY_WITHIN_MS } : {}) };
+}
 
 function recordOf(pass: Pass, password: string, keys: Readonly<Record<string, string>>): BankRecord {
   const { id, key } = pass.snapshot;

@@ -22,7 +22,8 @@ export type StepResult =
   | { kind: 'done' }
   | { kind: 'requeueAfter'; ms: number }
   | { kind: 'stalled' }
-  | { kind: 'error'; error: unknown };
+  /** `retryWithin`: milliseconds to the next try at most, where many banks wait for one thing to come back. */
+  | { kind: 'error'; error: unknown; retryWithin?: number };
 
 export const DONE: StepResult = { kind: 'done' };
 
