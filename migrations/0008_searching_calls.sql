@@ -11,9 +11,8 @@ create table bank.search_documents (
   legacy_id bigint,
   call_id text collate "C" not null,
   started_at timestamptz not null,
-  -- days since 2000 in UTC
-  started_day int not null generated always as ((started_at at time zone 'UTC')::date - date '2000-01-01') stored,
-  -- the bank's id, and <bank>/<vault> for each vault that the call is in
+  -- <bank> and <bank>/<vault> for each vault that the call is in, and each of these again with @<week>: what a search
+  -- looks into is one of these, or a few weeks of one. (A range of dates would collect the calls of all banks.)
   scopes text[] not null,
   participant_keys text[] not null,
   -- title (weight A), summary (C), transcript (D) with a mark in front of every passage
@@ -28,7 +27,7 @@ create table bank.search_documents (
   foreign key (bank_id, legacy_id) references bank.fathom_calls on delete cascade
 );
 create index search_documents_all
-  on bank.search_documents using gin (document, scopes, started_day, participant_keys);
+  on bank.search_documents using gin (document, scopes, participant_keys);
 -- Frequencies of words, for the planner's estimates.
 alter table bank.search_documents alter document set statistics 400;
 
@@ -45,16 +44,25 @@ exception when feature_not_supported then
 end
 $$;
 
-create function bank.scopes_of(p_bank text, p_vaults text[]) returns text[]
+-- Weeks since 1970.
+create function bank.week_number(p_at timestamptz) returns int
   language sql immutable
-return array[p_bank] || array(select p_bank || '/' || v from unnest(p_vaults) v order by v);
+return floor(extract(epoch from p_at) / 604800)::int;
+
+create function bank.scopes_of(p_bank text, p_vaults text[], p_started_at timestamptz) returns text[]
+  language sql immutable
+begin atomic
+  with plain as (select p_bank as scope union all select p_bank || '/' || v from unnest(p_vaults) v)
+  select array_agg(p.scope || w.suffix order by p.scope, w.suffix)
+    from plain p, (values (''), ('@' || bank.week_number(p_started_at))) w (suffix);
+end;
 
 -- What stands in front of a passage in a document: a word that nobody says.
 create function bank.passage_mark() returns text
   language sql immutable
 return 'x0passage0x';
 
--- The document of a call, from the texts of its segments. Passages have about 400 characters, and at most 250 are marked
+-- The document of a call, from the texts of its segments. Passages have about 300 characters, and at most 250 are marked
 -- because a tsvector keeps 255 positions of a word. What is said after the first 250,000 characters (five hours) is not
 -- found: a tsvector has a maximal size.
 create function bank.build_document(
@@ -66,7 +74,7 @@ as $$
 declare
   body text;
   total constant bigint := (select sum(length(t) + 1) from unnest(p_texts) t);
-  size constant bigint := greatest(400, total / 250 + 1);
+  size constant bigint := greatest(300, total / 250 + 1);
 begin
   select string_agg(bank.passage_mark() || ' ' || p.words, ' ' order by p.first_segment),
          coalesce(array_agg(p.first_segment order by p.first_segment), '{}')
@@ -96,7 +104,7 @@ begin
       bank_id, recording_id, call_id, started_at, scopes, participant_keys, document, passage_positions, passage_segments)
     select r.bank_id, r.id, r.call_id, r.started_at,
            bank.scopes_of(r.bank_id, array(
-             select e.vault_id from bank.vault_entries e where e.bank_id = r.bank_id and e.recording_id = r.id)),
+             select e.vault_id from bank.vault_entries e where e.bank_id = r.bank_id and e.recording_id = r.id), r.started_at),
            r.participant_keys, b.document, b.passage_positions, b.passage_segments
       from bank.recordings r,
            bank.build_document(r.title, r.summary,
@@ -118,13 +126,14 @@ create function bank.index_vaults() returns trigger
 as $$
 declare
   entry constant record := case when tg_op = 'DELETE' then old else new end;
-  now_in constant text[] := bank.scopes_of(entry.bank_id, array(
+  vaults constant text[] := array(
     select e.vault_id from bank.vault_entries e
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id
-  ));
+  );
 begin
-  update bank.search_documents d set scopes = now_in
-   where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id and d.scopes <> now_in;
+  update bank.search_documents d set scopes = bank.scopes_of(d.bank_id, vaults, d.started_at)
+   where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id
+     and d.scopes <> bank.scopes_of(d.bank_id, vaults, d.started_at);
   return null;
 end
 $$;
@@ -140,7 +149,7 @@ begin
      and d.bank_id = f.bank_id and d.legacy_id = f.id;
   insert into bank.search_documents as d (
       bank_id, legacy_id, call_id, started_at, scopes, participant_keys, document, passage_positions, passage_segments)
-    select f.bank_id, f.id, f.call_id, f.recording_start_time, bank.scopes_of(f.bank_id, array_remove(array[f.vault_id::text], null)),
+    select f.bank_id, f.id, f.call_id, f.recording_start_time, bank.scopes_of(f.bank_id, array_remove(array[f.vault_id::text], null), f.recording_start_time),
            f.participant_keys, b.document, b.passage_positions, b.passage_segments
       from bank.fathom_calls f,
            bank.build_document(f.title, f.summary,
@@ -158,15 +167,9 @@ create constraint trigger index_fathom_call
   on bank.fathom_calls
   deferrable initially deferred for each row execute function bank.index_fathom_call();
 
--- A day as search_documents.started_day counts it.
-create function bank.day_number(p_at timestamptz) returns int
-  language sql stable
-return (p_at at time zone 'UTC')::date - date '2000-01-01';
-
--- Ids of the newest p_amount documents that match, newest first, among those since p_since_day.
+-- Ids of the newest p_amount documents in one of the scopes that match, newest first.
 create function bank.newest_documents(
-  p_query tsquery, p_from timestamptz, p_to timestamptz, p_participant text, p_scopes text[], p_since_day int,
-  p_amount int
+  p_query tsquery, p_scopes text[], p_from timestamptz, p_to timestamptz, p_participant text, p_amount int
 ) returns bigint[]
   language plpgsql stable set search_path = pg_catalog
 as $$
@@ -175,31 +178,42 @@ declare
 begin
   execute concat(
     'select array(select d.id from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
-    case when p_participant is not null then ' and d.participant_keys @> array[lower($3)]' end,
-    case when p_since_day is not null then ' and d.started_day >= $4' end,
-    case when p_from is not null then ' and d.started_at >= $5 and d.started_day >= bank.day_number($5)' end,
-    case when p_to is not null then ' and d.started_at < $6 and d.started_day <= bank.day_number($6)' end,
-    ' order by d.started_at desc, d.call_id desc limit $7)'
-  ) into ids using p_query, p_scopes, p_participant, p_since_day, p_from, p_to, p_amount;
+    case when p_from is not null then ' and d.started_at >= $3' end,
+    case when p_to is not null then ' and d.started_at < $4' end,
+    case when p_participant is not null then ' and d.participant_keys @> array[lower($5)]' end,
+    ' order by d.started_at desc, d.call_id desc limit $6)'
+  ) into ids using p_query, p_scopes, p_from, p_to, p_participant, p_amount;
   return ids;
 end
 $$;
 
--- The day since which the bank has about p_amount to twice as many calls; null when it has fewer.
-create function bank.day_of_newest(p_amount int) returns int
+-- The weeks of the caller's newest calls: the last one, and the first that p_amount to twice as many reach back to, null
+-- when there are fewer.
+create function bank.newest_weeks(p_amount int, out first_week int, out last_week int)
   language plpgsql stable set search_path = pg_catalog
 as $$
+declare
+  my_bank constant text := bank.me();
+  firsts timestamptz[] := array[
+    (select r.started_at from bank.recordings r where r.bank_id = my_bank
+      order by r.started_at desc, r.call_id desc offset p_amount limit 1),
+    (select f.recording_start_time from bank.fathom_calls f where f.bank_id = my_bank
+      order by f.recording_start_time desc, f.call_id desc offset p_amount limit 1)
+  ];
+  lasts timestamptz[] := array[
+    (select max(r.started_at) from bank.recordings r where r.bank_id = my_bank),
+    (select max(f.recording_start_time) from bank.fathom_calls f where f.bank_id = my_bank)
+  ];
 begin
-  return bank.day_number(
-    greatest(
-      (select r.started_at from bank.recordings r where r.bank_id = bank.me()
-        order by r.started_at desc, r.call_id desc offset p_amount limit 1),
-      (select f.recording_start_time from bank.fathom_calls f where f.bank_id = bank.me()
-        order by f.recording_start_time desc, f.call_id desc offset p_amount limit 1)
-    )
-  );
+  first_week := bank.week_number(greatest(firsts[1], firsts[2]));
+  last_week := bank.week_number(greatest(lasts[1], lasts[2]));
 end
 $$;
+
+-- These scopes in these weeks.
+create function bank.scopes_in_weeks(p_scopes text[], p_first_week int, p_last_week int) returns text[]
+  language sql immutable
+return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_first_week, p_last_week) w);
 
 -- Keys of a page of the calls that match, with rank and the passage [first_segment, last_segment] that has most of the
 -- words (null where only title or summary match).
@@ -222,17 +236,23 @@ declare
   scopes constant text[] := case when vaults is null then array[me] else array(select me || '/' || unnest(vaults)) end;
   amount constant int := ((greatest(p_offset, 0) + greatest(p_limit, 0) + block - 1) / block) * block;
   first_block constant int := greatest(p_offset, 0) / block;
-  since_day int;
-  ids bigint[];
+  newest constant record := bank.newest_weeks(1500);
+  first_week constant int := bank.week_number(p_from);
+  last_week constant int := least(bank.week_number(p_to), newest.last_week);
+  recently constant int := greatest(newest.first_week, first_week);
+  ids bigint[] := '{}';
 begin
   -- Only words that may not occur, or only such as "the": no index could serve it.
   if querytree(query) in ('', 'T') or cardinality(scopes) = 0 then return; end if;
-  -- Older than that is what p_to asks for: then there is no point in looking among the newest.
-  since_day := bank.day_of_newest(1500);
-  if since_day > bank.day_number(p_to) then since_day := null; end if;
-  ids := bank.newest_documents(query, p_from, p_to, p_participant, scopes, since_day, amount);
-  if since_day is not null and cardinality(ids) < amount then
-    ids := bank.newest_documents(query, p_from, p_to, p_participant, scopes, null, amount);
+  if newest.first_week <= last_week then
+    ids := bank.newest_documents(
+      query, bank.scopes_in_weeks(scopes, recently, last_week), p_from, p_to, p_participant, amount);
+  end if;
+  if cardinality(ids) < amount and (first_week < newest.first_week) is not false then
+    ids := bank.newest_documents(
+      query,
+      case when last_week - first_week < 200 then bank.scopes_in_weeks(scopes, first_week, last_week) else scopes end,
+      p_from, p_to, p_participant, amount);
   end if;
   return query
     with ranked as materialized (
@@ -306,13 +326,14 @@ grant create on schema bank to bankhouse_data;
 alter function bank.index_recording() owner to bankhouse_data;
 alter function bank.index_vaults() owner to bankhouse_data;
 alter function bank.index_fathom_call() owner to bankhouse_data;
-alter function bank.newest_documents(tsquery, timestamptz, timestamptz, text, text[], int, int) owner to bankhouse_data;
-alter function bank.day_of_newest(int) owner to bankhouse_data;
+alter function bank.newest_documents(tsquery, text[], timestamptz, timestamptz, text, int) owner to bankhouse_data;
+alter function bank.newest_weeks(int) owner to bankhouse_data;
 alter function bank.match_documents(text, timestamptz, timestamptz, text, text, int, int) owner to bankhouse_data;
 revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
-grant execute on function bank.day_number(timestamptz), bank.scopes_of(text, text[]), bank.passage_mark(), bank.build_document(text, text, text[]) to bankhouse_data;
+grant execute on function bank.week_number(timestamptz), bank.scopes_in_weeks(text[], int, int),
+  bank.scopes_of(text, text[], timestamptz), bank.passage_mark(), bank.build_document(text, text, text[]) to bankhouse_data;
 grant execute on function
   bank.match_documents(text, timestamptz, timestamptz, text, text, int, int),
   bank.search_recordings(text, timestamptz, timestamptz, text, text, int, int)
