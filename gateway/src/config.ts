@@ -39,7 +39,6 @@ const ISSUERS_FORM = 'a JSON list of {"issuer","jwksUrl","algorithms"?,"types"?,
 
 const issuersSchema = z
   .string()
-  .describe(`name at least one issuer, as ${ISSUERS_FORM}`)
   .transform((text, context) => {
     const parsed = z.array(issuerSchema).min(1).safeParse(parseJson(text));
     if (parsed.success && new Set(parsed.data.map((entry) => entry.issuer)).size === parsed.data.length)
@@ -49,7 +48,8 @@ const issuersSchema = z
       issue === undefined ? 'an issuer is named twice' : `at ${issue.path.join('.') || 'the top'}: ${issue.message}`;
     context.addIssue({ code: 'custom', message: `it must be ${ISSUERS_FORM}; ${where}` });
     return z.NEVER;
-  });
+  })
+  .describe(`name at least one issuer, as ${ISSUERS_FORM}`);
 
 function parseJson(text: string): unknown {
   try {

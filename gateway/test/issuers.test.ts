@@ -1,0 +1,186 @@
+/** Which keys count: of our own issuer and of foreign ones, while they rotate, and while they are away. */
+import { createLogger, loadConfig } from '@bankhouse/core';
+import { exportJWK, generateKeyPair } from 'jose';
+import { afterEach, describe, expect, it } from 'vitest';
+import { goodClaims, signToken } from '../../test/harness/bad-requests.ts';
+import { Authenticator } from '../src/authentication/authenticator.ts';
+import { KeySet } from '../src/authentication/key-set.ts';
+import { configSchema, issuersOf, Revocations } from '../src/index.ts';
+import { FRONT_DOOR, ROOT_KEY, seconds, startIssuer } from './support.ts';
+
+const logger = createLogger({ component: 'test', level: 'silent' });
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+async function issuerFor(name = FRONT_DOOR) {
+  const issuer = await startIssuer(name);
+  closing.push(issuer.close);
+  return issuer;
+}
+
+async function authenticatorFor(...issuers: object[]) {
+  const config = loadConfig(configSchema, {
+    FRONT_DOOR_URL: FRONT_DOOR,
+    ROOT_KEY: ROOT_KEY.toString('base64'),
+    DATABASE_URL: 'postgres://nobody@localhost/nothing',
+    TRUSTED_ISSUERS: JSON.stringify(issuers),
+  });
+  const revocations = new Revocations(10_000);
+  revocations.confirm(performance.now());
+  const clock = { seconds: seconds() };
+  const authenticator = new Authenticator({
+    frontDoor: FRONT_DOOR,
+    issuers: issuersOf(config),
+    revocations,
+    logger,
+    now: () => clock.seconds,
+  });
+  closing.push(() => authenticator.stop());
+  await authenticator.start();
+  return Object.assign(authenticator, { clock });
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'accepted',
+    (error: { code: string }) => error.code,
+  );
+
+describe('a foreign issuer', () => {
+  const NAME = 'https://id.example.com/realm';
+
+  it.each([
+    ['claim', undefined, []],
+    ['claim', ['sales'], ['sales']],
+    ['all', undefined, null],
+    ['all', ['sales'], ['sales']],
+    [undefined, undefined, []],
+  ])('with vaults=%s and vault_ids %j opens %j', async (vaults, vault_ids, expected) => {
+    const issuer = await issuerFor(NAME);
+    const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, vaults });
+    const caller = await authenticator.authenticate(`Bearer ${await issuer.token({ vault_ids })}`, 'acme');
+    expect(caller.vaults).toEqual(expected);
+  });
+
+  it('may sign with RS256 as typ JWT and name its client azp, where its configuration says so', async () => {
+    const issuer = await issuerFor(NAME);
+    const rsa = await generateKeyPair('RS256');
+    issuer.published.keys.push({ ...(await exportJWK(rsa.publicKey)), kid: 'rsa' });
+    const { client_id: azp, ...claims } = goodClaims(issuer.context());
+    const token = await signToken(rsa.privateKey, { alg: 'RS256', typ: 'JWT', kid: 'rsa' }, { ...claims, azp });
+    const strict = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url });
+    expect(await codeOf(strict.authenticate(`Bearer ${token}`, 'acme'))).toBe('token_type');
+    const open = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, types: ['JWT'], algorithms: ['RS256'] });
+    expect((await open.authenticate(`Bearer ${token}`, 'acme')).claims.client_id).toBe(azp);
+    expect(await codeOf(open.authenticate(`Bearer ${await issuer.token({}, 'acme', { typ: 'JWT' })}`, 'acme'))).toBe(
+      'token_algorithm',
+    );
+  });
+
+  it("can't sign for another one", async () => {
+    const own = await issuerFor();
+    const foreign = await issuerFor(NAME);
+    const authenticator = await authenticatorFor(
+      { issuer: FRONT_DOOR, jwksUrl: own.url },
+      { issuer: NAME, jwksUrl: foreign.url },
+    );
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await foreign.token({ iss: FRONT_DOOR })}`, 'acme'))).toBe(
+      'token_key',
+    );
+  });
+
+  it('that is away keeps neither its own tokens waiting with a 401, nor others from working', async () => {
+    const own = await issuerFor();
+    const foreign = await issuerFor(NAME);
+    foreign.state.isDown = true;
+    const authenticator = await authenticatorFor(
+      { issuer: FRONT_DOOR, jwksUrl: own.url },
+      { issuer: NAME, jwksUrl: foreign.url },
+    );
+    expect(authenticator.isReady).toBe(true);
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await own.token()}`, 'acme'))).toBe('accepted');
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await foreign.token()}`, 'acme'))).toBe(
+      'issuer_unreachable',
+    );
+  });
+
+  it('is our own: without its keys the gateway is not ready', async () => {
+    const own = await issuerFor();
+    own.state.isDown = true;
+    expect((await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: own.url })).isReady).toBe(false);
+  });
+});
+
+describe('a token that was accepted', () => {
+  it('is refused once it expires, 5 seconds of leeway included', async () => {
+    const issuer = await issuerFor();
+    const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
+    const token = `Bearer ${await issuer.token({ exp: authenticator.clock.seconds + 10 })}`;
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
+    authenticator.clock.seconds += 14;
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
+    authenticator.clock.seconds += 1;
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_expired');
+  });
+
+  it('is refused by another bank all the same (R1.5)', async () => {
+    const issuer = await issuerFor();
+    const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
+    const token = `Bearer ${await issuer.token()}`;
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
+    expect(await codeOf(authenticator.authenticate(token, 'globex'))).toBe('token_audience');
+  });
+});
+
+describe('a key set', () => {
+  async function keySet() {
+    const issuer = await issuerFor();
+    const clock = { ms: 0 };
+    const keys = new KeySet({ url: issuer.url, logger, now: () => clock.ms });
+    closing.push(() => keys.stop());
+    await keys.start();
+    const kid = issuer.context().kid;
+    return { issuer, keys, clock, kid };
+  }
+
+  it('asks again for an unknown key, but not within 10 seconds, and once for many at a time', async () => {
+    const { issuer, keys, clock } = await keySet();
+    const ask = () => codeOf(keys.get({ alg: 'ES256', kid: 'new' }));
+    for (let i = 0; i < 5; i++) expect(await ask()).toBe('token_key');
+    expect(issuer.state.loads).toBe(1);
+    clock.ms = 10_001;
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual(['token_key', 'token_key', 'token_key']);
+    expect(issuer.state.loads).toBe(2);
+  });
+
+  it('forgets a key that is no longer published, and learns the new one', async () => {
+    const { issuer, keys, clock, kid } = await keySet();
+    expect(keys.has(kid)).toBe(true);
+    issuer.published.keys = issuer.published.keys.map((key) => ({ ...key, kid: 'next' }));
+    clock.ms = 10_001;
+    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'next' }))).toBe('accepted');
+    expect(keys.has(kid)).toBe(false);
+  });
+
+  it('stays as it was while the issuer is away', async () => {
+    const { issuer, keys, clock, kid } = await keySet();
+    issuer.state.isDown = true;
+    clock.ms = 10_001;
+    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'unknown' }))).toBe('token_key');
+    expect(await codeOf(keys.get({ alg: 'ES256', kid }))).toBe('accepted');
+  });
+
+  it.each([
+    ['a symmetric key', { kty: 'oct', k: 'c2VjcmV0', kid: 'x' }, 'HS256'],
+    ['a key for encryption', { use: 'enc', kid: 'x' }, 'ES256'],
+    ['a key for another algorithm', { alg: 'ES384', kid: 'x' }, 'ES256'],
+    ['an EC key for RS256', { kid: 'x', alg: undefined }, 'RS256'],
+  ])('never gives out %s', async (_name, change, alg) => {
+    const { issuer, keys, clock } = await keySet();
+    issuer.published.keys.push({ ...issuer.published.keys[0], ...change });
+    clock.ms = 10_001;
+    expect(await codeOf(keys.get({ alg, kid: 'x' }))).toBe('token_key');
+  });
+});
