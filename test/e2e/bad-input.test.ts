@@ -10,7 +10,7 @@ describe('a Bank that can be known to be wrong', () => {
       'a name that is no id',
       'e2e.bad',
       {},
-      /used as the bank's id, so it must be a DNS label of at most 40 characters/,
+      /metadata\.name is the bank's id, so it must be a DNS label of at most 40 characters/,
     ],
     ['an unknown type', 'e2e-bad', { type: 'family' }, /spec\.type.*"personal", "business"/],
     ['an unknown toolset', 'e2e-bad', { toolsets: ['magic'] }, /spec\.toolsets/],
