@@ -6,6 +6,7 @@ import { serveMcp } from './mcp/serve.ts';
 import { buildSurface } from './mcp/surface.ts';
 import type { Toolset } from './mcp/toolset.ts';
 import { createToolMetrics } from './metrics.ts';
+import { collectAtRest } from './rest.ts';
 import { openSecrets } from './secrets.ts';
 import { toolsetsNamed } from './toolsets/index.ts';
 
@@ -37,6 +38,7 @@ export async function startBankServer(
   const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets), bankName);
   const database = options.database ?? openDatabase({ secrets, logger });
   const metrics = createToolMetrics();
+  const rest = collectAtRest();
   const mcp = serveMcp({ surface, database, logger, bank, bankName, version: VERSION, onToolCall: metrics.observe });
   const http = await startHttp({
     bank,
@@ -45,12 +47,16 @@ export async function startBankServer(
     mcp,
     logger,
     metrics: metrics.render,
-    onRequest: metrics.count,
+    onRequest() {
+      metrics.count();
+      rest.touch();
+    },
     ...(options.now === undefined ? {} : { now: options.now }),
   });
   return {
     port: http.port,
     async stop() {
+      rest.stop();
       await http.stop();
       await database.close();
     },

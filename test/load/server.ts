@@ -100,7 +100,9 @@ async function measure(
   dir: string,
   headers: () => Record<string, string>,
 ): Promise<number> {
-  const process = fork(import.meta.filename, [kind, dir], { execArgv: (globalThis.process.env.BENCH_EXECARGV ?? "").split(" ").filter(Boolean) });
+  const process = fork(import.meta.filename, [kind, dir], {
+    execArgv: (globalThis.process.env.BENCH_EXECARGV ?? '').split(' ').filter(Boolean),
+  });
   const [{ port }] = await once(process, 'message');
   const wire = openWire(`http://127.0.0.1:${port}/mcp/bank-${BANK}`, headers, { connections: 10 });
   const call = () => wire.call('list_recordings', {});

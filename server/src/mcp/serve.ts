@@ -1,4 +1,4 @@
-import { type Logger, messageOf } from '@bankhouse/core';
+import { BankhouseError, type Logger, messageOf } from '@bankhouse/core';
 import {
   type AuthInfo,
   type CacheHint,
@@ -14,7 +14,6 @@ import {
   type ServerContext,
   type ServerOptions,
 } from '@modelcontextprotocol/server';
-import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv';
 import { z } from 'zod';
 import type { Caller } from '../caller.ts';
 import type { Database } from '../database/database.ts';
@@ -28,6 +27,13 @@ const STATIC: CacheHint = { ttlMs: 300_000, cacheScope: 'private' };
 const LIVE: CacheHint = { ttlMs: 5000, cacheScope: 'private' };
 /** Open subscriptions/listen streams of one pod. */
 const MAX_SUBSCRIPTIONS = 128;
+
+/** The SDK validates with it what a client answers to a question; this server asks none, and Ajv costs every request a compiler. */
+const NO_ELICITATION: NonNullable<ServerOptions['jsonSchemaValidator']> = {
+  getValidator() {
+    throw new BankhouseError('elicitation_unused', 'This server asks its clients nothing.');
+  },
+};
 
 export interface Serving {
   readonly surface: Surface;
@@ -50,7 +56,7 @@ export function serveMcp(serving: Serving): McpHttpHandler {
   const options: ServerOptions = {
     capabilities: { tools: {}, ...(surface.resources.length > 0 ? { resources: {} } : {}) },
     instructions: surface.instructions,
-    jsonSchemaValidator: new AjvJsonSchemaValidator(),
+    jsonSchemaValidator: NO_ELICITATION,
     cacheHints: {
       'server/discover': STATIC,
       'tools/list': STATIC,
