@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Three rings: pure logic; a real API server or Postgres; the whole on a real cluster. Files say which by their place. */
+/**
+ * Three rings: pure logic; a real API server or Postgres; the whole on a real cluster; and the tools that give one, which end the
+ * cluster that runs. Files say which by their place.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -20,6 +23,15 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
           fileParallelism: false,
         },
       },

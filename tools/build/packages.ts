@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Fault, LOGS, run, step } from '../shared/index.ts';
 
 const LOG = `${LOGS}/apt.log`;
@@ -24,7 +25,7 @@ const FILES: Record<string, string> = {
 /** What the integration tests need: a Postgres of this host. */
 const TEST_FILES: Record<string, string> = {
   'postgresql-15': '/usr/lib/postgresql/15/bin/postgres',
-  'python3-venv': '/usr/share/doc/python3-venv',
+  'python3-venv': '/var/lib/dpkg/info/python3-venv.list',
 };
 
 /** Installs the Debian packages that are missing; none, in no time, when all are there. */
@@ -43,12 +44,20 @@ export async function installPackages(options: { forTests?: boolean } = {}): Pro
       current.detail = /(?:Get:\d+ \S+ \S+ \S+ (\S+)|Setting up (\S+))/.exec(text)?.slice(1).join('') || current.detail;
     };
     await run('apt-get', ['update', '-q'], { env, log: LOG, onOutput });
-    // No service may start: Postgres, for one, is run by the tests themselves.
+    if (missing.includes('postgresql-15')) keepPostgresQuiet();
     const quiet = ['-o', 'Dpkg::Options::=--force-confold', '-o', 'DPkg::Lock::Timeout=300'];
     await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', ...quiet, ...missing], {
-      env: { ...env, RUNLEVEL: '1' },
+      env,
       log: LOG,
       onOutput,
     });
   });
+}
+
+/** The tests run Postgres themselves: its package shall make and start no server of its own. */
+function keepPostgresQuiet(): void {
+  const file = '/etc/postgresql-common/createcluster.conf';
+  if (existsSync(file)) return;
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, 'create_main_cluster = false\n');
 }

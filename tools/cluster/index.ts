@@ -1,10 +1,10 @@
-export { applyAddons, applyGatewayApi, INGRESS_CLASS, kubectl, STORAGE_CLASS, VOLUME_FOLDERS } from './addons.ts';
+export { applyAddons, applyGatewayApi, INGRESS_CLASS, kubectl, STORAGE_CLASS } from './addons.ts';
+export { bootOwnCluster, isHealthy } from './boot.ts';
 export {
   type Cluster,
   type ClusterKind,
   chooseCluster,
   type ImageReference,
-  requirePort,
   stateFile,
   toolPath,
 } from './cluster.ts';
@@ -18,7 +18,6 @@ export {
   POSTGRES_NODE_PORT,
 } from './names.ts';
 export { PAUSE } from './node.ts';
-export { runningStatus, startOwnCluster, waitFor } from './own.ts';
-export { createFrontDoorCertificates } from './pki.ts';
+export { runningStatus, waitFor } from './own.ts';
 export type { Status } from './supervisor.ts';
 export { leftovers, sweep } from './sweep.ts';

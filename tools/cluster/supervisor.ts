@@ -48,6 +48,8 @@ export class Supervisor {
   readonly #status: Status;
   readonly #components: readonly Component[];
   readonly #start = performance.now();
+  readonly #children = new Map<string, { child: ChildProcess; ended: Promise<void> }>();
+  #isStopping = false;
 
   constructor(components: readonly Component[], nodePid: number) {
     this.#components = components;
@@ -64,18 +66,28 @@ export class Supervisor {
     await Promise.all(this.#components.map((component) => this.#keepRunning(component)));
   }
 
+  /** Ends what runs on the host, starts nothing again, and waits until all has ended; the node's processes end with the node. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const children = [...this.#children.values()];
+    for (const { child } of children) child.kill('SIGKILL');
+    await Promise.all(children.map(({ ended }) => ended));
+  }
+
   async #keepRunning(component: Component): Promise<void> {
     const own = this.#of(component.name);
     let backoff = FIRST_BACKOFF_MS;
     let everReady = false;
     for (;;) {
       await this.#untilStartable(component);
+      if (this.#isStopping) return;
       this.#set(component.name, 'starting');
       const child = this.#spawn(component);
       const ended = new Promise<void>((resolve) => {
         child.once('exit', () => resolve());
         child.once('error', () => resolve());
       });
+      this.#children.set(component.name, { child, ended });
       let running = true;
       ended.then(() => {
         running = false;
@@ -89,6 +101,8 @@ export class Supervisor {
         backoff = FIRST_BACKOFF_MS;
       }
       await ended;
+      this.#children.delete(component.name);
+      if (this.#isStopping) return;
       own.restarts += 1;
       if (!everReady && own.restarts >= HOPELESS_AFTER) {
         this.#set(component.name, 'failed');

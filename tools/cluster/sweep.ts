@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   ADMIN_KEY_FILE,
   Fault,
@@ -11,7 +12,7 @@ import {
   tryRun,
   until,
 } from '../shared/index.ts';
-import { ourCgroups, ourProcesses, removeCgroups } from './cgroups.ts';
+import { isAlive, ourCgroups, ourProcesses, removeCgroups } from './cgroups.ts';
 import { LINK, RUN_DIR, TABLE } from './names.ts';
 import { restoreSettings } from './node.ts';
 
@@ -54,8 +55,19 @@ export async function sweep(): Promise<void> {
     rmSync(path, { recursive: true, force: true });
 }
 
+/** A supervisor that lives ends its own, and reaps them: so no zombie waits for whoever inherits it. */
+async function endSupervisor(): Promise<void> {
+  const file = join(RUN_DIR, 'supervisor');
+  const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  if (!ourProcesses().includes(pid)) return;
+  process.kill(pid, 'SIGTERM');
+  const limit = performance.now() + 5_000;
+  while (isAlive(pid) && performance.now() < limit) await delay(10);
+}
+
 /** Kills until none is left. The supervisor's death takes the node's namespaces and all in them with it; the rest goes one by one. */
 async function endProcesses(): Promise<void> {
+  await endSupervisor();
   const limit = performance.now() + 20_000;
   for (;;) {
     const pids = ourProcesses();
@@ -72,7 +84,7 @@ async function endProcesses(): Promise<void> {
         // It has ended meanwhile.
       }
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
   }
 }
 

@@ -1,26 +1,22 @@
-import { chownSync, mkdirSync } from 'node:fs';
 import { build, ROOMS } from '../build/index.ts';
 import { bundle } from '../bundle.ts';
 import {
   applyAddons,
   applyGatewayApi,
+  bootOwnCluster,
   type Cluster,
   CONTAINERD_SOCKET,
-  createFrontDoorCertificates,
   FRONT_DOOR_PORT,
   HOST_ADDRESS,
   type ImageReference,
   INGRESS_CLASS,
+  isHealthy,
   NODE_ADDRESS,
   PAUSE,
   POSTGRES_NODE_PORT,
-  requirePort,
   runningStatus,
   STORAGE_CLASS,
-  startOwnCluster,
   stateFile,
-  sweep,
-  VOLUME_FOLDERS,
   waitFor,
 } from '../cluster/index.ts';
 import {
@@ -38,7 +34,6 @@ const CONTROL_PLANE = ['etcd', 'containerd', 'kube-apiserver'];
 const NODE = ['kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'];
 /** Further than this the platform's installation need not wait for it. */
 const REST = ['kube-router', 'traefik'];
-const POSTGRES_USER = 999;
 
 /**
  * Our own cluster with images and add-ons, ready for the platform; an own one that runs is kept. What doesn't depend on each other is
@@ -58,7 +53,7 @@ export async function ownCluster(): Promise<{ cluster: Cluster; complete: Promis
 
   await builds.get('kubernetes');
   const status = await step('cluster', async (current) => {
-    if (!isHealthy()) await boot();
+    if (!isHealthy()) await bootOwnCluster();
     await waitFor(CONTROL_PLANE, current);
     const running = runningStatus();
     if (running === undefined) throw new Fault('The cluster has ended while it was starting.');
@@ -91,26 +86,6 @@ function startBuilds(): Map<string, Promise<void>> {
     builds.set(name, last);
   }
   return builds;
-}
-
-function isHealthy(): boolean {
-  const status = runningStatus();
-  return (
-    status !== undefined &&
-    status.node !== 0 &&
-    Object.values(status.components).every(({ state }) => state !== 'failed')
-  );
-}
-
-async function boot(): Promise<void> {
-  await sweep();
-  await requirePort(FRONT_DOOR_PORT);
-  for (const folder of VOLUME_FOLDERS) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chownSync(folder, POSTGRES_USER, POSTGRES_USER);
-  }
-  await createFrontDoorCertificates();
-  await startOwnCluster();
 }
 
 async function finish(builds: Map<string, Promise<void>>): Promise<void> {

@@ -1,0 +1,79 @@
+/** `make test`: static checks, unit, integration, the platform brought up, end to end, and gone without a trace. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, installPackages, ROOMS } from './build/index.ts';
+import { ROOT, STATE, say } from './shared/index.ts';
+
+const RESULTS = join(STATE, 'test-results');
+const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
+
+interface Outcome {
+  passed: number;
+  failed: number;
+}
+
+const total: Outcome = { passed: 0, failed: 0 };
+const trouble: string[] = [];
+
+rmSync(RESULTS, { recursive: true, force: true });
+mkdirSync(RESULTS, { recursive: true });
+await stage('static checks', () => script('verify.ts'));
+await stage('unit tests', () => vitest('unit'));
+const isReady = await stage('programs for the tests', async () => {
+  await installPackages({ forTests: true });
+  for (const { name } of ROOMS) await build(name);
+  return true;
+});
+if (isReady) {
+  await stage('integration tests', () => vitest('integration'));
+  if (await stage('make up', () => script('up.ts'))) await stage('end-to-end tests', () => vitest('e2e'));
+  await stage('tests of the cluster itself', () => vitest('cluster'));
+  await stage('make down', () => script('down.ts'));
+}
+if (trouble.length > 0) say(`\nnot in order: ${trouble.join(', ')}`);
+say(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 && trouble.length === 0 ? 0 : 1;
+
+/** Does one part and goes on whatever comes of it. A part that fails without a failed test in it counts as one. */
+async function stage(name: string, work: () => Promise<boolean>): Promise<boolean> {
+  say(`\n== ${name}`);
+  const start = performance.now();
+  const failedBefore = total.failed;
+  const isGood = await work().catch((error: unknown) => {
+    say(error instanceof Error ? error.message : String(error));
+    return false;
+  });
+  if (!isGood) {
+    trouble.push(name);
+    if (total.failed === failedBefore) total.failed += 1;
+  }
+  say(`== ${name}: ${isGood ? 'good' : 'FAILED'}, ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  return isGood;
+}
+
+function script(name: string): Promise<boolean> {
+  return execute([join(ROOT, 'tools', name)]);
+}
+
+/** One vitest project; its counts go to the total. */
+async function vitest(project: string): Promise<boolean> {
+  const results = join(RESULTS, `${project}.json`);
+  const isGood = await execute([
+    ...[VITEST, 'run', '--project', project, '--reporter=default', '--reporter=json'],
+    `--outputFile.json=${results}`,
+  ]);
+  if (!existsSync(results)) return false;
+  const counts = JSON.parse(readFileSync(results, 'utf8')) as { numPassedTests: number; numFailedTests: number };
+  total.passed += counts.numPassedTests;
+  total.failed += counts.numFailedTests;
+  return isGood;
+}
+
+function execute(args: string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', () => resolve(false));
+    child.on('exit', (code) => resolve(code === 0));
+  });
+}
