@@ -26,8 +26,8 @@ export class Gateway {
   private readonly calls: CallHandler;
   private readonly metrics: GatewayMetrics;
   private readonly server: Server;
-  /** Sockets with an answer under way: nothing else may be written to them. */
-  private readonly answering = new WeakSet<Socket>();
+  /** Answers under way by socket, more than one with pipelining: nothing else may be written there meanwhile. */
+  private readonly answering = new WeakMap<Socket, number>();
   private isStopping = false;
 
   constructor(options: {
@@ -47,8 +47,8 @@ export class Gateway {
     const { logger } = options;
     const listener = (request: IncomingMessage, response: ServerResponse) => {
       const { socket } = request;
-      this.answering.add(socket);
-      response.on('close', () => this.answering.delete(socket));
+      this.answering.set(socket, (this.answering.get(socket) ?? 0) + 1);
+      response.on('close', () => this.answering.set(socket, (this.answering.get(socket) ?? 1) - 1));
       this.handle(request, response).then(
         (outcome) => this.metrics.finished(outcome),
         (error: unknown) => {
@@ -70,7 +70,7 @@ export class Gateway {
     // Without a listener Node invites every body at once; ours is invited when it is wanted.
     this.server.on('checkContinue', listener);
     this.server.on('clientError', (error: Error & { code?: string }, socket) => {
-      if (this.answering.has(socket as Socket)) socket.destroy();
+      if ((this.answering.get(socket as Socket) ?? 0) > 0) socket.destroy();
       else answerBrokenRequest(error, socket as Socket);
     });
   }
