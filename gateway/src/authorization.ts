@@ -5,8 +5,18 @@ export const MODERN_VERSION = '2026-07-28';
 /** Messages in one batch (JSON-RPC 2.0 arrays, of MCP 2025-03-26). */
 export const MAX_BATCH = 50;
 
-/** JSON-RPC error codes that we answer with. -32020: MCP 2026-07-28, headers and body disagree or a header is missing. */
-export const RPC = { parse: -32700, invalidRequest: -32600, refused: -32000, headers: -32020 } as const;
+/**
+ * JSON-RPC error codes that we answer with; -32001 and -32003 as the bank server's own. -32020: MCP 2026-07-28, headers and
+ * body disagree or a header is missing.
+ */
+export const RPC = {
+  parse: -32700,
+  invalidRequest: -32600,
+  refused: -32000,
+  unauthorized: -32001,
+  forbidden: -32003,
+  headers: -32020,
+} as const;
 
 /** A request that says too little or nonsense; answered by 400 with the JSON-RPC error code. */
 export class RequestError extends BankhouseError {

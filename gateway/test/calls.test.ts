@@ -346,6 +346,15 @@ describe('a bank server that fails', () => {
     only();
   });
 
+  it("to take the gateway's seal is 502 and not 401, which would say that the token is bad", async () => {
+    pod.onRequest = (_request, response) => response.writeHead(401, { 'content-type': 'application/json' }).end('{}');
+    const answer = await send(gateway.port, { headers: { ...MODERN_LIST, ...(await bearer()) }, body: LIST });
+    expect({ status: answer.status, code: answer.error?.data.code }).toEqual({
+      status: 502,
+      code: 'bank_refused_gateway',
+    });
+  });
+
   it('to answer in time is 504', async () => {
     pod.onRequest = () => {};
     const answer = await send(gateway.port, { headers: { ...MODERN_LIST, ...(await bearer()) }, body: LIST });

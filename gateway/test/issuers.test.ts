@@ -29,13 +29,14 @@ async function authenticatorFor(...issuers: object[]) {
   });
   const revocations = new Revocations(10_000);
   revocations.confirm(performance.now());
-  const clock = { seconds: seconds() };
+  const clock = { seconds: seconds(), ms: 0 };
   const authenticator = new Authenticator({
     frontDoor: FRONT_DOOR,
     issuers: issuersOf(config),
     revocations,
     logger,
     now: () => clock.seconds,
+    elapsed: () => clock.ms,
   });
   closing.push(() => authenticator.stop());
   await authenticator.start();
@@ -123,6 +124,18 @@ describe('a token that was accepted', () => {
     expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
     authenticator.clock.seconds += 1;
     expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_expired');
+  });
+
+  it('is refused once its issuer no longer publishes the key', async () => {
+    const issuer = await issuerFor();
+    const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
+    const token = `Bearer ${await issuer.token()}`;
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
+    issuer.published.keys = [];
+    authenticator.clock.ms = 10_001;
+    const unknown = `Bearer ${await issuer.token({}, 'acme', { kid: 'unknown' })}`;
+    expect(await codeOf(authenticator.authenticate(unknown, 'acme'))).toBe('token_key');
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_key');
   });
 
   it('is refused by another bank all the same (R1.5)', async () => {

@@ -55,14 +55,16 @@ export class Authenticator {
   private readonly now: () => number;
   private readonly cache = new VerifiedCache<Verified>(CACHE_LIMIT);
 
-  /** @param options.now seconds since 1970 */
+  /** @param options.now seconds since 1970; `elapsed` milliseconds, monotonic */
   constructor(options: {
     frontDoor: string;
     issuers: readonly IssuerConfig[];
     revocations: Revocations;
     logger: Logger;
     now?: () => number;
+    elapsed?: () => number;
   }) {
+    const elapsed = options.elapsed ?? (() => performance.now());
     this.frontDoor = options.frontDoor;
     this.revocations = options.revocations;
     this.now = options.now ?? (() => Date.now() / 1000);
@@ -72,7 +74,7 @@ export class Authenticator {
         {
           config,
           types: new Set(config.types.map(mediaType)),
-          keys: new KeySet({ url: config.jwksUrl, logger: options.logger }),
+          keys: new KeySet({ url: config.jwksUrl, logger: options.logger, now: elapsed }),
         },
       ]),
     );

@@ -266,7 +266,8 @@ export class CallHandler {
       ...namesOf(operations),
       ...(problem === undefined ? {} : { reason: codeOf(problem) }),
     };
-    if (outcome === 'internal_error') this.audit.error({ ...fields, problem: messageOf(problem) }, 'call');
+    if (problem instanceof UpstreamError) this.audit.warn({ ...fields, problem: messageOf(problem.cause) }, 'call');
+    else if (outcome === 'internal_error') this.audit.error({ ...fields, problem: messageOf(problem) }, 'call');
     else this.audit.info(fields, 'call');
   }
 }

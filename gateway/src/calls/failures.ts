@@ -19,21 +19,39 @@ export class ScopeError extends BankhouseError {
   }
 }
 
-/** Something was sent to the bank server and no answer began; answered by 502, or 504 where it took too long. */
+/** Something was sent to the bank server and no answer came that can be passed on; answered by 502, or 504 when too late. */
 export class UpstreamError extends BankhouseError {
-  readonly isTimeout: boolean;
+  readonly status: 502 | 504;
 
   constructor(cause: Error & { code?: string }) {
-    const isTimeout = cause.code === 'UND_ERR_HEADERS_TIMEOUT';
-    super(
-      isTimeout ? 'bank_timeout' : 'bank_failed',
-      isTimeout
-        ? 'The bank took too long to answer. The call may have been carried out.'
-        : 'The bank closed the connection without an answer. The call may have been carried out.',
-      { cause },
-    );
+    const { status, code, message } = describe(cause);
+    super(code, message, { cause });
     this.name = 'UpstreamError';
-    this.isTimeout = isTimeout;
+    this.status = status;
+  }
+}
+
+function describe(cause: Error & { code?: string }): { status: 502 | 504; code: string; message: string } {
+  switch (cause.code) {
+    case 'UND_ERR_HEADERS_TIMEOUT':
+      return {
+        status: 504,
+        code: 'bank_timeout',
+        message: 'The bank took too long to answer. The call may have been carried out.',
+      };
+    case 'seal_refused':
+      return {
+        status: 502,
+        code: 'bank_refused_gateway',
+        message:
+          'The bank does not accept the gateway at the moment; nothing was carried out. Ask whoever runs the platform.',
+      };
+    default:
+      return {
+        status: 502,
+        code: 'bank_failed',
+        message: 'The bank closed the connection without an answer. The call may have been carried out.',
+      };
   }
 }
 
@@ -68,7 +86,7 @@ export function failureOf(error: unknown, context: { frontDoor: string; bank: st
   if (error instanceof OverloadedError) return { outcome: 'overloaded', answer: tryAgain(error, 1) };
   if (error instanceof NoEndpointError) return { outcome: 'no_endpoint', answer: tryAgain(error, 2) };
   if (error instanceof UpstreamError) {
-    return { outcome: 'upstream_failed', answer: errorAnswer(error.isTimeout ? 504 : 502, error.code, error.message) };
+    return { outcome: 'upstream_failed', answer: errorAnswer(error.status, error.code, error.message) };
   }
   if (error instanceof ClientGoneError) return { outcome: 'client_gone', answer: undefined };
   const message = 'The gateway failed; the request id in X-Request-Id finds the reason in its log.';

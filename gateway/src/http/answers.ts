@@ -40,6 +40,7 @@ export function unauthorizedAnswer(frontDoor: string, bank: string, reason: Toke
     `scope="${FIRST_SCOPE}"`,
   ];
   return errorAnswer(401, reason, TOKEN_REASONS[reason], {
+    rpcCode: RPC.unauthorized,
     headers: { 'www-authenticate': `Bearer ${parameters.join(', ')}` },
   });
 }
@@ -60,6 +61,7 @@ export function forbiddenAnswer(
   const message =
     refusal.code === 'bank_unavailable' ? NO_BANK : `The token does not allow this; it needs the scope "${scope}".`;
   return errorAnswer(403, refusal.code, message, {
+    rpcCode: RPC.forbidden,
     headers: {
       'www-authenticate': `Bearer error="insufficient_scope", error_description="${message.replaceAll('"', "'")}", scope="${scope}", resource_metadata="${bankMetadataUrl(frontDoor, bank)}"`,
     },

@@ -42,6 +42,17 @@ const CONNECT_FAILURES = new Set([
   'UND_ERR_SOCKET',
 ]);
 
+/** The bank server does not take our seal: keys or clocks differ. No fault of the client's, whose token has been checked. */
+export class SealRefusedError extends BankhouseError {
+  constructor() {
+    super(
+      'seal_refused',
+      'The bank server answered 401: it does not take the seal of the gateway; compare keys and clocks.',
+    );
+    this.name = 'SealRefusedError';
+  }
+}
+
 class AbortedError extends BankhouseError {
   constructor() {
     super('aborted', 'The call was ended.');
@@ -111,6 +122,10 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     headers: NodeJS.Dict<string | string[]>,
   ): void {
     if (status < 200) return;
+    if (status === 401) {
+      controller.abort(new SealRefusedError());
+      return;
+    }
     const { response } = this.options;
     this.status = status;
     this.options.onAnswer();

@@ -1,0 +1,114 @@
+/** A client of either era through the gateway to a real bank server on a real Postgres: what one seals, the others open. */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  BANK_LABEL,
+  bankPath,
+  childName,
+  createLogger,
+  createRegistry,
+  deriveSealKey,
+  loadConfig,
+  SECRET_DATABASE_URL,
+  SECRET_SEAL_KEYS,
+} from '@bankhouse/core';
+import { type Assembly, assembleGateway, configSchema, Revocations } from '@bankhouse/gateway';
+import { type BankServer, loadServerConfig, startBankServer } from '@bankhouse/server';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { exportJWK, generateKeyPair } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { goodClaims, signToken } from '../../harness/bad-requests.ts';
+import { createBank, startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+
+const FRONT_DOOR = 'https://mcp.example.com';
+const root = randomBytes(32);
+const keys = await generateKeyPair('ES256', { extractable: true });
+const logger = createLogger({ component: 'test', level: 'silent' });
+const dir = mkdtempSync(join(tmpdir(), 'bankhouse-gateway-'));
+let postgres: TestPostgres;
+let server: BankServer;
+let assembly: Assembly;
+let jwks: Server;
+let url: string;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  const vaults = ['sales', 'support'].map((id) => ({ id, displayName: id }));
+  const { url: databaseUrl } = await createBank(postgres, 'acme', { root, vaults });
+  writeFileSync(join(dir, SECRET_DATABASE_URL), databaseUrl);
+  const podKey = deriveSealKey(root, 'pod', 'acme', 1).toString('base64');
+  writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey }));
+  server = await startBankServer(loadServerConfig({ BANK_ID: 'acme', SECRET_DIR: dir, PORT: '0' }), logger);
+  const published = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k' }] });
+  jwks = createServer((_request, response) => response.end(published)).listen(0, '127.0.0.1');
+  await once(jwks, 'listening');
+  const config = loadConfig(configSchema, {
+    FRONT_DOOR_URL: FRONT_DOOR,
+    ROOT_KEY: root.toString('base64'),
+    DATABASE_URL: postgres.serviceUrl('gateway'),
+    TRUSTED_ISSUERS: JSON.stringify([
+      { issuer: FRONT_DOOR, jwksUrl: `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/` },
+    ]),
+  });
+  const revocations = new Revocations(3_600_000);
+  revocations.confirm(performance.now());
+  assembly = assembleGateway({ config, revocations, registry: createRegistry('gateway'), logger });
+  const metadata = { name: 'acme', namespace: 'banks' };
+  const time = '2026-01-01T00:00:00Z';
+  const accepted = { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: time } as const;
+  assembly.table.setBank('banks/acme', { metadata, spec: { suspended: false }, status: { conditions: [accepted] } });
+  assembly.table.setSlice('banks/acme', {
+    metadata: { ...metadata, labels: { [BANK_LABEL]: 'acme', 'kubernetes.io/service-name': childName('acme') } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['127.0.0.1'] }],
+    ports: [{ port: server.port, protocol: 'TCP' }],
+  });
+  await assembly.start();
+  url = `http://127.0.0.1:${await assembly.gateway.listen(0, '127.0.0.1')}${bankPath('acme')}`;
+});
+
+afterAll(async () => {
+  await assembly?.stop(0);
+  await server?.stop();
+  jwks?.close();
+  await postgres?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function connect(era: string, claims: object): Promise<Client & AsyncDisposable> {
+  const now = Math.floor(Date.now() / 1000);
+  const good = goodClaims({ frontDoor: FRONT_DOOR, bank: 'acme', issuer: FRONT_DOOR, now });
+  const token = await signToken(keys.privateKey, { alg: 'ES256', typ: 'at+jwt', kid: 'k' }, { ...good, ...claims });
+  const client = new Client(
+    { name: era, version: '1' },
+    era === 'modern' ? { versionNegotiation: { mode: { pin: '2026-07-28' } } } : {},
+  );
+  const requestInit = { headers: { authorization: `Bearer ${token}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
+}
+
+describe.each(['modern', 'legacy'])('a %s client', (era) => {
+  it.each<[string, object, string[]]>([
+    ['all vaults', {}, ['sales', 'support']],
+    ['the vaults of its token (R1.3)', { vault_ids: ['sales'] }, ['sales']],
+    ['no vault with an empty list', { vault_ids: [] }, []],
+  ])('sees %s', async (_name, claims, expected) => {
+    await using client = await connect(era, claims);
+    expect((await client.listTools()).tools.length).toBeGreaterThan(3);
+    const result = await client.callTool({ name: 'list_vaults', arguments: {} });
+    const { vaults } = result.structuredContent as { vaults: { id: string }[] };
+    expect(vaults.map(({ id }) => id)).toEqual(expected);
+  });
+
+  it('that may only verify shakes hands and lists, and is refused a tool by 403', async () => {
+    await using client = await connect(era, { scope: 'mcp:verify', vault_ids: [] });
+    await client.listTools();
+    await expect(client.callTool({ name: 'list_vaults', arguments: {} })).rejects.toThrow(/scope|403/i);
+  });
+});
