@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type Logger, messageOf } from '@bankhouse/core';
 import pg from 'pg';
 import type { Caller } from '../caller.ts';
@@ -15,9 +16,9 @@ const STATEMENT_TIMEOUT_MS = 5000;
 /** Beyond the statement's own limit: the server is gone without a word. */
 const SILENCE_MS = STATEMENT_TIMEOUT_MS + 1000;
 /** Calls that may wait for a connection; more would wait longer than a client does. */
-const MAX_WAITING = 128;
+const MAX_WAITING = 512;
 
-/** A statement with a name is parsed once a connection. Names are unique in the process. */
+/** A statement with a name is parsed once a connection. Make each once, as a constant. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
@@ -89,9 +90,10 @@ class PooledDatabase implements Database {
 
   /** Whether a second attempt can do better. Only such failures count after which nothing can have been changed. */
   #mayTryAgain(error: unknown, answered: boolean): boolean {
-    if (isPreparedStatementLost(error) && this.#named) {
+    if (isPreparedStatementLost(error)) {
+      // Others that are under way meet the same; each gets its second attempt.
+      if (this.#named) this.#logger.warn('prepared statements are lost between transactions, so they go without names');
       this.#named = false;
-      this.#logger.warn('prepared statements are lost between transactions, so they are not used any more');
       return true;
     }
     if (isLoginRefused(error)) {
@@ -195,7 +197,7 @@ class PooledDatabase implements Database {
   }
 
   #prepared(statement: Statement): { name?: string; text: string } {
-    return this.#named ? statement : { text: statement.text };
+    return this.#named ? { name: wireName(statement), text: statement.text } : { text: statement.text };
   }
 
   #currentPool(): pg.Pool {
@@ -227,6 +229,18 @@ class PooledDatabase implements Database {
     pool.on('connect', (client) => client.on('error', report));
     return pool;
   }
+}
+
+const wireNames = new WeakMap<Statement, string>();
+
+/** The name with a digest of the text: behind a pooler, another release's statement of the same name must not be met. */
+function wireName(statement: Statement): string {
+  let name = wireNames.get(statement);
+  if (name === undefined) {
+    name = `${statement.name}_${createHash('sha256').update(statement.text).digest('hex').slice(0, 8)}`;
+    wireNames.set(statement, name);
+  }
+  return name;
 }
 
 function overloaded(): ToolError {
