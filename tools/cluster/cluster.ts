@@ -26,6 +26,8 @@ export interface Cluster {
   /** NetworkPolicyPeer of this host, where pods see it by an address. */
   hostPeer?: object;
   storageClass?: string;
+  /** Whether it lives on this machine alone, and no longer than it. */
+  isOurs: boolean;
 }
 
 /** The kind of cluster for this machine: CLUSTER decides, else kind where it and a Docker that answers are there, else our own. */

@@ -32,6 +32,7 @@ export async function useExistingCluster(): Promise<Cluster> {
       ...(FRONT_DOOR_CONNECT === undefined ? {} : { connect: FRONT_DOOR_CONNECT }),
     },
     images: { server: image('server'), platform: image('platform') },
+    isOurs: false,
     databaseAddress: `${node}:${POSTGRES_NODE_PORT}`,
   };
 }

@@ -10,6 +10,9 @@ const LOG = join(LOGS, 'platform.log');
 const DEPLOYMENTS = ['operator', 'gateway', 'control'].map((name) => `deployment/${RELEASE}-${name}`);
 const LIMIT_SECONDS = 180;
 
+/** What is lost only if the whole machine goes down, and then the cluster is gone with it. */
+const QUICK_POSTGRES = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_wal_size: '4GB' };
+
 /** The chart's values for this cluster. */
 function valuesFor(cluster: Cluster): object {
   const { frontDoor, images, hostPeer, storageClass } = cluster;
@@ -26,6 +29,7 @@ function valuesFor(cluster: Cluster): object {
     },
     postgres: {
       nodePort: POSTGRES_NODE_PORT,
+      settings: cluster.isOurs ? QUICK_POSTGRES : {},
       ...(images.postgres === undefined ? {} : { image: images.postgres }),
       ...(hostPeer === undefined ? {} : { allowFrom: [hostPeer] }),
       ...(storageClass === undefined ? {} : { storage: { className: storageClass } }),

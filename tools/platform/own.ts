@@ -63,15 +63,17 @@ export async function ownCluster(): Promise<{ cluster: Cluster; complete: Promis
   const memory = stateFile('loaded.json');
   const load = (images: Partial<Record<ImageName, BuiltImage>>) => loadImages(socket, memory, images);
 
-  const database = postgres.then(async (image) => {
-    await load({ postgres: image });
-    return image;
-  });
-  await load({ pause: await bakePause(PAUSE) });
-  await Promise.all([builds.get('coredns'), step('node', (current) => waitFor(NODE, current))]);
-  await applyAddons(KUBECONFIG);
-  const images = { ...(await ours), postgres: await database };
-  await step('loading images', () => load(images));
+  const pause = bakePause(PAUSE).then((image) => load({ pause: image }));
+  const [images] = await Promise.all([
+    // The platform's pods are made when their images are there: an image that is missing is asked for again only after ten seconds.
+    step('images', async () => {
+      const loadings = [ours.then(load), postgres.then((image) => load({ postgres: image })), pause];
+      await Promise.all(loadings);
+      return { ...(await ours), postgres: await postgres };
+    }),
+    step('node', (current) => waitFor(NODE, current)),
+    Promise.all([builds.get('coredns'), pause]).then(() => applyAddons(KUBECONFIG)),
+  ]);
   const complete = finish(builds);
   complete.catch(() => {});
   return { cluster: describe(images), complete };
@@ -112,5 +114,6 @@ function describe(images: Record<'server' | 'platform' | 'postgres', BuiltImage>
     databaseAddress: `${NODE_ADDRESS}:${POSTGRES_NODE_PORT}`,
     hostPeer: { ipBlock: { cidr: `${HOST_ADDRESS}/32` } },
     storageClass: STORAGE_CLASS,
+    isOurs: true,
   };
 }
