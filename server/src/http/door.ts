@@ -22,13 +22,21 @@ export class DoorError extends BankhouseError {
   readonly rpcCode: number;
   /** Scopes of which the caller needs one, for a 403. */
   readonly scopes: readonly string[];
+  /** Id of the JSON-RPC request that is refused; null where it was not read. */
+  readonly requestId: string | number | null;
 
-  constructor(status: 401 | 403, code: string, message: string, scopes: readonly string[] = []) {
+  constructor(
+    status: 401 | 403,
+    code: string,
+    message: string,
+    { scopes = [], requestId = null }: { scopes?: readonly string[]; requestId?: string | number | null } = {},
+  ) {
     super(code, message);
     this.name = 'DoorError';
     this.status = status;
     this.rpcCode = status === 401 ? UNAUTHORIZED : FORBIDDEN;
     this.scopes = scopes;
+    this.requestId = requestId;
   }
 }
 
@@ -82,11 +90,12 @@ export function checkScopes(body: unknown, scopes: readonly string[]): void {
     const tool = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
     const required = requiredScopes(method, typeof tool === 'string' ? tool : undefined);
     if (required.some((scope) => scopes.includes(scope))) continue;
+    const id = Array.isArray(body) ? null : field(message, 'id');
     throw new DoorError(
       403,
       'insufficient_scope',
       `${typeof tool === 'string' ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
-      required,
+      { scopes: required, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }
 }

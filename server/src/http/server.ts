@@ -112,7 +112,7 @@ function answerPlain(url: string, response: ServerResponse, draining: boolean, o
   }
 }
 
-/** A refusal as the JSON-RPC error that an MCP client understands. It echoes no id: the body may not have been read. */
+/** A refusal as the JSON-RPC error that an MCP client understands. It echoes the request's id where that was read. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown, logger: Logger): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
@@ -128,7 +128,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
   };
   const body = JSON.stringify({
     jsonrpc: '2.0',
-    id: null,
+    id: refusal instanceof DoorError ? refusal.requestId : null,
     error: { code: refusal?.rpcCode ?? -32603, message: refusal?.message ?? 'Internal error', data },
   });
   response.writeHead(status, {
