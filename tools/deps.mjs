@@ -1,17 +1,25 @@
 /** `npm ci` when node_modules isn't what package-lock.json says; started by whatever Node.js the machine has. */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 
 const INSTALLED = 'node_modules/.package-lock.json';
 
-if (isStale()) {
-  console.log('npm ci …');
-  const ran = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+if (isStale()) await install();
+
+async function install() {
+  const start = performance.now();
+  const seconds = () => Math.round((performance.now() - start) / 1000);
+  console.log('installing npm packages');
+  const timer = setInterval(() => console.log(`installing npm packages, ${seconds()} s so far …`), 10_000);
+  const child = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
   });
-  if (ran.error !== undefined)
-    console.error(`npm can't be started: ${ran.error.message}. Install Node.js 20 or newer.`);
-  process.exitCode = ran.status ?? 1;
+  child.on('error', (error) => console.error(`npm can't be started: ${error.message}. Install Node.js 20 or newer.`));
+  const [code] = await once(child, 'close');
+  clearInterval(timer);
+  if (code === 0) console.log(`installing npm packages: ${seconds()} s`);
+  process.exitCode = code === 0 ? 0 : 1;
 }
 
 /** Whether a package is missing, has another version, or is there though the lockfile doesn't know it. */

@@ -58,7 +58,7 @@ export async function build(name: string): Promise<void> {
     rmSync(log, { force: true });
     const env = { GOBIN: BIN, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'auto', GOWORK: 'off', ...room.env };
     const cwd = join(ROOT, 'tools', name);
-    current.detail = 'fetching modules';
+    current.detail = 'fetching modules, linking what is compiled already';
     let compiled = 0;
     await run('go', ['install', '-v', ...flagsOf(room), 'tool'], {
       cwd,
