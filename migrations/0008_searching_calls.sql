@@ -27,7 +27,9 @@ create table bank.search_documents (
   foreign key (bank_id, legacy_id) references bank.fathom_calls on delete cascade
 );
 create index search_documents_all
-  on bank.search_documents using gin (document, scopes, participant_keys);
+  on bank.search_documents using gin (document, scopes, participant_keys)
+  -- Every search reads the list of pending entries, so it is kept short.
+  with (gin_pending_list_limit = 512);
 -- Frequencies of words, for the planner's estimates.
 alter table bank.search_documents alter document set statistics 400;
 
@@ -50,12 +52,15 @@ create function bank.week_number(p_at timestamptz) returns int
 return floor(extract(epoch from p_at) / 604800)::int;
 
 create function bank.scopes_of(p_bank text, p_vaults text[], p_started_at timestamptz) returns text[]
-  language sql immutable
-begin atomic
-  with plain as (select p_bank as scope union all select p_bank || '/' || v from unnest(p_vaults) v)
-  select array_agg(p.scope || w.suffix order by p.scope, w.suffix)
-    from plain p, (values (''), ('@' || bank.week_number(p_started_at))) w (suffix);
-end;
+  language plpgsql immutable set search_path = pg_catalog
+as $$
+declare
+  plain constant text[] := array[p_bank] || array(select p_bank || '/' || v from unnest(p_vaults) v order by v);
+  week constant text := '@' || bank.week_number(p_started_at);
+begin
+  return plain || array(select s || week from unnest(plain) s);
+end
+$$;
 
 -- What stands in front of a passage in a document: a word that nobody says.
 create function bank.passage_mark() returns text
