@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from '@bankhouse/core';
-import type { ControlMetrics } from './http/app.ts';
+import type { ControlMetrics } from './http/services.ts';
 
 export function createMetrics(registry: Registry): ControlMetrics {
   return {

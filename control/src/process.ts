@@ -8,8 +8,9 @@ import { openDatabase } from './database/pool.ts';
 import { forgetExpired } from './database/revocations.ts';
 import { waitForSchema } from './database/wait.ts';
 import { createAdminServer } from './http/admin.ts';
-import { type App, createApp } from './http/app.ts';
+import { createApp } from './http/app.ts';
 import { createFailureLimit, createKeyCheck } from './http/keys.ts';
+import type { App } from './http/services.ts';
 import { createSigner } from './issuer/signer.ts';
 import { createMetrics } from './metrics.ts';
 

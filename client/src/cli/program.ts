@@ -6,19 +6,8 @@ import { connectCommand } from './commands/connect.ts';
 import { loadCommand } from './commands/load.ts';
 import { revokeCommand } from './commands/revoke.ts';
 import { tokenCommand } from './commands/token.ts';
-import { databaseUrlOf, type GlobalOptions, loadSettings, type Settings } from './settings.ts';
-
-/** What a command works with. */
-export interface Context {
-  env: Environment;
-  settings(): Settings;
-  /** One text to standard output, with a newline. */
-  print(text: string): void;
-  /** One text to standard error, with a newline: progress and what else is not the result. */
-  note(text: string): void;
-  /** URL of the database's owner. @throws UsageError when there is none */
-  databaseUrl(): string;
-}
+import type { Context } from './context.ts';
+import { databaseUrlOf, type GlobalOptions, loadSettings } from './settings.ts';
 
 export interface Surroundings {
   env: Environment;
@@ -50,9 +39,4 @@ export function createProgram({ env, cwd, out, err }: Surroundings): Command {
   callCommand(program, context);
   loadCommand(program, context);
   return program;
-}
-
-/** An option that may be given several times. One value each, so that it never swallows the argument behind it. */
-export function collect(value: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), value];
 }

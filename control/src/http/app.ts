@@ -1,62 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Counter, Histogram, Logger } from '@bankhouse/core';
+import type { Logger } from '@bankhouse/core';
 import swagger from '@fastify/swagger';
-import Fastify, {
-  type ConnectionError,
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  LogController,
-  type RawServerDefault,
-} from 'fastify';
+import Fastify, { type ConnectionError, type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
-import type { Database } from '../database/pool.ts';
-import type { Minter } from '../issuer/grant.ts';
-import type { Signer } from '../issuer/signer.ts';
 import { type Answer, answerFor } from './answers.ts';
 import { bankRoutes } from './banks.ts';
 import { failure } from './errors.ts';
 import { issuerRoutes } from './issuer.ts';
-import type { FailureLimit } from './keys.ts';
+import type { App, Services } from './services.ts';
 import { tokenRoutes } from './tokens.ts';
-
-/** What the routes work with; everything that has an effect is passed in. */
-export interface Services {
-  frontDoor: string;
-  database: Database;
-  signer: Signer;
-  checkKey: (credential: string) => Minter | undefined;
-  failures: FailureLimit;
-  /** Seconds since 1970. */
-  now: () => number;
-  /** At least 128 random bits, URL-safe. */
-  newTokenId: () => string;
-  log: Logger;
-  metrics: ControlMetrics;
-}
-
-export interface ControlMetrics {
-  /** By method, route and status; in seconds. */
-  duration: Histogram;
-  minted: Counter;
-  /** Requests with a wrong key or token. */
-  refused: Counter;
-}
-
-export type App = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse<IncomingMessage>,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
 
 /** The largest request that means anything here has a hundred vaults of forty characters. */
 export const BODY_LIMIT_BYTES = 16 * 1024;

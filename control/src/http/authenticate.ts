@@ -5,8 +5,8 @@ import { findBank } from '../database/directory.ts';
 import { isRevoked } from '../database/revocations.ts';
 import type { Minter } from '../issuer/grant.ts';
 import { readOwnToken } from '../issuer/verify.ts';
-import type { Services } from './app.ts';
 import { ApiError } from './errors.ts';
+import type { Services } from './services.ts';
 
 export type Caller = { kind: Minter } | { kind: 'token'; claims: TokenClaims; bank: BankEntry };
 

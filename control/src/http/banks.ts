@@ -1,10 +1,10 @@
 import { BANK_ID_PATTERN, bankUrl, scopesOf } from '@bankhouse/core';
 import { z } from 'zod';
 import { type BankEntry, listBanks } from '../database/directory.ts';
-import type { App, Services } from './app.ts';
 import { authenticate, type Caller } from './authenticate.ts';
 import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
+import type { App, Services } from './services.ts';
 
 const MAX_PAGE = 1000;
 

@@ -1,5 +1,5 @@
 import { authorizationServerMetadata, openIdConfiguration } from '../issuer/metadata.ts';
-import type { App, Services } from './app.ts';
+import type { App, Services } from './services.ts';
 
 /** Verifiers and proxies may keep these documents for five minutes; a signing key is changed by a restart, not in between. */
 const PUBLIC_CACHE = 'public, max-age=300';

@@ -4,10 +4,10 @@ import { type BankEntry, findBank, listBanks } from '../database/directory.ts';
 import { advanceEpoch, revokeToken } from '../database/revocations.ts';
 import { decideGrant, tokenRequestSchema } from '../issuer/grant.ts';
 import { readOwnToken } from '../issuer/verify.ts';
-import type { App, Services } from './app.ts';
 import { authenticate } from './authenticate.ts';
 import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
+import type { App, Services } from './services.ts';
 
 const NAMED_IN_A_SENTENCE = 20;
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import type { Context } from '../context.ts';
 import { createControlClient, type ListedBank, trust } from '../control.ts';
-import type { Context } from '../program.ts';
 
 export function banksCommand(program: Command, context: Context): void {
   program

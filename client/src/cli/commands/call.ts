@@ -1,9 +1,9 @@
 import { BankhouseError, bankUrl } from '@bankhouse/core';
 import type { CallToolResult, Client } from '@modelcontextprotocol/client';
 import { type Command, Option } from 'commander';
+import { type Context, collect } from '../context.ts';
 import { createControlClient, explainFetch, trust } from '../control.ts';
 import { UsageError } from '../errors.ts';
-import { type Context, collect } from '../program.ts';
 import { readText, type Settings } from '../settings.ts';
 
 interface CallOptions {

@@ -1,9 +1,9 @@
 import { bankUrl, isBankId } from '@bankhouse/core';
 import { type Command, Option } from 'commander';
 import { CLIENTS, type ClientName, snippetsFor, TITLES, TOKEN_VARIABLE } from '../../snippets.ts';
+import type { Context } from '../context.ts';
 import { createControlClient, trust } from '../control.ts';
 import { UsageError } from '../errors.ts';
-import type { Context } from '../program.ts';
 import type { Settings } from '../settings.ts';
 
 interface ConnectOptions {

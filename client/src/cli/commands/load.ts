@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { type LoadOptions, listVaults, loadRecordings, numbered, type Progress, readLines } from '../../load/index.ts';
 import { generateCalls } from '../../samples/index.ts';
+import type { Context } from '../context.ts';
 import { UsageError } from '../errors.ts';
-import type { Context } from '../program.ts';
 import { readText } from '../settings.ts';
 
 interface Options {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { Context } from '../context.ts';
 import { createControlClient, trust } from '../control.ts';
 import { UsageError } from '../errors.ts';
-import type { Context } from '../program.ts';
 
 export function revokeCommand(program: Command, context: Context): void {
   program

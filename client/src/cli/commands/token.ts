@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { type Context, collect } from '../context.ts';
 import { createControlClient, trust } from '../control.ts';
 import { parseDuration } from '../duration.ts';
-import { type Context, collect } from '../program.ts';
 
 interface TokenOptions {
   vault?: string[];
