@@ -1,8 +1,9 @@
 # Bankhouse. `make` lists what there is.
 NODE := node_modules/.bin/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
-# One at a time, on one clone; -o keeps the lock out of what outlives the command.
-LOCK = mkdir -p .cluster && flock -n -o -E 75 .cluster/lock
+# One at a time on a machine; -o keeps the lock out of what outlives the command. A folder, so that no file is left behind.
+LOCK = $(shell command -v flock >/dev/null && [ -d /run/lock ] && echo flock -n -o -E 75 /run/lock)
+BUSY = { [ $$? -ne 75 ] || echo 'Another make up or make down is running on this machine: wait for it and run this again.' >&2; exit 1; }
 .DEFAULT_GOAL := help
 .PHONY: help up down test verify unit integration e2e bench images tools bundle deps clean
 
@@ -10,10 +11,10 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 up: deps ## a cluster, the platform and two sample banks that answer
-	@$(LOCK) $(NODE) tools/up.ts || { [ $$? -ne 75 ] || echo 'Another make up or make down is running here.' >&2; exit 1; }
+	@$(LOCK) $(NODE) tools/up.ts || $(BUSY)
 
 down: deps ## ends the cluster and removes every trace of it
-	@$(LOCK) $(NODE) tools/down.ts || { [ $$? -ne 75 ] || echo 'Another make up or make down is running here.' >&2; exit 1; }
+	@$(LOCK) $(NODE) tools/down.ts || $(BUSY)
 
 test: deps ## everything: static checks, unit, integration, end to end
 	@$(NODE) tools/test.ts

@@ -1,8 +1,8 @@
 /** `make tools`: builds every program of the cluster that isn't built. */
-import { build, installPackages, ROOMS } from './build/index.ts';
+import { buildAll, installPackages } from './build/index.ts';
 import { main } from './shared/index.ts';
 
 await main(async () => {
   await installPackages({ forTests: true });
-  for (const { name } of ROOMS) await build(name);
+  await Promise.all(buildAll().values());
 });

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, installPackages, ROOMS } from './build/index.ts';
+import { buildAll, installPackages } from './build/index.ts';
 import { ROOT, STATE, say } from './shared/index.ts';
 
 const RESULTS = join(STATE, 'test-results');
@@ -22,7 +22,7 @@ await stage('static checks', () => script('verify.ts'));
 await stage('unit tests', () => vitest('unit'));
 const isReady = await stage('programs for the tests', async () => {
   await installPackages({ forTests: true });
-  for (const { name } of ROOMS) await build(name);
+  await Promise.all(buildAll().values());
   return true;
 });
 if (isReady) {

@@ -12,6 +12,9 @@ interface Room {
   env: Record<string, string>;
 }
 
+/** Its build gives way to the others': it is needed last, and takes what processors they leave idle. */
+const IN_BACKGROUND = 'traefik';
+
 /** In the order in which a starting cluster needs them. */
 export const ROOMS: readonly Room[] = [
   {
@@ -44,6 +47,22 @@ export function isBuilt(name: string): boolean {
   );
 }
 
+/**
+ * Starts to build every room that isn't built: one after another, as each uses all processors, and the last one in the background of
+ * them all. The promise of each, by its name; a failure is its awaiter's to meet.
+ */
+export function buildAll(): Map<string, Promise<void>> {
+  const builds = new Map<string, Promise<void>>();
+  let last: Promise<void> = Promise.resolve();
+  for (const { name } of ROOMS) {
+    const built = name === IN_BACKGROUND ? build(name) : last.then(() => build(name));
+    if (name !== IN_BACKGROUND) last = built;
+    built.catch(() => {});
+    builds.set(name, built);
+  }
+  return builds;
+}
+
 /** Builds one room unless it is built. Progress tells which of the four, how long, and what is being compiled. */
 export async function build(name: string): Promise<void> {
   const room = roomOf(name);
@@ -56,11 +75,13 @@ export async function build(name: string): Promise<void> {
     mkdirSync(BIN, { recursive: true });
     rmSync(stampFile(room), { force: true });
     rmSync(log, { force: true });
-    const env = { GOBIN: BIN, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'auto', GOWORK: 'off', ...room.env };
+    // The compilers are many and short-lived: collecting less garbage costs memory that is there, and saves a tenth of their time.
+    const env = { GOGC: '400', GOBIN: BIN, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'auto', GOWORK: 'off', ...room.env };
     const cwd = join(ROOT, 'tools', name);
     current.detail = 'fetching modules, linking what is compiled already';
     let compiled = 0;
-    await run('go', ['install', '-v', ...flagsOf(room), 'tool'], {
+    const priority = room.name === IN_BACKGROUND ? '15' : '0';
+    await run('nice', ['-n', priority, 'go', 'install', '-v', ...flagsOf(room), 'tool'], {
       cwd,
       env,
       log,

@@ -1,2 +1,2 @@
-export { build, isBuilt, ROOMS } from './go.ts';
+export { build, buildAll, isBuilt } from './go.ts';
 export { installPackages } from './packages.ts';

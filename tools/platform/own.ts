@@ -1,4 +1,4 @@
-import { build, ROOMS } from '../build/index.ts';
+import { buildAll } from '../build/index.ts';
 import { bundle } from '../bundle.ts';
 import {
   applyAddons,
@@ -45,11 +45,11 @@ export async function ownCluster(): Promise<{ cluster: Cluster; complete: Promis
       'A cluster of our own needs Linux and root. With Docker and kind installed, kind is used; CLUSTER=existing takes yours.',
     );
   }
-  const builds = startBuilds();
+  const builds = buildAll();
   const ours = bundle().then(bakeOurs);
   const postgres = bakePostgres();
   // A failure is met where it is awaited; until then it is nobody's.
-  for (const promise of [ours, postgres, ...builds.values()]) promise.catch(() => {});
+  for (const promise of [ours, postgres]) promise.catch(() => {});
 
   await builds.get('kubernetes');
   const status = await step('cluster', async (current) => {
@@ -77,17 +77,6 @@ export async function ownCluster(): Promise<{ cluster: Cluster; complete: Promis
   const complete = finish(builds);
   complete.catch(() => {});
   return { cluster: describe(images), complete };
-}
-
-/** Builds every room, one after another: each uses all processors. */
-function startBuilds(): Map<string, Promise<void>> {
-  const builds = new Map<string, Promise<void>>();
-  let last: Promise<void> = Promise.resolve();
-  for (const { name } of ROOMS) {
-    last = last.then(() => build(name));
-    builds.set(name, last);
-  }
-  return builds;
 }
 
 async function finish(builds: Map<string, Promise<void>>): Promise<void> {
