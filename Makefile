@@ -17,7 +17,7 @@ down: deps ## ends the cluster and removes every trace of it
 	@$(LOCK) $(NODE) tools/down.ts || $(BUSY)
 
 test: deps ## everything: static checks, unit, integration, end to end
-	@$(NODE) tools/test.ts
+	@$(LOCK) $(NODE) tools/test.ts || $(BUSY)
 
 verify: deps ## generated files, formatting, lint, types
 	@$(NODE) tools/verify.ts
