@@ -9,7 +9,7 @@ ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 COPY dist/server.mjs /app/server.mjs
 USER 65532:65532
 WORKDIR /app
-CMD ["/usr/local/bin/node", "--expose-gc", "--max-semi-space-size=1", "--max-old-space-size=48", "/app/server.mjs"]
+CMD ["/usr/local/bin/node", "--expose-gc", "--max-semi-space-size=2", "--max-old-space-size=48", "/app/server.mjs"]
 
 FROM ${BASE} AS platform
 ENV NODE_ENV=production

@@ -223,7 +223,7 @@ return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_fir
 -- Keys of a page of the calls that match, with rank and the passage [first_segment, last_segment] that has most of the
 -- words (null where only title or summary match).
 --
--- Ranking unpacks a document, so it is bounded: matches are taken newest first in blocks of 100, and sorted by rank within
+-- Ranking unpacks a document, so it is bounded: matches are taken newest first in blocks of 50, and sorted by rank within
 -- their block. A word that every other call has is looked for among the newest calls first, and in all of them only where
 -- those are too few. Pages of one search fit together, and all pages together hold every match once.
 create function bank.match_documents(
@@ -233,7 +233,7 @@ create function bank.match_documents(
 as $$
 #variable_conflict use_column
 declare
-  block constant int := 100;
+  block constant int := 50;
   query constant tsquery := websearch_to_tsquery('pg_catalog.english', p_query);
   words constant text[] := tsvector_to_array(to_tsvector('pg_catalog.english', p_query));
   me constant text := bank.me();
@@ -261,23 +261,28 @@ begin
   end if;
   return query
     with ranked as materialized (
-      select t.place, d.recording_id, d.legacy_id, d.passage_positions, d.passage_segments,
-             ts_rank(d.document, query, 1) as rank,
-             ts_filter(setweight(d.document, 'B', words), '{b}') as found
+      select t.id, t.place, ts_rank(d.document, query, 1) as rank
         from unnest(ids[first_block * block + 1 : amount]) with ordinality as t (id, place)
         join bank.search_documents d on d.id = t.id
        order by (t.place - 1) / block, rank desc, t.place
        limit p_limit offset greatest(p_offset, 0) - first_block * block
+    ), page as materialized (
+      -- Only now, for the page alone: where in the document its words are.
+      select row_number() over (order by (r.place - 1) / block, r.rank desc, r.place)::int as place, r.rank,
+             d.recording_id, d.legacy_id, d.passage_positions, d.passage_segments,
+             ts_filter(setweight(d.document, 'B', words), '{b}') as found
+        from ranked r join bank.search_documents d on d.id = r.id
     )
-    select row_number() over ()::int, r.recording_id, r.legacy_id, r.rank, r.passage_segments[best.passage],
-           r.passage_segments[best.passage + 1] - 1
-      from ranked r
+    select p.place, p.recording_id, p.legacy_id, p.rank, p.passage_segments[best.passage],
+           p.passage_segments[best.passage + 1] - 1
+      from page p
       left join lateral (
-        select width_bucket(p, r.passage_positions) as passage
-          from unnest(r.found) u, unnest(u.positions) p
-         where p >= r.passage_positions[1]
+        select width_bucket(position, p.passage_positions) as passage
+          from unnest(p.found) u, unnest(u.positions) position
+         where position >= p.passage_positions[1]
          group by 1 order by count(distinct u.lexeme) desc, 1 limit 1
-      ) best on true;
+      ) best on true
+     order by p.place;
 end
 $$;
 

@@ -44,7 +44,9 @@ const BATCH_CHARACTERS = 8 * 1024 * 1024;
 export async function loadRecordings(options: LoadOptions): Promise<Progress> {
   const sql = await open(options.databaseUrl);
   try {
-    return await new Loader(sql, options, await vaultsOf(sql, options.bank)).run();
+    const progress = await new Loader(sql, options, await vaultsOf(sql, options.bank)).run();
+    if (progress.written > 0) await tidy(sql);
+    return progress;
   } finally {
     await sql.end();
   }
@@ -64,6 +66,12 @@ async function open(databaseUrl: string): Promise<pg.Client> {
       { cause: error },
     );
   }
+}
+
+/** As the owner: lets the planner know what is there now, and folds what waits beside the search index into it. */
+async function tidy(sql: pg.Client): Promise<void> {
+  await sql.query('reset role');
+  await sql.query('vacuum (analyze) bank.recordings, bank.fathom_calls, bank.vault_entries, bank.search_documents');
 }
 
 /** Ids of a bank's vaults. @throws BankhouseError `bank_unknown`, naming those that are there */

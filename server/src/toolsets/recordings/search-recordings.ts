@@ -40,6 +40,7 @@ export const searchRecordings = defineTool({
       }),
     ...filterShape,
     ...pageShape,
+    limit: pageShape.limit.unwrap().default(10).meta({ description: 'Results a page, 1 to 100.' }),
   }),
   output: z.object({ results: z.array(hitSchema), nextCursor }),
   async run({ query, cursor, limit, ...filters }, { tx }) {
