@@ -31,8 +31,8 @@ integration: deps tools ## tests on a real API server and a real Postgres
 e2e: up ## tests on the running platform
 	@$(VITEST) --project e2e
 
-bench: up ## measures what docs/benchmarks.md reports
-	@$(NODE) test/load/bench.ts
+bench: up ## measures what docs/benchmarks.md reports; LARGE=1 also with 100,000 recordings
+	@$(NODE) test/load/bench.ts $(if $(LARGE),--large)
 
 images: deps ## the container images, without a cluster
 	@$(NODE) tools/images.ts
