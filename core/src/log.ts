@@ -20,13 +20,13 @@ export const REDACTED_FIELDS = [
  * JSON lines on standard output: `time` (ISO 8601), `level` (word), `component`, `msg` and fields. Durations are in
  * milliseconds in fields that end with `Ms`.
  *
- * @param options.buffered for a line or more per request: gathers 4 KiB, or 100 ms; a kill -9 loses as much
+ * @param options.gatherMs for a line or more per request: gathers 4 KiB, or so many milliseconds; a kill -9 loses as much
  */
 export function createLogger(options: {
   component: string;
   level?: string;
   destination?: DestinationStream;
-  buffered?: boolean;
+  gatherMs?: number;
 }): Logger {
   const paths = REDACTED_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
   return pino(
@@ -37,13 +37,13 @@ export function createLogger(options: {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths, censor: '[redacted]' },
     },
-    options.destination ?? standardOutput(options.buffered === true),
+    options.destination ?? standardOutput(options.gatherMs),
   );
 }
 
-function standardOutput(buffered: boolean): DestinationStream {
-  if (!buffered) return pino.destination({ dest: 1, sync: false });
-  const destination = pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 });
+function standardOutput(gatherMs: number | undefined): DestinationStream {
+  if (gatherMs === undefined) return pino.destination({ dest: 1, sync: false });
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: gatherMs });
   process.on('exit', () => destination.flushSync());
   return destination;
 }

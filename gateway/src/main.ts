@@ -9,7 +9,7 @@ const EXIT_CONFIG = 78;
 
 try {
   const config = loadConfig(configSchema, process.env);
-  const logger = createLogger({ component: 'gateway', level: config.LOG_LEVEL, buffered: true });
+  const logger = createLogger({ component: 'gateway', level: config.LOG_LEVEL, gatherMs: 100 });
   const gateway = await startGateway({ config, transport: await connect(), logger });
   const stop = (signal: string) => {
     logger.info({ signal }, 'stopping');

@@ -7,7 +7,9 @@ const EXIT_CONFIG = 78;
 
 async function main(): Promise<void> {
   const config = loadServerConfig(process.env);
-  const logger = createLogger({ component: 'server', level: config.logLevel }).child({ bank: config.bank });
+  const logger = createLogger({ component: 'server', level: config.logLevel, gatherMs: 1000 }).child({
+    bank: config.bank,
+  });
   const server = await startBankServer(config, logger);
   const startMs = Math.round(performance.now());
   logger.info({ port: server.port, toolsets: config.toolsets, startMs }, 'listening');

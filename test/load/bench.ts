@@ -232,7 +232,7 @@ async function large(): Promise<void> {
   );
   await until('the large bank to answer', async () => {
     await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
-    return callTool(client, 'list_vaults');
+    return await callTool(client, 'list_vaults');
   });
   const loaded = await run('npx', ['bankhouse', 'load', '--bank', id, '--generate', '100000']);
   if (loaded.code !== 0) throw new Error(loaded.stderr);
