@@ -224,8 +224,9 @@ return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_fir
 -- words (null where only title or summary match).
 --
 -- Ranking unpacks a document, so it is bounded: matches are taken newest first in blocks of 50, and sorted by rank within
--- their block. A word that every other call has is looked for among the newest calls first, and in all of them only where
--- those are too few. Pages of one search fit together, and all pages together hold every match once.
+-- their block. A word that many calls have is looked for among the newest calls first, and among more of them only where
+-- those are too few: a phrase has to be looked up in each document that has its words.
+-- Pages of one search fit together, and all pages together hold every match once.
 create function bank.match_documents(
   p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int
 ) returns table (place int, recording_id uuid, legacy_id bigint, rank real, first_segment int, last_segment int)
@@ -241,19 +242,29 @@ declare
   scopes constant text[] := case when vaults is null then array[me] else array(select me || '/' || unnest(vaults)) end;
   amount constant int := ((greatest(p_offset, 0) + greatest(p_limit, 0) + block - 1) / block) * block;
   first_block constant int := greatest(p_offset, 0) / block;
-  newest constant record := bank.newest_weeks(1500);
   first_week constant int := bank.week_number(p_from);
-  last_week constant int := least(bank.week_number(p_to), newest.last_week);
-  recently constant int := greatest(newest.first_week, first_week);
+  to_week constant int := bank.week_number(p_to);
+  newest record;
+  recent int;
+  last_week int;
+  -- whether all weeks that are asked for have been looked at
+  complete boolean := false;
   ids bigint[] := '{}';
 begin
   -- Only words that may not occur, or only such as "the": no index could serve it.
   if querytree(query) in ('', 'T') or cardinality(scopes) = 0 then return; end if;
-  if newest.first_week <= last_week then
+  foreach recent in array array[250, 1500] loop
+    newest := bank.newest_weeks(recent);
+    last_week := least(to_week, newest.last_week);
+    exit when newest.first_week is null;
+    continue when newest.first_week > last_week;
     ids := bank.newest_documents(
-      query, bank.scopes_in_weeks(scopes, recently, last_week), p_from, p_to, p_participant, amount);
-  end if;
-  if cardinality(ids) < amount and (first_week < newest.first_week) is not false then
+      query, bank.scopes_in_weeks(scopes, greatest(newest.first_week, first_week), last_week),
+      p_from, p_to, p_participant, amount);
+    complete := first_week >= newest.first_week;
+    exit when complete or cardinality(ids) >= amount;
+  end loop;
+  if cardinality(ids) < amount and complete is not true then
     ids := bank.newest_documents(
       query,
       case when last_week - first_week < 200 then bank.scopes_in_weeks(scopes, first_week, last_week) else scopes end,
