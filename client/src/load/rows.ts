@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Call } from '../recordings/format.ts';
+import { uuidOf } from '../recordings/uuid.ts';
 
 /** A call as the two tables want it; column names are the database's. */
 export interface CallRow {
@@ -41,13 +42,8 @@ export function toRow(bank: string, call: Call): CallRow {
 }
 
 function derivedId(bank: string, call: Call): string {
-  const bytes = createHash('sha256')
-    .update(`${bank}\n${call.legacyId ?? ''}\n${call.startedAt}\n${call.title}`)
-    .digest();
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+  const text = `${bank}\n${call.legacyId ?? ''}\n${call.startedAt}\n${call.title}`;
+  return uuidOf(createHash('sha256').update(text).digest(), 8);
 }
 
 function toInvitee(participant: string): { name: string; email: string } {

@@ -1,4 +1,5 @@
 import type { Call, CallSegment } from '../recordings/format.ts';
+import { uuidOf } from '../recordings/uuid.ts';
 import { createRandom, type Random } from './random.ts';
 import { MARKERS, PEOPLE, SLOTS, SMALL_TALK, TOPICS, type Topic } from './vocabulary.ts';
 
@@ -34,7 +35,7 @@ function generateCall(options: SampleOptions, index: number, random: Random): Ca
   const started = LATEST - Math.floor(random.next() * YEARS * 365 * 24 * 60) * 60_000;
   return {
     source,
-    id: uuid(random),
+    id: uuidOf(Buffer.from(Array.from({ length: 16 }, () => random.int(0, 255))), 4),
     ...(source === 'recording' ? {} : { legacyId: FIRST_LEGACY_ID + index }),
     title: fill(random.pick(topic.titles), random),
     startedAt: new Date(started).toISOString(),
@@ -85,12 +86,4 @@ function generateTranscript(topic: Topic, speakers: readonly string[], random: R
 
 function fill(template: string, random: Random): string {
   return template.replace(/\{(\w+)\}/g, (_, slot: string) => random.pick(SLOTS[slot] ?? [slot]));
-}
-
-function uuid(random: Random): string {
-  const bytes = Buffer.from(Array.from({ length: 16 }, () => random.int(0, 255)));
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
