@@ -4,7 +4,12 @@ export type { Database, Statement, Transaction } from './database/database.ts';
 export { ERROR_META_KEY, ToolError, type ToolErrorCode } from './mcp/tool-error.ts';
 export {
   type CallContext,
+  type Completer,
+  type Completion,
+  type CompletionContext,
+  definePrompt,
   defineTool,
+  type Prompt,
   type ResourcePage,
   type ResourceProvider,
   type Tool,

@@ -4,6 +4,7 @@ import {
   type CacheHint,
   type CallToolResult,
   createMcpHandler,
+  type GetPromptResult,
   type ListResourcesResult,
   type McpHttpHandler,
   ProtocolError,
@@ -18,6 +19,8 @@ import { z } from 'zod';
 import type { Caller } from '../caller.ts';
 import type { Database } from '../database/database.ts';
 import { cursorsOf } from '../paging/cursor.ts';
+import { completeArgument } from './completion.ts';
+import { fillPrompt } from './prompts.ts';
 import { parseArguments, type Surface } from './surface.ts';
 import { ToolError, toErrorResult } from './tool-error.ts';
 import type { CallContext } from './toolset.ts';
@@ -54,12 +57,18 @@ export function serveMcp(serving: Serving): McpHttpHandler {
   const { surface, logger } = serving;
   const info = { name: `bankhouse-${serving.bank}`, title: serving.bankName, version: serving.version };
   const options: ServerOptions = {
-    capabilities: { tools: {}, ...(surface.resources.length > 0 ? { resources: {} } : {}) },
+    capabilities: {
+      tools: {},
+      ...(surface.resources.length > 0 ? { resources: {} } : {}),
+      ...(surface.prompts.size > 0 ? { prompts: {} } : {}),
+      ...(surface.completers.size > 0 ? { completions: {} } : {}),
+    },
     instructions: surface.instructions,
     jsonSchemaValidator: NO_ELICITATION,
     cacheHints: {
       'server/discover': STATIC,
       'tools/list': STATIC,
+      'prompts/list': STATIC,
       'resources/templates/list': STATIC,
       'resources/list': LIVE,
       'resources/read': LIVE,
@@ -79,6 +88,17 @@ export function serveMcp(serving: Serving): McpHttpHandler {
           listResources(serving, params?.cursor, context),
         );
         server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
+      }
+      if (surface.prompts.size > 0) {
+        server.setRequestHandler('prompts/list', () => surface.promptList);
+        server.setRequestHandler('prompts/get', ({ params }, context) =>
+          getPrompt(serving, params.name, params.arguments, context),
+        );
+      }
+      if (surface.completers.size > 0) {
+        server.setRequestHandler('completion/complete', ({ params }, context) =>
+          answer(serving, context, 'completion/complete', (call) => completeArgument(surface.completers, params, call)),
+        );
       }
       return server;
     },
@@ -182,6 +202,22 @@ async function readResource(serving: Serving, uri: string, context: ServerContex
   });
 }
 
+async function getPrompt(
+  serving: Serving,
+  name: string,
+  args: Record<string, string> | undefined,
+  context: ServerContext,
+): Promise<GetPromptResult> {
+  const prompt = serving.surface.prompts.get(name);
+  if (prompt === undefined) {
+    throw new ProtocolError(
+      ProtocolErrorCode.InvalidParams,
+      `There is no prompt ${name.slice(0, 128)}; prompts/list names them.`,
+    );
+  }
+  return answer(serving, context, 'prompts/get', (call) => fillPrompt(prompt, args, call));
+}
+
 /** Outside of tools a failure is a JSON-RPC error: -32602 where the request was wrong, -32603 where it can be sent again. */
 async function answer<T>(
   serving: Serving,
@@ -198,7 +234,7 @@ async function answer<T>(
     const failure = asToolError(error);
     logFailure(serving.logger, failure, { rid: caller.assertion.rid, method });
     throw new ProtocolError(
-      failure.code.startsWith('invalid') ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError,
+      /^(invalid|not_found)/.test(failure.code) ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError,
       `${failure.code}: ${failure.message} ${failure.remedy}`,
       { code: failure.code, retryable: failure.retryable },
     );

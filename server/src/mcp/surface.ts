@@ -1,8 +1,15 @@
 import { BankhouseError, toolScope } from '@bankhouse/core';
-import type { Tool as ListedTool, ListToolsResult, ResourceTemplateType } from '@modelcontextprotocol/server';
+import type {
+  Tool as ListedTool,
+  ListPromptsResult,
+  ListToolsResult,
+  ResourceTemplateType,
+} from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { ToolError } from './tool-error.ts';
-import type { ResourceProvider, Tool, Toolset } from './toolset.ts';
+import { parseInput } from './arguments.ts';
+import { type Completers, completersOf } from './completion.ts';
+import { listPrompts, promptsOf } from './prompts.ts';
+import type { Prompt, ResourceProvider, Tool, Toolset } from './toolset.ts';
 
 /** Everything about the toolsets that no request can change, computed once. */
 export interface Surface {
@@ -12,6 +19,10 @@ export interface Surface {
   readonly toolList: ListToolsResult;
   readonly resources: readonly ResourceProvider[];
   readonly resourceTemplates: ResourceTemplateType[];
+  readonly prompts: ReadonlyMap<string, Prompt>;
+  /** The whole answer to prompts/list. */
+  readonly promptList: ListPromptsResult;
+  readonly completers: Completers;
 }
 
 /** @throws BankhouseError for toolsets that contradict each other or the scopes: a mistake of ours, found at the start */
@@ -29,12 +40,16 @@ export function buildSurface(toolsets: readonly Toolset[], bankName: string): Su
     tools.set(tool.name, tool);
   }
   const resources = toolsets.flatMap((toolset) => toolset.resources);
+  const prompts = promptsOf(toolsets, tools);
   return {
     instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)].join(' '),
     tools,
     toolList: { tools: [...tools.values()].map(listTool) },
     resources,
     resourceTemplates: resources.flatMap((provider) => [...provider.templates]),
+    prompts,
+    promptList: listPrompts(prompts.values()),
+    completers: completersOf(prompts.values(), resources),
   };
 }
 
@@ -63,17 +78,5 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, u
 
 /** @throws ToolError `invalid_argument` that names every wrong argument */
 export function parseArguments<I>(tool: Tool<I>, args: unknown): I {
-  const parsed = tool.input.safeParse(args ?? {});
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.slice(0, 5).map((issue) => {
-    const path = issue.path.join('.');
-    return path === '' ? issue.message : `${path}: ${issue.message}`;
-  });
-  const field = parsed.error.issues[0]?.path[0];
-  throw new ToolError(
-    'invalid_argument',
-    `${problems.join('; ')}.`,
-    `Send arguments that fit the input schema of ${tool.name}.`,
-    field === undefined ? {} : { field: String(field) },
-  );
+  return parseInput(tool.input, args ?? {}, `the input schema of ${tool.name}`);
 }

@@ -11,6 +11,8 @@ export type ToolErrorCode =
   | 'not_found'
   | 'already_exists'
   | 'conflict'
+  | 'stale_version'
+  | 'invalid_transition'
   | 'forbidden'
   | 'too_slow'
   | 'overloaded'

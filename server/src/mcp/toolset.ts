@@ -1,4 +1,5 @@
 import type {
+  PromptMessage,
   Resource,
   ResourceTemplateType,
   TextResourceContents,
@@ -49,20 +50,62 @@ export interface ResourcePage {
   readonly nextCursor?: string;
 }
 
+/** What somebody who completes an argument has to go by. */
+export interface CompletionContext extends CallContext {
+  /** Arguments that were already given, by name. */
+  readonly given: Readonly<Record<string, string>>;
+}
+
+/** At most 100 values for what a person has typed so far, best first; `more` when there are others. */
+export interface Completion {
+  readonly values: readonly string[];
+  readonly more?: boolean;
+}
+
+/** Finds values among what the caller may see, for `typed`, which may be empty. */
+export type Completer = (typed: string, context: CompletionContext) => Promise<Completion> | Completion;
+
 /** Resources of one kind. */
 export interface ResourceProvider {
   readonly templates: readonly ResourceTemplateType[];
+  /** For variables of the templates; `bank` completes itself. */
+  readonly complete?: Readonly<Record<string, Completer>>;
   /** @param cursor one that this provider gave out */
   list(cursor: string | undefined, context: CallContext): Promise<ResourcePage>;
   /** Undefined for a URI that is another provider's, or of nothing that is there for this caller. */
   read(uri: string, context: CallContext): Promise<TextResourceContents | undefined>;
 }
 
-/** A group of tools and resources that a bank offers or not. Names of tools are unique over all toolsets. */
+/** A prompt's arguments as zod sees them: all of them texts, as the protocol has it. */
+export type PromptInput = z.ZodObject<Record<string, z.ZodType<string | undefined>>>;
+
+/**
+ * One prompt, as data: what a person picks from a menu, with the bank's own rows in it. Descriptions of arguments are the
+ * `meta` of `input`; one is required unless it may be left out. `messages` runs in a read-only transaction, gets arguments that
+ * fit `input`, and throws ToolError for what the person can act on.
+ */
+export interface Prompt<I extends PromptInput = PromptInput> {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** Tools that its messages speak of. It is offered where all of them are. */
+  readonly uses: readonly string[];
+  readonly input: I;
+  readonly complete: { readonly [name in keyof z.output<I>]?: Completer };
+  messages(args: z.output<I>, context: CallContext): Promise<PromptMessage[]>;
+}
+
+/** Gives the arguments' types to `messages`, and forgets them for lists of prompts of any kind. */
+export function definePrompt<I extends PromptInput>(prompt: Prompt<I>): Prompt {
+  return prompt as unknown as Prompt;
+}
+
+/** A group of tools, resources and prompts that a bank offers or not. Names are unique over all toolsets. */
 export interface Toolset {
   readonly name: string;
   /** One sentence or two for the server's instructions to a model. */
   readonly instructions: string;
   readonly tools: readonly Tool[];
   readonly resources: readonly ResourceProvider[];
+  readonly prompts?: readonly Prompt[];
 }
