@@ -15,7 +15,10 @@ $$;
 -- Opens the sealed assertion in the setting bankhouse.assertion: <generation>.<payload>.<mac>, as core/src/assertion.ts
 -- makes it. state is absent, malformed, forged, expired or valid; anything but valid sees nothing. The clock is the wall's
 -- and not the transaction's, so that a transaction held open does not keep an assertion alive.
-create function bank.open_assertion(out state text, out all_vaults boolean, out vaults text[])
+-- A caller without mcp:read or mcp:write (an operator's handshake) sees no vault either.
+create function bank.open_assertion(
+  out state text, out all_vaults boolean, out vaults text[], out subject text, out scopes text[]
+)
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
@@ -29,6 +32,7 @@ declare
 begin
   all_vaults := false;
   vaults := '{}';
+  scopes := '{}';
   if coalesce(sealed, '') = '' then
     state := 'absent';
     return;
@@ -56,13 +60,19 @@ begin
       when 'null' then all_vaults := true;
       when 'array' then vaults := array(select jsonb_array_elements_text(payload -> 'vaults'));
     end case;
+    subject := payload ->> 'sub';
+    scopes := array(select jsonb_array_elements_text(payload -> 'scopes'));
     state := case when age is null then 'malformed' when age between -5 and 300 then 'valid' else 'expired' end;
   exception when data_exception or invalid_text_representation or case_not_found then
     state := 'malformed';
   end;
-  if state <> 'valid' then
+  if state <> 'valid' or not scopes && array['mcp:read', 'mcp:write'] then
     all_vaults := false;
     vaults := '{}';
+  end if;
+  if state <> 'valid' then
+    subject := null;
+    scopes := '{}';
   end if;
 end
 $$;
@@ -93,6 +103,24 @@ begin
 end
 $$;
 
+-- Whether the caller may change what it may see.
+create function bank.may_write() returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+begin
+  return (select 'mcp:write' = any (o.scopes) from bank.open_assertion() o);
+end
+$$;
+
+-- Who calls: sub of the token; null without a valid assertion.
+create function bank.subject() returns text
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+begin
+  return (select o.subject from bank.open_assertion() o);
+end
+$$;
+
 -- Why a caller sees what it sees: absent, malformed, forged, expired or valid. Without it an expired assertion looks
 -- like an empty bank.
 create function bank.assertion_state() returns text
@@ -109,8 +137,11 @@ alter function bank.open_assertion() owner to bankhouse_data;
 alter function bank.base64url_decode(text) owner to bankhouse_data;
 alter function bank.all_vaults() owner to bankhouse_data;
 alter function bank.vault_scope() owner to bankhouse_data;
+alter function bank.may_write() owner to bankhouse_data;
+alter function bank.subject() owner to bankhouse_data;
 alter function bank.assertion_state() owner to bankhouse_data;
 revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
-grant execute on function bank.me(), bank.all_vaults(), bank.vault_scope(), bank.assertion_state() to bankhouse_bank;
+grant execute on function bank.me(), bank.all_vaults(), bank.vault_scope(), bank.may_write(), bank.subject(),
+  bank.assertion_state() to bankhouse_bank;

@@ -3,7 +3,7 @@ import { BANK_ID_MAX_LENGTH, BANK_ID_PATTERN, VAULT_ID_PATTERN } from '../bank-i
 import { matching, metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
 
 /** Toolsets that a bank server can offer. */
-export const TOOLSETS = ['recordings'] as const;
+export const TOOLSETS = ['recordings', 'workspace', 'semantic'] as const;
 export type Toolset = (typeof TOOLSETS)[number];
 
 const LABEL = 'must be a DNS label: lower-case letters, digits and "-", beginning and ending with a letter or digit';
@@ -41,7 +41,7 @@ export const bankSpecSchema = z.object({
   toolsets: z
     .array(z.enum(TOOLSETS))
     .max(16)
-    .default(['recordings'])
+    .default([...TOOLSETS])
     .meta({ description: 'Groups of tools that the bank offers.', 'x-kubernetes-list-type': 'set' }),
   vaults: z
     .array(vaultSchema)

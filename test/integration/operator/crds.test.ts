@@ -228,7 +228,7 @@ describe('changes to what stands', () => {
     const found = await api.transport.request<{ spec: unknown }>('GET', bank);
     expect(found.spec).toEqual({
       type: 'business',
-      toolsets: ['recordings'],
+      toolsets: ['recordings', 'workspace', 'semantic'],
       suspended: false,
       deletionPolicy: 'Delete',
     });

@@ -1,0 +1,55 @@
+import { type EntityDefinition, LANGUAGE, MAX_BODY } from './definition.ts';
+
+export const comment: EntityDefinition = {
+  name: 'comment',
+  plural: 'comments',
+  title: 'Comment',
+  description: 'A remark on a recording, note, task or chat; it is in the vault of what it is about',
+  fields: [
+    {
+      name: 'parentType',
+      column: 'parent_type',
+      type: 'enum',
+      writable: 'create',
+      required: true,
+      values: ['recording', 'note', 'task', 'chat'],
+      description: 'What it is about: the kind',
+    },
+    {
+      name: 'parentId',
+      column: 'parent_id',
+      type: 'text',
+      writable: 'create',
+      required: true,
+      max: 64,
+      description: 'What it is about: the id',
+    },
+    {
+      name: 'body',
+      column: 'body',
+      type: 'longText',
+      writable: 'always',
+      required: true,
+      max: MAX_BODY,
+      description: 'Text, Markdown',
+    },
+    {
+      name: 'vaultId',
+      column: 'vault_id',
+      type: 'vaultId',
+      writable: 'create',
+      nullable: true,
+      description: 'Only for a recording in several vaults: the one to comment in',
+    },
+    LANGUAGE,
+  ],
+  statuses: ['open', 'resolved'],
+  actions: {
+    resolve: { from: ['open'], to: 'resolved', description: 'says that it is dealt with' },
+    reopen: { from: ['resolved'], to: 'open', description: 'makes it open again' },
+  },
+  label: 'body',
+  text: 'body',
+  parent: { entity: 'any' },
+  children: [],
+};
