@@ -6,7 +6,14 @@ import type { Caller } from '../caller.ts';
 import { ToolError } from '../mcp/tool-error.ts';
 import type { Secrets } from '../secrets.ts';
 import { cancelQuery } from './cancel.ts';
-import { codeOf, isLoginRefused, isPreparedStatementLost, isUnavailable, toToolError } from './errors.ts';
+import {
+  codeOf,
+  isLoginRefused,
+  isPreparedStatementLost,
+  isUnavailable,
+  outcomeUnknown,
+  toToolError,
+} from './errors.ts';
 
 /** Connections of one pod, and how long one stays open unused: a resting bank holds none. */
 const MAX_CONNECTIONS = 4;
@@ -19,9 +26,9 @@ const SILENCE_MS = STATEMENT_TIMEOUT_MS + 1000;
 /** Calls that may wait for a connection; more would wait longer than a client does. */
 const MAX_WAITING = 512;
 
-/** A statement with a name is parsed once a connection. Make each once, as a constant. */
+/** A statement with a name is parsed once a connection. Make each once, as a constant; one without is parsed every time. */
 export interface Statement {
-  readonly name: string;
+  readonly name?: string;
   readonly text: string;
 }
 
@@ -152,7 +159,7 @@ class PooledDatabase implements Database {
       return result.rows;
     };
     const begin: pg.QueryConfig & { query_timeout: number } = {
-      text: readOnly ? 'begin read only' : 'begin',
+      text: readOnly ? 'begin read only' : 'begin read write',
       query_timeout: ANSWER_WITHIN_MS,
     };
     writeAtOnce(client);
@@ -165,20 +172,11 @@ class PooledDatabase implements Database {
       set,
     ]);
     begun.catch(() => {});
+    let result: T;
     try {
-      const result = await work({ rows });
+      result = await work({ rows });
       await begun;
       signal.throwIfAborted();
-      const committed = client.query('commit').then(
-        () => client.release(),
-        (error: unknown) => {
-          client.release(true);
-          throw error;
-        },
-      );
-      if (readOnly) committed.catch(() => {});
-      else await committed;
-      return result;
     } catch (error) {
       const cause = await begun.then(
         () => error,
@@ -187,6 +185,28 @@ class PooledDatabase implements Database {
       await this.#giveBack(client, cause, signal);
       throw cause;
     }
+    if (readOnly) this.#commit(client).catch(() => {});
+    else await this.#commit(client, signal);
+    return result;
+  }
+
+  /**
+   * Gives the connection back in any case.
+   *
+   * @param signal of a caller who waits for it, and may cancel it
+   * @throws when nothing was saved; ToolError when nobody knows
+   */
+  async #commit(client: pg.PoolClient, signal?: AbortSignal): Promise<void> {
+    let command: string;
+    try {
+      ({ command } = await client.query('commit'));
+    } catch (error) {
+      client.release(true);
+      throw isUnavailable(error) ? outcomeUnknown(error) : error;
+    }
+    client.release(signal?.aborted ?? false);
+    // What Postgres answers to COMMIT after a statement failed: somebody went on as if it had not.
+    if (command === 'ROLLBACK') throw new Error('The transaction had failed before it was to be saved.');
   }
 
   /** After a failure. A cancelled connection is closed: the cancellation may arrive late, and must not hit the next caller. */
@@ -199,7 +219,8 @@ class PooledDatabase implements Database {
   }
 
   #prepared(statement: Statement): { name?: string; text: string } {
-    return this.#named ? { name: wireName(statement), text: statement.text } : { text: statement.text };
+    const { name, text } = statement;
+    return this.#named && name !== undefined ? { name: wireName(statement, name), text } : { text };
   }
 
   #currentPool(): pg.Pool {
@@ -246,10 +267,10 @@ function writeAtOnce(client: pg.PoolClient): void {
 const wireNames = new WeakMap<Statement, string>();
 
 /** The name with a digest of the text: behind a pooler, another release's statement of the same name must not be met. */
-function wireName(statement: Statement): string {
+function wireName(statement: Statement, given: string): string {
   let name = wireNames.get(statement);
   if (name === undefined) {
-    name = `${statement.name}_${createHash('sha256').update(statement.text).digest('hex').slice(0, 8)}`;
+    name = `${given}_${createHash('sha256').update(statement.text).digest('hex').slice(0, 8)}`;
     wireNames.set(statement, name);
   }
   return name;

@@ -1,4 +1,5 @@
 import { ToolError } from '../mcp/tool-error.ts';
+import { brokenConstraint } from './constraints.ts';
 
 const UNAVAILABLE =
   /^(08...|57P0.|53...|XX...|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
@@ -38,6 +39,8 @@ export function toToolError(error: unknown): ToolError {
   if (isUnavailable(error) || isLoginRefused(error)) return databaseUnavailable(error);
   const code = codeOf(error) ?? '';
   const options = { cause: error };
+  const broken = brokenConstraint(error);
+  if (broken !== undefined) return broken;
   if (code === '57014') {
     return new ToolError(
       'too_slow',
@@ -83,5 +86,15 @@ function databaseUnavailable(cause: unknown): ToolError {
     "The bank's database can't be reached at the moment. This is temporary and nothing was changed.",
     'Send the same call again in a few seconds.',
     { retryable: true, cause },
+  );
+}
+
+/** The connection broke while a change was being saved. */
+export function outcomeUnknown(cause: unknown): ToolError {
+  return new ToolError(
+    'database_unavailable',
+    'The connection to the database broke while the change was being saved: it was made or not.',
+    'Read the entry before you send the call again. A create with an idempotencyKey can be sent again as it is.',
+    { cause },
   );
 }
