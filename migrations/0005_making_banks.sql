@@ -172,22 +172,100 @@ begin
 end
 $$;
 
+-- Tables of schema bank with rows of banks: whatever has a bank_id, so that none is ever forgotten. First those that no
+-- other refers to (a circle of references comes last, by name).
+create function bank.tables_of_banks() returns text[]
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  waiting oid[] := array(
+    select c.oid from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'bank_id' and not a.attisdropped
+     where c.relnamespace = 'bank'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+     order by c.relname
+  );
+  free oid[];
+  sorted oid[] := '{}';
+begin
+  while cardinality(waiting) > 0 loop
+    free := array(
+      select w from unnest(waiting) with ordinality t (w, place)
+       where not exists (
+         select from pg_constraint f
+          where f.contype = 'f' and f.confrelid = w and f.conrelid <> w and f.conrelid = any (waiting))
+       order by place
+    );
+    if cardinality(free) = 0 then free := waiting; end if;
+    sorted := sorted || free;
+    waiting := array(select w from unnest(waiting) with ordinality t (w, place) where w <> all (free) order by place);
+  end loop;
+  return array(
+    select c.relname::text from unnest(sorted) with ordinality s (id, place) join pg_class c on c.oid = s.id order by s.place
+  );
+end
+$$;
+
+-- What a table has of a bank, without telling it: {"rows": n, "keys": SHA-256 in hex}. The digest is over the primary keys
+-- without bank_id in their own order, each ended by a line feed, its columns parted by tabs. (docs/export-format.md)
+create function bank.digest_of(p_table text, p_bank text) returns jsonb
+  language plpgsql stable set search_path = pg_catalog set timezone = 'UTC' set datestyle = 'ISO' set extra_float_digits = 1
+as $$
+declare
+  columns constant name[] := array(
+    select a.attname
+      from pg_constraint k, unnest(k.conkey) with ordinality u (attnum, place)
+      join pg_attribute a on a.attnum = u.attnum
+     where k.conrelid = format('bank.%I', p_table)::regclass and k.contype = 'p' and a.attrelid = k.conrelid
+       and a.attname <> 'bank_id'
+     order by u.place
+  );
+  answer jsonb;
+begin
+  execute format(
+    $q$select jsonb_build_object('rows', count(*), 'keys',
+         encode(sha256(convert_to(coalesce(string_agg(%s || chr(10), '' order by %s), ''), 'UTF8')), 'hex'))
+       from bank.%I where bank_id = $1$q$,
+    coalesce((select string_agg(format('%I::text', c), ' || chr(9) || ') from unnest(columns) c), 'null'),
+    coalesce((select string_agg(format('%I', c), ', ') from unnest(columns) c), 'bank_id'),
+    p_table
+  ) into answer using p_bank;
+  return answer;
+end
+$$;
+
+-- Removes all rows of a bank but that in bank.banks.
+create function bank.erase_rows(p_id text) returns void
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  wanted text;
+begin
+  -- Triggers, also deferred ones, may write about what they saw erased: a second round finds that.
+  for round in 1..2 loop
+    foreach wanted in array bank.tables_of_banks() loop
+      execute format('delete from bank.%I where bank_id = $1', wanted) using p_id;
+    end loop;
+    set constraints all immediate;
+  end loop;
+end
+$$;
+
 -- Ends a bank: its keys at once, its roles with their connections, and its rows where p_delete_rows. Without that the rows
--- stay for the same p_owner, and so do its tokens; with it they end too (control.bank_epochs). Repeating it is harmless. Answers {"rolesDropped": n, "rowsDeleted": {"<table>": n}}.
+-- stay for the same p_owner, and so do its tokens; with it they end too (control.bank_epochs), and a receipt says what was
+-- erased (control.deletion_receipts). Repeating it is harmless.
+-- Answers {"rolesDropped": n, "rowsDeleted": {"<table>": n}, "receipt": id or null}.
 create function bank.delete_bank(p_id text, p_owner text, p_delete_rows boolean) returns jsonb
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
   was bank.banks;
   dropped int := 0;
-  removed jsonb := '{}';
-  amount bigint;
-  wanted text;
+  held jsonb := '{}';
+  receipt bigint;
   login name;
 begin
   was := bank.lock_bank(p_id);
   if was.id is null then
-    return jsonb_build_object('rolesDropped', 0, 'rowsDeleted', removed);
+    return jsonb_build_object('rolesDropped', 0, 'rowsDeleted', '{}'::jsonb, 'receipt', null);
   end if;
   if was.owner <> p_owner then
     raise exception 'the id % belongs to the Bank %', p_id, was.owner using errcode = 'BH001';
@@ -196,33 +274,32 @@ begin
     if bank.drop_login_role(login) then dropped := dropped + 1; end if;
   end loop;
 
-  foreach wanted in array case
-    when p_delete_rows then array['login_roles', 'bank_keys', 'recordings', 'fathom_calls', 'vaults']
-    else array['login_roles', 'bank_keys']
-  end loop
-    -- The entries go with their recordings, so they are counted before.
-    if wanted = 'recordings' then
-      delete from bank.search_documents where bank_id = p_id;
-      select count(*) into amount from bank.vault_entries where bank_id = p_id;
-      removed := removed || jsonb_build_object('vault_entries', amount);
-    end if;
-    execute format('delete from bank.%I where bank_id = $1', wanted) using p_id;
-    get diagnostics amount = row_count;
-    removed := removed || jsonb_build_object(wanted, amount);
-  end loop;
   if p_delete_rows then
+    -- Before the first is gone, since some go with others. With its vaults locked too, nobody adds a row of this bank.
+    perform from bank.vaults where bank_id = p_id for update;
+    select jsonb_object_agg(t, bank.digest_of(t, p_id)) into held from unnest(bank.tables_of_banks()) t;
+    perform bank.erase_rows(p_id);
     delete from bank.banks where id = p_id;
     -- Tokens of this bank must not open a later one of the same id.
     insert into control.bank_epochs as e (bank_id, not_before) values (p_id, now())
       on conflict (bank_id) do update set not_before = greatest(e.not_before, excluded.not_before);
-    removed := removed || jsonb_build_object('banks', 1);
+    insert into control.deletion_receipts (bank_id, owner, tables) values (p_id, was.owner, held) returning id into receipt;
+    held := held || '{"banks": {"rows": 1}}';
   else
+    delete from bank.login_roles where bank_id = p_id;
+    delete from bank.bank_keys where bank_id = p_id;
     update bank.banks set retained_at = coalesce(retained_at, now()) where id = p_id;
   end if;
-  return jsonb_build_object('rolesDropped', dropped, 'rowsDeleted', removed);
+  return jsonb_build_object(
+    'rolesDropped', dropped,
+    'rowsDeleted', (select coalesce(jsonb_object_agg(key, value -> 'rows'), '{}') from jsonb_each(held)),
+    'receipt', receipt
+  );
 end
 $$;
 
 revoke all on all functions in schema bank from public;
 grant execute on function bank.bank_state(text), bank.delete_bank(text, text, boolean),
   bank.ensure_bank(text, text, text, text, jsonb, text, text, text, jsonb) to bankhouse_operator;
+-- An export says of each table what a receipt would.
+grant execute on function bank.digest_of(text, text) to bankhouse_data;

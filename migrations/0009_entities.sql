@@ -125,7 +125,9 @@ create table bank.chat_messages (
   foreign key (bank_id, vault_id) references bank.vaults,
   constraint chat_messages_chat foreign key (bank_id, chat_id) references bank.chats on delete cascade,
   constraint chat_messages_reply_to foreign key (bank_id, chat_id, reply_to)
-    references bank.chat_messages (bank_id, chat_id, id) on delete set null (reply_to),
+    references bank.chat_messages (bank_id, chat_id, id) on delete set null (reply_to)
+    -- an import brings messages in the order of their ids
+    deferrable,
   constraint chat_messages_redacted check ((status = 'redacted') = (body = ''))
 );
 

@@ -246,8 +246,9 @@ describe('delete_bank', () => {
 
   it('with rows leaves nothing but the word that its tokens are over, and can be repeated', async () => {
     const id = await filled();
-    expect(await remove(id, true)).toEqual({
+    expect(await remove(id, true)).toMatchObject({
       rolesDropped: 1,
+      receipt: expect.any(Number),
       rowsDeleted: {
         banks: 1,
         login_roles: 1,
@@ -256,12 +257,13 @@ describe('delete_bank', () => {
         fathom_calls: 1,
         recordings: 2,
         vault_entries: 2,
+        search_documents: 2,
       },
     });
     expect(await rowsLeft(id)).toEqual({});
     expect(await roleExists(`bank_${id}_a`)).toBe(false);
     expect(await state(id)).toBeNull();
-    expect(await remove(id, true)).toEqual({ rolesDropped: 0, rowsDeleted: {} });
+    expect(await remove(id, true)).toEqual({ rolesDropped: 0, rowsDeleted: {}, receipt: null });
     const { rows } = await root.query(
       'select not_before <= now() as past from control.bank_epochs where bank_id = $1',
       [id],
