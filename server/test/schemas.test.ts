@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { buildSurface, parseArguments } from '../src/mcp/surface.ts';
 import { recordings } from '../src/toolsets/recordings/index.ts';
-import { filterValues, isRecordingId, isWhen, toInstant } from '../src/toolsets/recordings/schemas.ts';
+import { filterValues } from '../src/toolsets/recordings/schemas.ts';
 import { parseUri, recordingUri, vaultUri } from '../src/toolsets/recordings/uris.ts';
+import { isRecordingId } from '../src/toolsets/shared/ids.ts';
+import { isWhen, toInstant } from '../src/toolsets/shared/when.ts';
 
 const surface = buildSurface([recordings], 'Acme');
 const tool = (name: string) => {

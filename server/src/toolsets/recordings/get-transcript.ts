@@ -3,9 +3,10 @@ import type { Transaction } from '../../database/database.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
-import { nextCursor, pageShape, recordingId } from './schemas.ts';
+import { morePages, nextCursor, pageShape } from '../shared/page.ts';
+import { recordingId } from './schemas.ts';
 import { GET_RECORDING, GET_TRANSCRIPT, recordingNotFound } from './sql.ts';
-import { formatPosition, morePages } from './text.ts';
+import { formatPosition } from './text.ts';
 
 /** A page holds at most this many characters of speech, so that an answer fits a model's context; at least one segment. */
 const MAX_CHARACTERS = 30_000;

@@ -1,18 +1,11 @@
 import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
-import {
-  briefSchema,
-  filterShape,
-  filterValues,
-  isWhen,
-  nextCursor,
-  pageShape,
-  type RecordingRow,
-  toBrief,
-} from './schemas.ts';
+import { morePages, nextCursor, pageShape } from '../shared/page.ts';
+import { isWhen } from '../shared/when.ts';
+import { briefSchema, filterShape, filterValues, type RecordingRow, toBrief } from './schemas.ts';
 import { COUNT_RECORDINGS, LIST_RECORDINGS, requireVault } from './sql.ts';
-import { briefLine, morePages } from './text.ts';
+import { briefLine } from './text.ts';
 
 /** Where a page ended: the last entry's start with microseconds, and its id. */
 export const listCursors = cursorsOf('recordings', z.tuple([z.string().max(40).refine(isWhen), z.string().max(64)]));

@@ -1,18 +1,8 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
 import { ToolError } from '../../mcp/tool-error.ts';
-
-const DAY = /^\d{4}-\d{2}-\d{2}$/;
-const INSTANT = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/;
-const RECORDING_ID = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|fathom-[1-9][0-9]{0,18})$/;
-
-/** Whether the text is a day or an instant that exists: 2026-02-30 does not. */
-export function isWhen(value: string): boolean {
-  const day = DAY.test(value) ? value : INSTANT.exec(value)?.[1];
-  if (day === undefined || day < '0001' || day > '9999-12-30' || Number.isNaN(Date.parse(value))) return false;
-  const midnight = new Date(`${day}T00:00:00Z`);
-  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
-}
+import { isRecordingId } from '../shared/ids.ts';
+import { isDay, isWhen, toInstant, toStart } from '../shared/when.ts';
 
 const when = (description: string) =>
   z
@@ -40,27 +30,11 @@ export const filterShape = {
     .meta({ description: 'Only recordings in the vault with this id; list_vaults gives the ids.' }),
 };
 
-export const pageShape = {
-  cursor: z.string().max(1024).optional().meta({
-    description: 'nextCursor of the previous page, sent with the same filters. Leave it out for the first page.',
-  }),
-  limit: z.int().min(1).max(100).default(20).meta({ description: 'Entries a page, 1 to 100.' }),
-};
-
-export const nextCursor = z
-  .string()
-  .optional()
-  .meta({ description: 'Send it as cursor for the next page. Absent: this is the last page.' });
-
 export const recordingId = z
   .string()
   .max(64)
-  .regex(RECORDING_ID, { message: 'it must be a recording id, as list_recordings and search_recordings give it' })
+  .refine(isRecordingId, { message: 'it must be a recording id, as list_recordings and search_recordings give it' })
   .meta({ description: 'Id of the recording, as list_recordings and search_recordings give it.' });
-
-export function isRecordingId(value: string): boolean {
-  return RECORDING_ID.test(value);
-}
 
 export interface Filters {
   from?: string | undefined;
@@ -74,8 +48,8 @@ export type FilterValues = [from: string | null, to: string | null, participant:
 
 /** @throws ToolError `invalid_range` */
 export function filterValues({ from, to, participant, vault }: Filters): FilterValues {
-  const start = from === undefined ? null : DAY.test(from) ? `${from}T00:00:00Z` : from;
-  const end = to === undefined ? null : DAY.test(to) ? dayAfter(to) : to;
+  const start = from === undefined ? null : toStart(from);
+  const end = to === undefined ? null : isDay(to) ? dayAfter(to) : to;
   if (start !== null && end !== null && Date.parse(start) >= Date.parse(end)) {
     throw new ToolError(
       'invalid_range',
@@ -138,9 +112,4 @@ export function toBrief(row: RecordingRow): Brief {
     vaultIds: row.vault_ids ?? [],
     language: row.language,
   };
-}
-
-/** The database's `2026-05-01T09:30:00.000000Z` without a fraction that says nothing. */
-export function toInstant(text: string): string {
-  return text.replace(/(\.\d*?)0+Z$/, (_, fraction: string) => (fraction === '.' ? 'Z' : `${fraction}Z`));
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
-import { briefShape, filterShape, filterValues, nextCursor, pageShape, type RecordingRow, toBrief } from './schemas.ts';
+import { morePages, nextCursor, pageShape } from '../shared/page.ts';
+import { briefShape, filterShape, filterValues, type RecordingRow, toBrief } from './schemas.ts';
 import { requireVault, SEARCH_RECORDINGS } from './sql.ts';
-import { briefLine, formatPosition, morePages } from './text.ts';
+import { briefLine, formatPosition } from './text.ts';
 
 /** Ranked results have no position of their own but their number; nobody reads further than this. */
 const MAX_OFFSET = 10_000;

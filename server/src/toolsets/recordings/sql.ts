@@ -1,8 +1,8 @@
 import type { Statement, Transaction } from '../../database/database.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
+import { instantSql } from '../shared/when.ts';
 
-/** timestamptz as text with microseconds: a JavaScript date would round, and a cursor must be exact. */
-const STARTED_AT = `to_char(started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as started_at`;
+const STARTED_AT = `${instantSql('started_at')} as started_at`;
 const BRIEF = `id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language`;
 
 export const LIST_VAULTS: Statement = {

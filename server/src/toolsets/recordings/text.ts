@@ -25,7 +25,3 @@ export function briefLine(brief: Brief): string {
   const vaults = brief.vaultIds.length === 0 ? '' : ` [${brief.vaultIds.join(', ')}]`;
   return `${brief.startedAt.slice(0, 16).replace('T', ' ')} ${brief.title ?? '(no title)'}, ${formatDuration(brief.durationSeconds)}, ${shown}${more > 0 ? ` and ${more} more` : ''}${vaults}, id ${brief.id}`;
 }
-
-export function morePages(cursor: string | undefined): string {
-  return cursor === undefined ? '' : '\nMore: send nextCursor as cursor.';
-}

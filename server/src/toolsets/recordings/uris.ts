@@ -1,5 +1,5 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
-import { isRecordingId } from './schemas.ts';
+import { isRecordingId } from '../shared/ids.ts';
 
 /** `bankhouse://<bank>/vaults/<id>` and `bankhouse://<bank>/recordings/<id>`: an authority is what holds the names under it. */
 export function vaultUri(bank: string, id: string): string {
