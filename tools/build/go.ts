@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BIN, digest, Fault, LOGS, ROOT, run, STATE, step, tryRun } from '../shared/index.ts';
 
@@ -117,7 +117,9 @@ export function inputsOf(room: Room): string {
   const folder = join(ROOT, 'tools', room.name);
   return digest({
     texts: [...flagsOf(room), JSON.stringify(room.env)],
-    paths: [join(folder, 'go.mod'), join(folder, 'go.sum')],
+    paths: readdirSync(folder)
+      .sort()
+      .map((name) => join(folder, name)),
   });
 }
 
