@@ -1,0 +1,511 @@
+-- Meaning of texts as vectors (R3.12): one row per passage of a recording or of a row of notes, tasks, comments, chats and
+-- chat_messages. The vectors come from an endpoint outside; without one this table stays empty. They are a cache of what
+-- can be made again, so nothing else refers to them.
+
+create table bank.embeddings (
+  bank_id text collate "C" not null default bank.me() references bank.banks,
+  kind text collate "C" not null check (kind in ('recording', 'note', 'task', 'comment', 'chat', 'chat_message')),
+  -- a call's id, or the row's uuid
+  item_id text collate "C" not null,
+  -- counted from 0; all passages of an item are there, or none
+  passage int not null check (passage >= 0),
+  -- the item's own, kept by triggers; none: only for callers who may see all
+  vault_ids text[] not null,
+  -- when the call began or the row was made
+  at timestamptz not null,
+  model text collate "C" not null check (length(model) between 1 and 200),
+  dimensions int not null check (dimensions between 1 and 8192),
+  -- of the text that was embedded
+  digest bytea not null check (octet_length(digest) = 32),
+  -- of length 1
+  embedding real[] not null check (cardinality(embedding) = dimensions),
+  primary key (bank_id, kind, item_id, passage)
+);
+create index embeddings_newest on bank.embeddings (bank_id, model, dimensions, kind, at desc);
+-- Random numbers don't compress.
+alter table bank.embeddings alter embedding set storage external;
+
+alter table bank.embeddings enable row level security;
+alter table bank.embeddings force row level security;
+create policy all_banks on bank.embeddings to bankhouse_data using (true) with check (true);
+grant select, insert, update, delete on bank.embeddings to bankhouse_data;
+-- A bank's role writes through bank.keep_embeddings alone, which compares with the text that is there.
+create policy own_vaults on bank.embeddings for select to bankhouse_bank
+  using (
+    bank_id = (select bank.me())
+    and ((select bank.all_vaults()) or vault_ids && (select bank.vault_scope())::text[])
+  );
+grant select on bank.embeddings to bankhouse_bank;
+
+create function bank.text_digest(p_text text) returns bytea
+  language sql immutable strict parallel safe
+return sha256(convert_to(p_text, 'UTF8'));
+
+-- Cosine similarity of two vectors of length 1 and of as many dimensions, -1 to 1. Chooses how it is computed from now on:
+-- by pgvector where the extension is there (or this role may create it), else in plain SQL, about 50 times as slow. Both
+-- compare every row, so both find the same. The migration job calls it each time, so an extension that came later counts
+-- from then on.
+create function bank.choose_similarity() returns text
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  home text;
+begin
+  if exists (select from pg_available_extensions where name = 'vector' and installed_version is null) then
+    begin
+      create schema if not exists bankhouse_extensions;
+      create extension vector with schema bankhouse_extensions;
+    exception when insufficient_privilege or feature_not_supported then
+      null;
+    end;
+  end if;
+  select n.nspname into home
+    from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+   where e.extname = 'vector' and has_schema_privilege(n.oid, 'usage');
+  if home is not null then
+    -- Bound when it is made, so that a bank's role needs no right on the extension's schema.
+    execute format(
+      $f$create or replace function bank.similarity(p_a real[], p_b real[]) returns double precision
+           language sql immutable strict parallel safe
+           return - (p_a::%1$I.vector operator(%1$I.<#>) p_b::%1$I.vector)$f$,
+      home
+    );
+    return 'pgvector';
+  end if;
+  create or replace function bank.similarity(p_a real[], p_b real[]) returns double precision
+    language plpgsql immutable strict parallel safe
+  as $f$
+  begin
+    return (
+      select pg_catalog.sum(t.a operator(pg_catalog.*) t.b)
+        from (select pg_catalog.unnest(p_a) as a, pg_catalog.unnest(p_b) as b) t
+    );
+  end
+  $f$;
+  return 'plain SQL';
+end
+$$;
+select bank.choose_similarity();
+
+-- What of an item is embedded, in passages of about 1,800 characters, 62 of them at most; nothing for an item that isn't
+-- there, is archived or has no text. Of a recording, title and summary are the first, and what was said follows.
+create function bank.item_passages(p_bank text, p_kind text, p_id text)
+  returns table (passage int, start_seconds numeric, end_seconds numeric, body text)
+  language plpgsql stable rows 20 set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+  is_uuid constant boolean := p_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+  -- Most endpoints take no more than 8,192 tokens at once.
+  longest constant int := 8000;
+  recording uuid;
+  legacy bigint;
+  words text;
+  size int;
+begin
+  if p_kind = 'recording' then
+    if is_uuid then recording := p_id::uuid; end if;
+    if p_id ~ '^fathom-[0-9]{1,18}$' then legacy := substr(p_id, 8)::bigint; end if;
+    return query
+      with call as (
+        select r.title, r.summary from bank.recordings r where r.bank_id = p_bank and r.id = recording
+        union all
+        select f.title, f.summary from bank.fathom_calls f where f.bank_id = p_bank and f.id = legacy and not f.migrated
+      ), said as (
+        select s.* from bank.recordings r cross join lateral bank.recording_segments(r.transcript) s
+         where r.bank_id = p_bank and r.id = recording
+        union all
+        select s.* from bank.fathom_calls f cross join lateral bank.fathom_segments(
+            f.transcript, extract(epoch from f.recording_end_time - f.recording_start_time)) s
+         where f.bank_id = p_bank and f.id = legacy and not f.migrated
+      ), lines as (
+        select s.seq, s.start_seconds, s.end_seconds, concat(nullif(s.speaker, '') || ': ', s.text) as line from said s
+      ), sizes as (
+        select greatest(1800, sum(length(l.line) + 1) / 60 + 1)::int as size from lines l
+      ), pieces as (
+        select l.seq, n, l.start_seconds, l.end_seconds, substr(l.line, n * z.size + 1, z.size) as words, z.size
+          from lines l, sizes z, generate_series(0, greatest(length(l.line) - 1, 0) / z.size) n
+      ), placed as (
+        select p.*, (sum(length(p.words) + 1) over (order by p.seq, p.n) - length(p.words) - 1) / p.size as place
+          from pieces p
+      ), texts (place, start_seconds, end_seconds, body) as (
+        select -1, null::numeric, null::numeric, concat_ws(E'\n', c.title, c.summary) from call c
+        union all
+        select p.place, min(p.start_seconds), max(p.end_seconds), string_agg(p.words, E'\n' order by p.seq, p.n)
+          from placed p group by p.place
+      )
+      select (row_number() over (order by t.place) - 1)::int, t.start_seconds, t.end_seconds, left(t.body, longest)
+        from texts t where t.body ~ '\S' order by 1;
+    return;
+  end if;
+  if not is_uuid then return; end if;
+  case p_kind
+    when 'note' then
+      select concat_ws(E'\n', n.title, n.body) into words from bank.notes n
+       where n.bank_id = p_bank and n.id = p_id::uuid and n.archived_at is null;
+    when 'task' then
+      select concat_ws(E'\n', t.title, t.description) into words from bank.tasks t
+       where t.bank_id = p_bank and t.id = p_id::uuid and t.archived_at is null;
+    when 'chat' then
+      select c.title into words from bank.chats c
+       where c.bank_id = p_bank and c.id = p_id::uuid and c.archived_at is null;
+    when 'comment' then
+      select c.body into words from bank.comments c
+       where c.bank_id = p_bank and c.id = p_id::uuid and c.archived_at is null;
+    when 'chat_message' then
+      select m.body into words from bank.chat_messages m
+       where m.bank_id = p_bank and m.id = p_id::uuid and m.archived_at is null;
+    else return;
+  end case;
+  size := greatest(1800, length(words) / 60 + 1);
+  return query
+    select (row_number() over (order by t.n) - 1)::int, null::numeric, null::numeric, t.body
+      from (
+        select n, substr(words, n * size + 1, size) as body
+          from generate_series(0, greatest(length(words) - 1, 0) / size) n
+      ) t
+     where t.body ~ '\S' order by 1;
+end
+$$;
+
+-- The newest items that the caller may see and that have no embedding of this model, with their passages: of each kind
+-- among the last 500 that match, and so many that they have at most p_inputs passages together. A last row of nulls says
+-- that there are more.
+create function bank.unembedded(
+  p_model text, p_dimensions int, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz, p_inputs int
+) returns table (kind text, item_id text, passage int, digest text, body text)
+  language plpgsql stable rows 20 set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+  look_at constant int := 500;
+  my_bank constant text := bank.me();
+  candidates text := '';
+  wanted text;
+  item record;
+  bodies text[];
+  taken int := 0;
+begin
+  foreach wanted in array p_kinds loop
+    candidates := candidates || case when candidates = '' then '' else ' union all ' end || case wanted
+      when 'recording' then
+        '(select ''recording'' as kind, m.call_id as item_id, m.started_at as changed
+            from bank.match_calls($4, $5, null, $3, null, null, $6) m)'
+      else format(
+        '(select %L as kind, i.id::text as item_id, i.updated_at as changed from bank.%I i
+           where i.bank_id = $1 and i.archived_at is null
+             and ($3 is null or i.vault_id = $3) and ($4 is null or i.created_at >= $4) and ($5 is null or i.created_at < $5)
+           order by i.updated_at desc limit $6)', wanted, wanted || 's')
+    end;
+  end loop;
+  if candidates = '' then return; end if;
+  for item in execute format(
+    'select c.kind, c.item_id from (%s) c
+      where not exists (
+        select from bank.embeddings e
+         where e.bank_id = $1 and e.kind = c.kind and e.item_id = c.item_id and e.passage = 0
+           and e.model = $2 and e.dimensions = $7)
+      order by c.changed desc limit $8', candidates
+  ) using my_bank, p_model, p_vault, p_from, p_to, look_at, p_dimensions, p_inputs + 1 loop
+    bodies := array(select p.body from bank.item_passages(my_bank, item.kind, item.item_id) p order by p.passage);
+    taken := taken + cardinality(bodies);
+    if taken > p_inputs then
+      return query select null::text, null::text, null::int, null::text, null::text;
+      return;
+    end if;
+    return query
+      select item.kind, item.item_id, t.place::int - 1, encode(bank.text_digest(t.body), 'hex'), t.body
+        from unnest(bodies) with ordinality t (body, place);
+  end loop;
+end
+$$;
+
+-- The passages that are closest to a vector of length 1, the best one of each item, closest first. Every passage that the
+-- caller may see and that the filters let through is compared.
+--   p_not_kind, p_not_id: an item that is left out
+--   p_only: 'open' leaves out tasks that are done or cancelled, 'tagged' leaves out what has no tags
+create function bank.nearest(
+  p_vector real[], p_model text, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz,
+  p_not_kind text, p_not_id text, p_only text, p_minimum double precision, p_limit int
+) returns table (kind text, item_id text, passage int, score double precision)
+  language plpgsql stable rows 20 set search_path = pg_catalog set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+  return query
+    -- Materialized, so that no vector of another model is compared, which may have other dimensions.
+    with candidates as materialized (
+      select e.kind, e.item_id, e.passage, e.embedding
+        from bank.embeddings e
+       where e.bank_id = (select bank.me()) and e.model = p_model and e.dimensions = cardinality(p_vector)
+         and e.kind = any (p_kinds)
+         and (p_vault is null or p_vault = any (e.vault_ids))
+         and (p_from is null or e.at >= p_from) and (p_to is null or e.at < p_to)
+         and (p_not_id is null or (e.kind, e.item_id) <> (p_not_kind, p_not_id))
+         and case
+           when p_only = 'open' and e.kind = 'task' then exists (
+             select from bank.tasks t
+              where t.bank_id = e.bank_id and t.id = e.item_id::uuid and t.status in ('open', 'in_progress'))
+           when p_only = 'tagged' then case e.kind
+             when 'note' then exists (
+               select from bank.notes n where n.bank_id = e.bank_id and n.id = e.item_id::uuid and n.tags <> '{}')
+             when 'task' then exists (
+               select from bank.tasks t where t.bank_id = e.bank_id and t.id = e.item_id::uuid and t.tags <> '{}')
+             when 'chat' then exists (
+               select from bank.chats c where c.bank_id = e.bank_id and c.id = e.item_id::uuid and c.tags <> '{}')
+             else false
+           end
+           else true
+         end
+    ), best as (
+      select distinct on (s.kind, s.item_id) s.*
+        from (
+          select c.kind, c.item_id, c.passage, bank.similarity(c.embedding, p_vector) as score from candidates c
+        ) s
+       order by s.kind, s.item_id, s.score desc, s.passage
+    )
+    select b.* from best b
+     where p_minimum is null or b.score >= p_minimum
+     order by b.score desc, b.kind, b.item_id limit p_limit;
+end
+$$;
+
+-- The first passage's vector of an item that the caller may see: of its title and beginning.
+create function bank.item_vector(p_kind text, p_id text, p_model text, p_dimensions int) returns real[]
+  language plpgsql stable set search_path = pg_catalog
+as $$
+begin
+  return (
+    select e.embedding from bank.embeddings e
+     where e.bank_id = (select bank.me()) and e.kind = p_kind and e.item_id = p_id and e.passage = 0
+       and e.model = p_model and e.dimensions = p_dimensions
+  );
+end
+$$;
+
+-- What is told about passages that were found, in their order. One whose text is another by now is left out.
+create function bank.describe_passages(p_kinds text[], p_ids text[], p_passages int[])
+  returns table (
+    place int, kind text, item_id text, title text, at timestamptz, vault_ids text[], status text, tags text[],
+    parent_kind text, parent_id text, start_seconds numeric, end_seconds numeric, body text
+  )
+  language plpgsql stable rows 20 set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+  my_bank constant text := bank.me();
+begin
+  return query
+    select t.place::int, e.kind, e.item_id, i.title, e.at, e.vault_ids, i.status, i.tags, i.parent_kind, i.parent_id,
+           p.start_seconds, p.end_seconds, p.body
+      from unnest(p_kinds, p_ids, p_passages) with ordinality t (kind, item_id, passage, place)
+      join bank.embeddings e
+        on e.bank_id = my_bank and e.kind = t.kind and e.item_id = t.item_id and e.passage = t.passage
+     cross join lateral bank.item_passages(my_bank, t.kind, t.item_id) p
+      left join lateral (
+        select r.title, null as status, null::text[] as tags, null as parent_kind, null as parent_id
+          from bank.recordings r
+         where r.bank_id = my_bank
+           and r.id = case when e.kind = 'recording' and e.item_id not like 'fathom-%' then e.item_id::uuid end
+        union all
+        select f.title, null, null, null, null from bank.fathom_calls f
+         where f.bank_id = my_bank and f.id = case when e.item_id like 'fathom-%' then substr(e.item_id, 8)::bigint end
+        union all
+        select n.title, n.status, n.tags, 'recording', n.recording_id from bank.notes n
+         where n.bank_id = my_bank and n.id = case when e.kind = 'note' then e.item_id::uuid end
+        union all
+        select k.title, k.status, k.tags, 'recording', k.recording_id from bank.tasks k
+         where k.bank_id = my_bank and k.id = case when e.kind = 'task' then e.item_id::uuid end
+        union all
+        select c.title, c.status, c.tags, 'recording', c.recording_id from bank.chats c
+         where c.bank_id = my_bank and c.id = case when e.kind = 'chat' then e.item_id::uuid end
+        union all
+        select null, c.status, null, c.parent_type, c.parent_id from bank.comments c
+         where c.bank_id = my_bank and c.id = case when e.kind = 'comment' then e.item_id::uuid end
+        union all
+        select null, m.status, null, 'chat', m.chat_id::text from bank.chat_messages m
+         where m.bank_id = my_bank and m.id = case when e.kind = 'chat_message' then e.item_id::uuid end
+      ) i on true
+     where p.passage = t.passage and e.digest = bank.text_digest(p.body)
+     order by t.place;
+end
+$$;
+
+-- Keeps the embeddings of whole items; each item counts only when its passages have exactly these texts now, and when the
+-- caller may see it. The item is locked meanwhile, so that it neither changes nor moves unseen. Answers how many were kept.
+--   p_vaults: of the caller; null: all
+--   the arrays belong together, one entry per passage: hexadecimal SHA-256 of the text, and the vector as {…}
+create function bank.store_embeddings(
+  p_bank text, p_vaults text[], p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[],
+  p_vectors text[]
+) returns int
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  item record;
+  item_vaults text[];
+  item_at timestamptz;
+  kept int := 0;
+begin
+  for item in
+    select t.kind, t.id, array_agg(t.digest order by t.passage) as digests, array_agg(t.vector order by t.passage) as vectors
+      from unnest(p_kinds, p_ids, p_passages, p_digests, p_vectors) t (kind, id, passage, digest, vector)
+     group by t.kind, t.id order by t.kind, t.id
+  loop
+    item_at := null;
+    if item.kind = 'recording' and item.id like 'fathom-%' then
+      select array_remove(array[f.vault_id::text], null), f.recording_start_time into item_vaults, item_at
+        from bank.fathom_calls f where f.bank_id = p_bank and f.id = substr(item.id, 8)::bigint for share;
+    elsif item.kind = 'recording' then
+      select r.started_at into item_at from bank.recordings r
+       where r.bank_id = p_bank and r.id = item.id::uuid for share;
+      item_vaults := array(
+        select e.vault_id from bank.vault_entries e
+         where e.bank_id = p_bank and e.recording_id = item.id::uuid order by e.vault_id
+      );
+    else
+      execute format(
+        'select array_remove(array[i.vault_id::text], null), i.created_at from bank.%I i
+          where i.bank_id = $1 and i.id = $2 for share', item.kind || 's'
+      ) into item_vaults, item_at using p_bank, item.id::uuid;
+    end if;
+    continue when item_at is null or not (p_vaults is null or item_vaults && p_vaults);
+    continue when item.digests <> array(
+      select encode(bank.text_digest(p.body), 'hex') from bank.item_passages(p_bank, item.kind, item.id) p order by p.passage
+    );
+    delete from bank.embeddings e where e.bank_id = p_bank and e.kind = item.kind and e.item_id = item.id;
+    insert into bank.embeddings (bank_id, kind, item_id, passage, vault_ids, at, model, dimensions, digest, embedding)
+      select p_bank, item.kind, item.id, t.place::int - 1, item_vaults, item_at, p_model, cardinality(t.vector::real[]),
+             decode(t.digest, 'hex'), t.vector::real[]
+        from unnest(item.digests, item.vectors) with ordinality t (digest, vector, place);
+    kept := kept + 1;
+  end loop;
+  return kept;
+end
+$$;
+
+-- The same for a bank's own role, under the caller's assertion. mcp:read suffices: what is kept follows from what it read.
+create function bank.keep_embeddings(
+  p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[], p_vectors text[]
+) returns int
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  vaults constant text[] := bank.vaults_to_search(null);
+begin
+  if bank.me() is null or cardinality(vaults) = 0 then return 0; end if;
+  return bank.store_embeddings(bank.me(), vaults, p_model, p_kinds, p_ids, p_passages, p_digests, p_vectors);
+end
+$$;
+
+-- An embedding ends with the text that it was made of. Argument: the kind.
+create function bank.forget_embeddings() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  item text;
+begin
+  if tg_argv[0] = 'recording' then
+    item := old.call_id;
+  else
+    item := old.id::text;
+  end if;
+  delete from bank.embeddings e where e.bank_id = old.bank_id and e.kind = tg_argv[0] and e.item_id = item;
+  return null;
+end
+$$;
+
+-- It is in its item's vault.
+create function bank.move_embeddings() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  item text;
+begin
+  if tg_argv[0] = 'recording' then
+    item := new.call_id;
+  else
+    item := new.id::text;
+  end if;
+  update bank.embeddings e set vault_ids = array_remove(array[new.vault_id::text], null)
+   where e.bank_id = new.bank_id and e.kind = tg_argv[0] and e.item_id = item;
+  return null;
+end
+$$;
+
+do $$
+declare
+  kind text;
+  relation text;
+  texts text[];
+  changed text;
+begin
+  foreach texts slice 1 in array array[
+    ['recording', 'recordings', 'title', 'summary', 'transcript', 'started_at'],
+    ['recording', 'fathom_calls', 'title', 'summary', 'transcript', 'recording_start_time'],
+    ['note', 'notes', 'title', 'body', 'archived_at', null],
+    ['task', 'tasks', 'title', 'description', 'archived_at', null],
+    ['chat', 'chats', 'title', 'archived_at', null, null],
+    ['comment', 'comments', 'body', 'archived_at', null, null],
+    ['chat_message', 'chat_messages', 'body', 'archived_at', null, null]
+  ] loop
+    kind := texts[1];
+    relation := texts[2];
+    texts := array_remove(texts[3:], null);
+    if relation = 'fathom_calls' then texts := texts || array['recording_end_time', 'migrated']; end if;
+    select string_agg(format('new.%1$I is distinct from old.%1$I', t), ' or ') into changed from unnest(texts) t;
+    execute format('create trigger forget_embeddings after update of %1$s on bank.%2$I
+      for each row when (%3$s) execute function bank.forget_embeddings(%4$L)',
+      array_to_string(texts, ', '), relation, changed, kind);
+    execute format('create trigger forget_deleted_embeddings after delete on bank.%I
+      for each row execute function bank.forget_embeddings(%L)', relation, kind);
+    continue when relation = 'recordings';
+    execute format('create trigger move_embeddings after update of vault_id on bank.%I
+      for each row when (new.vault_id is distinct from old.vault_id) execute function bank.move_embeddings(%L)', relation, kind);
+  end loop;
+end
+$$;
+
+-- A recording's vaults are rows of their own. The recording's row is locked, as bank.store_embeddings locks it: one of the
+-- two waits for the other and sees what it did.
+create function bank.place_embeddings() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  perform from bank.recordings r
+    where (r.bank_id, r.id) in (select c.bank_id, c.recording_id from changed c)
+    order by r.bank_id, r.id for no key update;
+  update bank.embeddings e
+     set vault_ids = array(
+       select v.vault_id from bank.vault_entries v
+        where v.bank_id = e.bank_id and v.recording_id = e.item_id::uuid order by v.vault_id)
+   where e.kind = 'recording'
+     and (e.bank_id, e.item_id) in (select c.bank_id, c.recording_id::text collate "C" from changed c);
+  return null;
+end
+$$;
+create trigger place_added after insert on bank.vault_entries referencing new table as changed
+  for each statement execute function bank.place_embeddings();
+create trigger place_moved after update on bank.vault_entries referencing new table as changed
+  for each statement execute function bank.place_embeddings();
+create trigger place_removed after delete on bank.vault_entries referencing old table as changed
+  for each statement execute function bank.place_embeddings();
+
+grant create on schema bank to bankhouse_data;
+alter function bank.store_embeddings(text, text[], text, text[], text[], int[], text[], text[]) owner to bankhouse_data;
+alter function bank.keep_embeddings(text, text[], text[], int[], text[], text[]) owner to bankhouse_data;
+alter function bank.forget_embeddings() owner to bankhouse_data;
+alter function bank.move_embeddings() owner to bankhouse_data;
+alter function bank.place_embeddings() owner to bankhouse_data;
+revoke create on schema bank from bankhouse_data;
+
+revoke all on all functions in schema bank from public;
+grant execute on function bank.text_digest(text), bank.item_passages(text, text, text) to bankhouse_bank, bankhouse_data;
+grant execute on function
+  bank.similarity(real[], real[]),
+  bank.unembedded(text, int, text[], text, timestamptz, timestamptz, int),
+  bank.nearest(real[], text, text[], text, timestamptz, timestamptz, text, text, text, double precision, int),
+  bank.item_vector(text, text, text, int),
+  bank.describe_passages(text[], text[], int[]),
+  bank.keep_embeddings(text, text[], text[], int[], text[], text[])
+  to bankhouse_bank;
