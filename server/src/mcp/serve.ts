@@ -142,8 +142,15 @@ async function callTool(
   let outcome = 'ok';
   try {
     const input = parseArguments(tool, args);
+    const prepared = await tool.prepare?.(input, {
+      bank: serving.bank,
+      caller,
+      logger: serving.logger,
+      signal,
+      transaction: (access, work) => inTransaction(serving, caller, signal, access === 'read', work),
+    });
     const answer = await inTransaction(serving, caller, signal, tool.access === 'read', (call) =>
-      tool.run(input, call),
+      tool.run(input, call, prepared),
     );
     return {
       content: [{ type: 'text', text: answer.text }],

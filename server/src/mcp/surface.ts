@@ -42,9 +42,11 @@ export function buildSurface(toolsets: readonly Toolset[], bankName: string): Su
   const resources = toolsets.flatMap((toolset) => toolset.resources);
   const prompts = promptsOf(toolsets, tools);
   return {
-    instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)].join(' '),
+    instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)]
+      .filter((sentence) => sentence !== '')
+      .join(' '),
     tools,
-    toolList: { tools: [...tools.values()].map(listTool) },
+    toolList: { tools: [...tools.values()].filter((tool) => tool.hidden !== true).map(listTool) },
     resources,
     resourceTemplates: resources.flatMap((provider) => [...provider.templates]),
     prompts,

@@ -17,6 +17,8 @@ export type ToolErrorCode =
   | 'too_slow'
   | 'overloaded'
   | 'database_unavailable'
+  | 'not_configured'
+  | 'upstream_failed'
   | 'internal';
 
 /**

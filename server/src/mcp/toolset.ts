@@ -1,3 +1,4 @@
+import type { Logger } from '@bankhouse/core';
 import type {
   PromptMessage,
   Resource,
@@ -23,11 +24,25 @@ export interface ToolAnswer<O> {
   readonly text: string;
 }
 
+/** What a tool works with before its transaction, while it waits for others than the database. */
+export interface PrepareContext {
+  readonly bank: string;
+  readonly caller: Caller;
+  readonly logger: Logger;
+  /** The caller went away. */
+  readonly signal: AbortSignal;
+  /** One transaction as the caller, over when this settles: no connection is held while something else is waited for. */
+  transaction<T>(access: 'read' | 'write', work: (context: CallContext) => Promise<T>): Promise<T>;
+}
+
 /**
  * One tool, as data. The schemas become JSON Schema once, at the start; `run` gets arguments that fit `input`, in a
  * transaction that is read-only when `access` is `read`, and throws ToolError for what a model can act on.
+ *
+ * A tool that needs somebody else's answer (an embeddings endpoint's) asks for it in `prepare`, which runs first and in no
+ * transaction; what it resolves to is `prepared` of `run`. `batch` can't take such a tool, since all of it is one transaction.
  */
-export interface Tool<I = unknown, O = unknown> {
+export interface Tool<I = unknown, O = unknown, P = void> {
   readonly name: string;
   readonly title: string;
   /** What it is for and when another tool is the better choice. */
@@ -36,11 +51,14 @@ export interface Tool<I = unknown, O = unknown> {
   readonly annotations?: ToolAnnotations;
   readonly input: z.ZodType<I>;
   readonly output: z.ZodType<O>;
-  run(args: I, context: CallContext): Promise<ToolAnswer<O>>;
+  /** Left out of tools/list: it only says why it can't work. */
+  readonly hidden?: boolean;
+  prepare?(args: I, context: PrepareContext): Promise<P>;
+  run(args: I, context: CallContext, prepared: P): Promise<ToolAnswer<O>>;
 }
 
 /** Gives the schemas' types to `run`, and forgets them for lists of tools of any kind. */
-export function defineTool<I, O>(tool: Tool<I, O>): Tool {
+export function defineTool<I, O, P = void>(tool: Tool<I, O, P>): Tool {
   return tool as unknown as Tool;
 }
 
@@ -103,7 +121,7 @@ export function definePrompt<I extends PromptInput>(prompt: Prompt<I>): Prompt {
 /** A group of tools, resources and prompts that a bank offers or not. Names are unique over all toolsets. */
 export interface Toolset {
   readonly name: string;
-  /** One sentence or two for the server's instructions to a model. */
+  /** One sentence or two for the server's instructions to a model; empty where there is nothing to say. */
   readonly instructions: string;
   readonly tools: readonly Tool[];
   readonly resources: readonly ResourceProvider[];
