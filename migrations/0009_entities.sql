@@ -167,16 +167,23 @@ begin
     execute format('alter table bank.%I enable row level security', wanted);
     execute format('alter table bank.%I force row level security', wanted);
     execute format('create policy all_banks on bank.%I to bankhouse_data using (true) with check (true)', wanted);
-    execute format('grant select, insert, update, delete on bank.%I to bankhouse_data, bankhouse_bank', wanted);
+    execute format('grant select, insert, update, delete on bank.%I to bankhouse_data', wanted);
+    execute format('grant select, insert on bank.%I to bankhouse_bank', wanted);
+    -- By column and without DELETE: who has either on the table as a whole may lock it, against every bank.
+    execute format('grant update (%2$s) on bank.%1$I to bankhouse_bank', wanted, (
+      select string_agg(quote_ident(attname), ', ') from pg_catalog.pg_attribute
+       where attrelid = format('bank.%I', wanted)::regclass and attnum > 0 and attgenerated = ''
+         and attname <> all (array[
+           'bank_id', 'id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by'
+         ]::name[])
+    ));
     execute format(
       $f$create policy own_vaults on bank.%1$I for select to bankhouse_bank
            using (%2$s);
          create policy own_vaults_insert on bank.%1$I for insert to bankhouse_bank
            with check (%2$s and (select bank.may_write()));
          create policy own_vaults_update on bank.%1$I for update to bankhouse_bank
-           using (%2$s and (select bank.may_write())) with check (%2$s and (select bank.may_write()));
-         create policy own_vaults_delete on bank.%1$I for delete to bankhouse_bank
-           using (%2$s and (select bank.may_write()))$f$,
+           using (%2$s and (select bank.may_write())) with check (%2$s and (select bank.may_write()))$f$,
       wanted,
       'bank_id = (select bank.me()) and ((select bank.all_vaults()) or vault_id = any ((select bank.vault_scope())::text[]))'
     );
@@ -185,6 +192,24 @@ begin
     execute format(
       'create index %1$s_recording on bank.%1$I (bank_id, recording_id) where recording_id is not null', wanted);
   end loop;
+end
+$$;
+
+-- Deletes rows of one of these tables, of those that the caller may change, and gives the ids of the deleted.
+create function bank.delete_rows(p_table text, p_ids uuid[]) returns setof uuid
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  my_bank constant text := bank.me();
+  scope constant record := bank.open_assertion();
+begin
+  if p_table is null or p_table <> all (array['notes', 'tasks', 'comments', 'chats', 'chat_messages']) then
+    raise exception 'rows of % are not deleted here', p_table using errcode = 'insufficient_privilege';
+  end if;
+  if my_bank is null or 'mcp:write' <> all (scope.scopes) then return; end if;
+  return query execute format(
+    'delete from bank.%I where bank_id = $1 and id = any ($2) and ($3 or vault_id = any ($4)) returning id', p_table
+  ) using my_bank, p_ids, scope.all_vaults, scope.vaults;
 end
 $$;
 
@@ -418,6 +443,7 @@ create constraint trigger follow_recording after update of vault_id or delete on
   deferrable initially deferred for each row execute function bank.follow_recording();
 
 grant create on schema bank to bankhouse_data;
+alter function bank.delete_rows(text, uuid[]) owner to bankhouse_data;
 alter function bank.move_children() owner to bankhouse_data;
 alter function bank.delete_comments() owner to bankhouse_data;
 alter function bank.follow_migration() owner to bankhouse_data;
@@ -427,3 +453,4 @@ revoke create on schema bank from bankhouse_data;
 revoke all on all functions in schema bank from public;
 grant execute on function bank.text_config(text), bank.text_document(text, text, text[], text), bank.lowered(text[])
   to bankhouse_bank, bankhouse_data;
+grant execute on function bank.delete_rows(text, uuid[]) to bankhouse_bank;

@@ -72,7 +72,7 @@ describe('who wrote', () => {
     const row = await as({ sub: 'bob' }, (sql) =>
       one(
         sql,
-        `update bank.notes set title = 'u', version = 50, created_by = 'eve' where id = $1
+        `update bank.notes set title = 'u' where id = $1
          returning created_by, updated_by, version, updated_at > created_at as later`,
         [id],
       ),
@@ -80,18 +80,21 @@ describe('who wrote', () => {
     expect(row).toEqual({ created_by: 'ann', updated_by: 'bob', version: 2, later: true });
   });
 
-  it('keeps its id and its bank', async () => {
-    const { id } = await as({}, (sql) => addNote(sql, 'sales'));
-    const move = 'update bank.notes set id = gen_random_uuid() where id = $1';
-    await expect(as({}, (sql) => sql.query(move, [id]))).rejects.toThrow('keeps its bank and its id');
-  });
+  it.each(['id = gen_random_uuid()', "bank_id = 'other'", 'version = 50', "created_by = 'eve'", 'updated_at = now()'])(
+    'can not be claimed by an update: %s',
+    async (claim) => {
+      const { id } = await as({}, (sql) => addNote(sql, 'sales'));
+      const update = as({}, (sql) => sql.query(`update bank.notes set ${claim} where id = $1`, [id]));
+      await expect(update).rejects.toMatchObject({ code: '42501' });
+    },
+  );
 });
 
 describe('a caller without mcp:write', () => {
   it.each<[string, string]>([
     ['inserts', "insert into bank.notes (vault_id, title) values ('sales', 'no')"],
     ['updates', "update bank.notes set title = 'no' where id = $1 returning 1"],
-    ['deletes', 'delete from bank.notes where id = $1 returning 1'],
+    ['deletes', "select bank.delete_rows('notes', array[$1::uuid])"],
   ])('%s nothing, even in a transaction that may write', async (verb, text) => {
     const { id } = await as({}, (sql) => addNote(sql, 'sales'));
     const attempt = as({ scopes: ['mcp:read'] }, (sql) => sql.query(text, text.includes('$1') ? [id] : []));
@@ -186,11 +189,11 @@ describe('a message', () => {
       );
       return { chat: id, first: message, answer: reply.id };
     });
-    await as({}, (sql) => sql.query('delete from bank.chat_messages where id = $1', [first]));
+    await as({}, (sql) => sql.query("select bank.delete_rows('chat_messages', array[$1::uuid])", [first]));
     expect(await as({}, (sql) => one(sql, 'select reply_to from bank.chat_messages where id = $1', [answer]))).toEqual({
       reply_to: null,
     });
-    await as({}, (sql) => sql.query('delete from bank.chats where id = $1', [chat]));
+    await as({}, (sql) => sql.query("select bank.delete_rows('chats', array[$1::uuid])", [chat]));
     expect((await as({}, (sql) => sql.query('select from bank.chat_messages where id = $1', [answer]))).rowCount).toBe(
       0,
     );
@@ -208,7 +211,7 @@ describe('a comment', () => {
       return { parent: made.id, comment: await addComment(sql, type, made.id) };
     });
     expect(comment.vault_id).toBe('sales');
-    await as({}, (sql) => sql.query(`delete from bank.${table} where id = $1`, [parent]));
+    await as({}, (sql) => sql.query('select bank.delete_rows($1, array[$2::uuid])', [table, parent]));
     expect((await as({}, (sql) => sql.query('select from bank.comments where id = $1', [comment.id]))).rowCount).toBe(
       0,
     );

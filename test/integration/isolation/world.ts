@@ -159,8 +159,21 @@ async function seedEntities(sql: pg.Client, bank: string): Promise<Row[]> {
         updated_by: 'seed',
         ...own[entity],
       });
-      const key = `${bank}/${ids[entity]}`;
-      rows.push({ table: `bank.${entity}`, bank, key, vaults: vault === null ? [] : [vault], canary });
+      const vaults = vault === null ? [] : [vault];
+      rows.push({ table: `bank.${entity}`, bank, key: `${bank}/${ids[entity]}`, vaults, canary });
+      const kind = entity.slice(0, -1);
+      await sql.query(
+        `insert into bank.embeddings (bank_id, kind, item_id, passage, vault_ids, at, model, dimensions, digest, embedding)
+           values ($1, $2, $3, 0, $4, now(), 'm', 1, bank.text_digest($5), '{1}')`,
+        [bank, kind, ids[entity], vaults, text],
+      );
+      rows.push({
+        table: 'bank.embeddings',
+        bank,
+        key: `${bank}/${kind}/${ids[entity]}/0`,
+        vaults,
+        canary: ids[entity],
+      });
     }
   }
   return rows;
