@@ -14,6 +14,7 @@ export const chat: EntityDefinition = {
       writable: 'always',
       default: [],
       max: 50,
+      entryMax: 320,
       description: 'E-mail addresses or names',
     },
     TAGS,

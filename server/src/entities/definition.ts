@@ -39,6 +39,8 @@ export interface Field {
   readonly default?: string | boolean | readonly string[];
   /** Characters, or entries of `texts`. */
   readonly max?: number;
+  /** Characters of an entry of `texts`. */
+  readonly entryMax?: number;
   readonly values?: readonly string[];
   readonly refersTo?: EntityName;
   /** One phrase for tools and docs. */
@@ -128,6 +130,7 @@ export const TAGS: Field = {
   writable: 'always',
   default: [],
   max: MAX_TAGS,
+  entryMax: 50,
   description: 'Tags',
 };
 

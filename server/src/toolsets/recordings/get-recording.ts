@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Transaction } from '../../database/database.ts';
 import { defineTool } from '../../mcp/toolset.ts';
+import { resourceUri } from '../shared/uris.ts';
 import { briefShape, type RecordingRow, recordingId, toBrief } from './schemas.ts';
 import { GET_RECORDING, recordingNotFound } from './sql.ts';
 import { briefLine } from './text.ts';
-import { recordingUri } from './uris.ts';
 
 export const recordingSchema = z.object({
   ...briefShape,
@@ -26,7 +26,7 @@ export async function fetchRecording(tx: Transaction, bank: string, id: string):
     source: row.source,
     summary: row.summary,
     url: row.url,
-    resourceUri: recordingUri(bank, row.id),
+    resourceUri: resourceUri(bank, 'recordings', row.id),
   };
 }
 

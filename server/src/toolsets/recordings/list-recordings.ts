@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
 import { morePages, nextCursor, pageShape } from '../shared/page.ts';
+import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
 import { briefSchema, filterShape, filterValues, type RecordingRow, toBrief } from './schemas.ts';
-import { COUNT_RECORDINGS, LIST_RECORDINGS, requireVault } from './sql.ts';
+import { COUNT_RECORDINGS, LIST_RECORDINGS } from './sql.ts';
 import { briefLine } from './text.ts';
 
 /** Where a page ended: the last entry's start with microseconds, and its id. */
@@ -37,7 +38,7 @@ export const listRecordings = defineTool({
       tx.rows<RecordingRow>(LIST_RECORDINGS, [...values, ...after, limit + 1]),
       counting,
     ]);
-    if (rows.length === 0) await requireVault(tx, filters.vault);
+    if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     const next =

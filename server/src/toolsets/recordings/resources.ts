@@ -1,25 +1,21 @@
 import type { ResourceProvider } from '../../mcp/toolset.ts';
-import { fetchRecording, type Recording } from './get-recording.ts';
-import { fetchTranscript, transcriptLine } from './get-transcript.ts';
+import { parseResourceUri, resourceUri } from '../shared/uris.ts';
+import { callMarkdown } from './call-markdown.ts';
+import { completeRecordingId, completeVault } from './completers.ts';
 import { listCursors } from './list-recordings.ts';
 import { filterValues, type RecordingRow, toBrief } from './schemas.ts';
-import { LIST_RECORDINGS, LIST_VAULTS } from './sql.ts';
-import { briefLine, formatDuration } from './text.ts';
-import { parseUri, recordingUri, vaultUri } from './uris.ts';
+import { LIST_RECORDINGS, LIST_VAULTS, type VaultRow } from './sql.ts';
+import { briefLine } from './text.ts';
 
 const PAGE = 50;
-const TRANSCRIPT_SEGMENTS = 500;
 const MIME_TYPE = 'text/markdown';
 const NO_FILTER = filterValues({});
+/** As long as the tool's page: a client may put a resource into a model's context as it is. */
+const TRANSCRIPT_CHARACTERS = 30_000;
 
-interface VaultRow {
-  id: string;
-  display_name: string;
-  recordings: number;
-}
-
-/** A vault reads as its newest recordings. */
+/** The two lists, then every vault. A vault reads as its newest recordings. */
 export const vaultResources: ResourceProvider = {
+  inFront: true,
   templates: [
     {
       uriTemplate: 'bankhouse://{bank}/vaults/{id}',
@@ -29,29 +25,48 @@ export const vaultResources: ResourceProvider = {
       mimeType: MIME_TYPE,
     },
   ],
+  complete: { id: completeVault },
   async list(_cursor, { tx, bank }) {
     const rows = await tx.rows<VaultRow>(LIST_VAULTS);
     return {
-      resources: rows.map((row) => ({
-        uri: vaultUri(bank, row.id),
-        name: row.id,
-        title: row.display_name,
-        description: `Vault with ${row.recordings} recordings.`,
-        mimeType: MIME_TYPE,
-      })),
+      resources: [
+        {
+          uri: resourceUri(bank, 'vaults'),
+          name: 'vaults',
+          title: 'Vaults',
+          description: 'The vaults that you may see.',
+          mimeType: MIME_TYPE,
+        },
+        {
+          uri: resourceUri(bank, 'recordings'),
+          name: 'recordings',
+          title: 'Recordings',
+          description: 'The newest recordings of all vaults.',
+          mimeType: MIME_TYPE,
+        },
+        ...rows.map((row) => ({
+          uri: resourceUri(bank, 'vaults', row.id),
+          name: row.id,
+          title: row.display_name,
+          description: `Vault with ${row.recordings} recordings.`,
+          mimeType: MIME_TYPE,
+        })),
+      ],
     };
   },
   async read(uri, { tx, bank }) {
-    const target = parseUri(uri, bank);
-    if (target?.kind !== 'vault') return undefined;
-    const vault = (await tx.rows<VaultRow>(LIST_VAULTS)).find((row) => row.id === target.id);
+    const target = parseResourceUri(uri, bank);
+    if (target?.kind !== 'vaults') return undefined;
+    const vaults = await tx.rows<VaultRow>(LIST_VAULTS);
+    if (target.id === undefined) {
+      const lines = vaults.map(
+        (row) => `- ${row.display_name}, ${row.recordings} recordings: ${resourceUri(bank, 'vaults', row.id)}`,
+      );
+      return { uri, mimeType: MIME_TYPE, text: `# Vaults\n\n${lines.join('\n')}\n` };
+    }
+    const vault = vaults.find((row) => row.id === target.id);
     if (vault === undefined) return undefined;
-    const newest = await tx.rows<RecordingRow>(LIST_RECORDINGS, [
-      ...filterValues({ vault: vault.id }),
-      null,
-      null,
-      PAGE,
-    ]);
+    const newest = await tx.rows<RecordingRow>(LIST_RECORDINGS, newestOf(vault.id));
     const lines = newest.map((row) => `- ${briefLine(toBrief(row))}`);
     const text = `# ${vault.display_name}\n\nVault \`${vault.id}\`, ${vault.recordings} recordings. The newest:\n\n${lines.join('\n')}\n`;
     return { uri, mimeType: MIME_TYPE, text };
@@ -69,6 +84,7 @@ export const recordingResources: ResourceProvider = {
       mimeType: MIME_TYPE,
     },
   ],
+  complete: { id: completeRecordingId },
   async list(cursor, { tx, bank }) {
     const after = cursor === undefined ? [null, null] : listCursors.decode(cursor, NO_FILTER);
     const rows = await tx.rows<RecordingRow>(LIST_RECORDINGS, [...NO_FILTER, ...after, PAGE + 1]);
@@ -76,7 +92,7 @@ export const recordingResources: ResourceProvider = {
     const last = page.at(-1);
     return {
       resources: page.map((row) => ({
-        uri: recordingUri(bank, row.id),
+        uri: resourceUri(bank, 'recordings', row.id),
         name: row.id,
         title: row.title ?? '(no title)',
         description: briefLine(toBrief(row)),
@@ -88,32 +104,18 @@ export const recordingResources: ResourceProvider = {
     };
   },
   async read(uri, { tx, bank }) {
-    const target = parseUri(uri, bank);
-    if (target?.kind !== 'recording') return undefined;
-    const recording = await fetchRecording(tx, bank, target.id);
-    if (recording === undefined) return undefined;
-    const { segments, more } = await fetchTranscript(tx, {
-      id: recording.id,
-      from: null,
-      to: null,
-      after: null,
-      limit: TRANSCRIPT_SEGMENTS,
-    });
-    const transcript = segments.map(transcriptLine).join('\n\n');
-    return {
-      uri,
-      mimeType: MIME_TYPE,
-      text: `${heading(recording)}\n## Transcript\n\n${transcript === '' ? '(none)' : transcript}\n${more ? '\n(It goes on: use the tool get_transcript.)\n' : ''}`,
-    };
+    const target = parseResourceUri(uri, bank);
+    if (target?.kind !== 'recordings') return undefined;
+    if (target.id === undefined) {
+      const newest = await tx.rows<RecordingRow>(LIST_RECORDINGS, newestOf(undefined));
+      const lines = newest.map((row) => `- ${briefLine(toBrief(row))}: ${resourceUri(bank, 'recordings', row.id)}`);
+      return { uri, mimeType: MIME_TYPE, text: `# The newest recordings\n\n${lines.join('\n')}\n` };
+    }
+    const text = await callMarkdown(tx, bank, target.id, TRANSCRIPT_CHARACTERS);
+    return text === undefined ? undefined : { uri, mimeType: MIME_TYPE, text };
   },
 };
 
-function heading(recording: Recording): string {
-  const facts = [
-    `Began ${recording.startedAt}, ${formatDuration(recording.durationSeconds)}`,
-    `Participants: ${recording.participants.join(', ')}`,
-    `Vaults: ${recording.vaultIds.join(', ')}`,
-    ...(recording.url === null ? [] : [`Link: ${recording.url}`]),
-  ];
-  return `# ${recording.title ?? '(no title)'}\n\n${facts.map((fact) => `- ${fact}`).join('\n')}\n\n${recording.summary ?? ''}\n`;
+function newestOf(vault: string | undefined): unknown[] {
+  return [...filterValues({ vault }), null, null, PAGE];
 }

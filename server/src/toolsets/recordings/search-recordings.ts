@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
 import { morePages, nextCursor, pageShape } from '../shared/page.ts';
+import { requireVault } from '../shared/vaults.ts';
 import { briefShape, filterShape, filterValues, type RecordingRow, toBrief } from './schemas.ts';
-import { requireVault, SEARCH_RECORDINGS } from './sql.ts';
+import { SEARCH_RECORDINGS } from './sql.ts';
 import { briefLine, formatPosition } from './text.ts';
 
 /** Ranked results have no position of their own but their number; nobody reads further than this. */
@@ -49,7 +50,7 @@ export const searchRecordings = defineTool({
     const filter = [query, ...values];
     const [offset] = cursor === undefined ? [0] : cursors.decode(cursor, filter);
     const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit + 1, offset]);
-    if (rows.length === 0) await requireVault(tx, filters.vault);
+    if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
     const results = rows.slice(0, limit).map((row) => ({
       ...toBrief(row),
       rank: row.rank,

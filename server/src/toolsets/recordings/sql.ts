@@ -1,4 +1,4 @@
-import type { Statement, Transaction } from '../../database/database.ts';
+import type { Statement } from '../../database/database.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { instantSql } from '../shared/when.ts';
 
@@ -40,21 +40,6 @@ export const SEARCH_RECORDINGS: Statement = {
       rank::float8 as rank, start_seconds::float8 as start_seconds, snippet
     from bank.search_recordings($1, $2, $3, $4, $5, $6, $7)`,
 };
-
-const VAULT_EXISTS: Statement = {
-  name: 'vault_exists',
-  text: 'select exists (select from bank.vaults where id = $1) as found',
-};
-
-/** An empty answer for a vault that isn't there would mislead; asked only when the answer is empty. */
-export async function requireVault(tx: Transaction, vault: string | undefined): Promise<void> {
-  if (vault === undefined) return;
-  const [row] = await tx.rows<{ found: boolean }>(VAULT_EXISTS, [vault]);
-  if (row?.found === true) return;
-  throw new ToolError('not_found', `There is no vault "${vault}" that you may see.`, 'list_vaults gives the ids.', {
-    field: 'vault',
-  });
-}
 
 export function recordingNotFound(id: string): ToolError {
   return new ToolError(

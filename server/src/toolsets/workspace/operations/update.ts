@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import type { EntityDefinition, Field } from '../../../entities/index.ts';
+import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { noun, receiptSchema, receiptText, toParameter } from '../rows.ts';
+import { changeable, rowId, type Values, version, wholeShape } from '../schemas.ts';
+import { allowedVault } from '../vaults.ts';
+import { changeRow } from './change.ts';
+
+/** Where an entry is, is no content: a replacement that says nothing of it moves nothing. */
+const staysUnlessGiven = (field: Field) => field.type === 'vaultId';
+
+export function updateTool(definition: EntityDefinition): Tool {
+  const { name } = definition;
+  const fields = changeable(definition);
+  const change = changeRow(
+    definition,
+    `update_${name}`,
+    fields.map((field) => ({ field, optional: staysUnlessGiven(field) })),
+  );
+  const stays = fields.some(staysUnlessGiven) ? ', but vaultId stays' : '';
+  return defineTool({
+    name: `update_${name}`,
+    title: `Replace a ${noun(definition)}`,
+    description: `Replaces the content of a ${noun(definition)}, fields as in create_${name}: what is left out gets its default${stays}. patch_${name} changes a few fields.`,
+    access: 'write',
+    annotations: { destructiveHint: true, idempotentHint: true },
+    input: z.strictObject({ id: rowId(definition), version, ...wholeShape(fields, { described: false }) }),
+    output: receiptSchema,
+    async run({ id, version: read, ...args }, { tx, caller }) {
+      const given: Values = args;
+      const values = fields.flatMap((field) => {
+        const value = given[field.name];
+        if (!staysUnlessGiven(field)) return [toParameter(field, value)];
+        return value === undefined ? [false, null] : [true, allowedVault(caller, value as string | null)];
+      });
+      const receipt = await change(tx, id, read, values);
+      return { structured: receipt, text: receiptText(definition, 'Replaced', receipt) };
+    },
+  });
+}
