@@ -39,7 +39,9 @@ export function buildSurface(toolsets: readonly Toolset[], bankName: string): Su
     }
     tools.set(tool.name, tool);
   }
-  const resources = toolsets.flatMap((toolset) => toolset.resources);
+  const resources = toolsets
+    .flatMap((toolset) => toolset.resources)
+    .toSorted((a, b) => Number(b.inFront ?? false) - Number(a.inFront ?? false));
   const prompts = promptsOf(toolsets, tools);
   return {
     instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)]
@@ -72,8 +74,21 @@ function listTool(tool: Tool): ListedTool {
   };
 }
 
+/**
+ * Lists of tools are sent to models, so nothing in them is there for its own sake: no `$schema`, since 2020-12 is MCP's default;
+ * no bounds of JavaScript's integers; and answers may grow, so they are not closed.
+ */
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
-  const made = z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'throw' });
+  const { $schema: _, ...made } = z.toJSONSchema(schema, {
+    io,
+    target: 'draft-2020-12',
+    unrepresentable: 'throw',
+    override({ jsonSchema }) {
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+    },
+  });
   if (made.type !== 'object') throw new BankhouseError('toolset_schema', "A tool's schema must describe an object.");
   return made;
 }
