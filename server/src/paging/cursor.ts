@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ToolError } from '../mcp/tool-error.ts';
 
 const VERSION = 1;
+/** Of a cursor, in characters, unless a list needs more. */
 const MAX_LENGTH = 1024;
 const envelopeSchema = z.tuple([z.literal(VERSION), z.string(), z.string(), z.array(z.unknown())]);
 
@@ -13,14 +14,14 @@ const envelopeSchema = z.tuple([z.literal(VERSION), z.string(), z.string(), z.ar
  *
  * @param kind unique in the process
  */
-export function cursorsOf<P extends unknown[]>(kind: string, position: z.ZodType<P>) {
+export function cursorsOf<P extends unknown[]>(kind: string, position: z.ZodType<P>, { maxLength = MAX_LENGTH } = {}) {
   return {
     encode(at: P, filter: unknown): string {
       return Buffer.from(JSON.stringify([VERSION, kind, digestOf(filter), at])).toString('base64url');
     },
     /** @throws ToolError `invalid_cursor` */
     decode(cursor: string, filter: unknown): P {
-      const envelope = envelopeSchema.safeParse(parse(cursor));
+      const envelope = envelopeSchema.safeParse(parse(cursor, maxLength));
       if (!envelope.success || envelope.data[1] !== kind) throw invalid('The cursor is not one that this list gave.');
       if (envelope.data[2] !== digestOf(filter)) throw invalid('The cursor belongs to a list with other filters.');
       const at = position.safeParse(envelope.data[3]);
@@ -30,8 +31,8 @@ export function cursorsOf<P extends unknown[]>(kind: string, position: z.ZodType
   };
 }
 
-function parse(cursor: string): unknown {
-  if (cursor.length > MAX_LENGTH) return undefined;
+function parse(cursor: string, maxLength: number): unknown {
+  if (cursor.length > maxLength) return undefined;
   try {
     return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
   } catch {

@@ -1,0 +1,110 @@
+import type { Statement, Transaction } from '../../../database/database.ts';
+import { codeOf } from '../../../database/errors.ts';
+import { ToolError } from '../../../mcp/tool-error.ts';
+import { defineTool } from '../../../mcp/toolset.ts';
+import { morePages } from '../../shared/page.ts';
+import { checkTimeZone, planGroups } from './aggregate.ts';
+import { QUERYABLES, type Queryable } from './fields.ts';
+import { planRows } from './rows.ts';
+import { FIELD_GUIDE, MAX_ROWS, type QueryInput, queryInput, queryOutput } from './schema.ts';
+import { wrong } from './values.ts';
+
+const STATEMENT_SECONDS = 2;
+
+/** For the rest of the transaction; shorter than the pool's own, since nothing but its caller bounds what a query reads. */
+const SET_TIME_LIMIT: Statement = {
+  name: 'set_query_time_limit',
+  text: `select set_config('statement_timeout', '${STATEMENT_SECONDS * 1000}', true)`,
+};
+
+/** Typed filters, sorts and aggregates over one kind of rows at a time (R3.10). */
+export const queryTool = defineTool({
+  name: 'query',
+  title: 'Query rows',
+  description: `Finds rows of one kind by a filter tree with and, or, not over typed fields, sorted and in pages; or counts and computes: groups by fields and periods with count, sum, avg, min, max. Use it for "how many", "which ones with", "per week"; use search to find words anywhere, ranked.\n${FIELD_GUIDE}`,
+  access: 'read',
+  input: queryInput,
+  output: queryOutput,
+  async run(input, { tx }) {
+    const queryable = QUERYABLES.get(input.entity);
+    if (queryable === undefined) throw new TypeError(input.entity);
+    const grouped = (input.groupBy?.length ?? 0) > 0 || (input.aggregate?.length ?? 0) > 0;
+    return grouped ? runGroups(queryable, input, tx) : runRows(queryable, input, tx);
+  },
+});
+
+async function runRows(queryable: Queryable, input: QueryInput, tx: Transaction) {
+  if (input.limit > MAX_ROWS) {
+    throw wrong('limit', `A page has at most ${MAX_ROWS} rows.`, 'Send a smaller limit, then nextCursor as cursor.');
+  }
+  if (input.having !== undefined) {
+    throw wrong('having', 'Without groupBy or aggregate there are no groups.', 'Put the condition into filter.');
+  }
+  const plan = planRows(queryable, {
+    filter: input.filter,
+    archived: input.archived,
+    select: input.select,
+    sort: input.sort,
+    limit: input.limit,
+    cursor: input.cursor,
+  });
+  const { rows, nextCursor } = plan.page(await bounded(tx, plan.statement, plan.values));
+  return {
+    structured: { rows, ...(nextCursor === undefined ? {} : { nextCursor }) },
+    text: textOf(rows, morePages(nextCursor)),
+  };
+}
+
+async function runGroups(queryable: Queryable, input: QueryInput, tx: Transaction) {
+  if (input.cursor !== undefined || input.select !== undefined) {
+    const field = input.cursor === undefined ? 'select' : 'cursor';
+    throw wrong(field, 'Groups have one page, of the columns of groupBy and aggregate.', `Leave ${field} out.`);
+  }
+  const timeZone = checkTimeZone(input.timeZone);
+  const plan = planGroups(queryable, {
+    filter: input.filter,
+    archived: input.archived,
+    groupBy: input.groupBy ?? [],
+    aggregate: input.aggregate ?? [],
+    having: input.having,
+    sort: input.sort,
+    timeZone,
+    limit: input.limit,
+  });
+  const { rows, truncated } = plan.page(await bounded(tx, plan.statement, plan.values));
+  return {
+    structured: { rows, truncated },
+    text: textOf(rows, truncated ? `\nThere are more than ${input.limit} groups: filter, or use having.` : ''),
+  };
+}
+
+/** @throws ToolError `too_slow` after the time limit; for a time zone that Node knows and Postgres doesn't, `invalid_argument` */
+async function bounded(tx: Transaction, statement: Statement, values: readonly unknown[]) {
+  const limited = tx.rows(SET_TIME_LIMIT);
+  const [, rows] = await Promise.all([limited, tx.rows<Record<string, unknown>>(statement, values)]).catch(
+    (error: unknown) => {
+      if (codeOf(error) === '57014') {
+        throw new ToolError(
+          'too_slow',
+          `The query took longer than ${STATEMENT_SECONDS} s.`,
+          'Add a condition that leaves fewer rows, such as a period of createdAt, a vault or a status.',
+          { cause: error },
+        );
+      }
+      if (codeOf(error) === '22023') {
+        throw wrong(
+          'timeZone',
+          "The database doesn't know this time zone.",
+          'Send a more common name of the zone, or UTC.',
+        );
+      }
+      throw error;
+    },
+  );
+  return rows;
+}
+
+function textOf(rows: readonly Record<string, unknown>[], more: string): string {
+  if (rows.length === 0) return 'Nothing fits.';
+  return `${rows.length} rows:\n${rows.map((row) => JSON.stringify(row)).join('\n')}${more}`;
+}
