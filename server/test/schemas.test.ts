@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { buildSurface, parseArguments } from '../src/mcp/surface.ts';
 import { recordings } from '../src/toolsets/recordings/index.ts';
 import { filterValues } from '../src/toolsets/recordings/schemas.ts';
-import { parseUri, recordingUri, vaultUri } from '../src/toolsets/recordings/uris.ts';
 import { isRecordingId } from '../src/toolsets/shared/ids.ts';
+import { parseResourceUri, resourceUri } from '../src/toolsets/shared/uris.ts';
 import { isWhen, toInstant } from '../src/toolsets/shared/when.ts';
 
 const surface = buildSurface([recordings], 'Acme');
@@ -122,8 +122,12 @@ describe('a resource URI', () => {
   const uuid = '0191f0aa-0000-7000-8000-000000000001';
 
   it('names one thing of this bank', () => {
-    expect(parseUri(vaultUri('acme', 'sales'), 'acme')).toEqual({ kind: 'vault', id: 'sales' });
-    expect(parseUri(recordingUri('acme', uuid), 'acme')).toEqual({ kind: 'recording', id: uuid });
+    expect(parseResourceUri(resourceUri('acme', 'vaults', 'sales'), 'acme')).toEqual({ kind: 'vaults', id: 'sales' });
+    expect(parseResourceUri(resourceUri('acme', 'chat_messages', uuid), 'acme')).toEqual({
+      kind: 'chat_messages',
+      id: uuid,
+    });
+    expect(parseResourceUri('bankhouse://acme/notes', 'acme')).toEqual({ kind: 'notes', id: undefined });
     expect(isRecordingId('fathom-0')).toBe(false);
   });
 
@@ -136,6 +140,6 @@ describe('a resource URI', () => {
     'BANKHOUSE://acme/vaults/sales',
     'file:///etc/passwd',
   ])('%s names nothing', (uri) => {
-    expect(parseUri(uri, 'acme')).toBeUndefined();
+    expect(parseResourceUri(uri, 'acme')).toBeUndefined();
   });
 });

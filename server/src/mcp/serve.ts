@@ -10,6 +10,7 @@ import {
   ProtocolError,
   ProtocolErrorCode,
   type ReadResourceResult,
+  type Resource,
   ResourceNotFoundError,
   Server,
   type ServerContext,
@@ -172,7 +173,9 @@ async function callTool(
   }
 }
 
-/** A page is one provider's: its place in the list, and the cursor that it gave. */
+/** A page holds whole pages of providers, until it has this many. */
+const RESOURCES_A_PAGE = 50;
+/** Where the next page begins: the provider's place in the list, and the cursor that it gave. */
 const resourceCursors = cursorsOf('resources', z.tuple([z.int().min(0), z.string().nullable()]));
 
 async function listResources(
@@ -182,19 +185,18 @@ async function listResources(
 ): Promise<ListResourcesResult> {
   const { surface } = serving;
   return answer(serving, context, 'resources/list', async (call) => {
-    const [index, inner] = cursor === undefined ? [0, null] : resourceCursors.decode(cursor, null);
-    const provider = surface.resources[index];
-    if (provider === undefined) return { resources: [] };
-    const page = await provider.list(inner ?? undefined, call);
-    const next: [number, string | null] | undefined =
-      page.nextCursor !== undefined
-        ? [index, page.nextCursor]
-        : index + 1 < surface.resources.length
-          ? [index + 1, null]
-          : undefined;
+    let [index, inner] = cursor === undefined ? [0, null] : resourceCursors.decode(cursor, null);
+    const resources: Resource[] = [];
+    while (index < surface.resources.length && resources.length < RESOURCES_A_PAGE) {
+      const page = await surface.resources[index]?.list(inner ?? undefined, call);
+      resources.push(...(page?.resources ?? []));
+      inner = page?.nextCursor ?? null;
+      if (inner === null) index++;
+    }
+    const next: [number, string | null] = [index, inner];
     return {
-      resources: page.resources,
-      ...(next === undefined ? {} : { nextCursor: resourceCursors.encode(next, null) }),
+      resources,
+      ...(index < surface.resources.length ? { nextCursor: resourceCursors.encode(next, null) } : {}),
     };
   });
 }

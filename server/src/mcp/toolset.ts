@@ -85,6 +85,8 @@ export type Completer = (typed: string, context: CompletionContext) => Promise<C
 
 /** Resources of one kind. */
 export interface ResourceProvider {
+  /** Few, and good to see first: they stand in front of the others in resources/list. */
+  readonly inFront?: boolean;
   readonly templates: readonly ResourceTemplateType[];
   /** For variables of the templates; `bank` completes itself. */
   readonly complete?: Readonly<Record<string, Completer>>;

@@ -381,7 +381,8 @@ describe('resources', () => {
       uris.push(...page.resources.map((resource) => resource.uri));
       cursor = page.nextCursor;
     } while (cursor !== undefined);
-    expect(uris).toHaveLength(2 + TOTAL);
-    expect(new Set(uris).size).toBe(2 + TOTAL);
+    const vaultsAndLists = 4;
+    expect(uris).toHaveLength(vaultsAndLists + TOTAL);
+    expect(new Set(uris).size).toBe(vaultsAndLists + TOTAL);
   });
 });

@@ -13,7 +13,7 @@ const NO_FILTER = filterValues({});
 /** As long as the tool's page: a client may put a resource into a model's context as it is. */
 const TRANSCRIPT_CHARACTERS = 30_000;
 
-/** The two lists, then every vault. A vault reads as its newest recordings. */
+/** Every vault, then the lists of vaults and of recordings. A vault reads as its newest recordings. */
 export const vaultResources: ResourceProvider = {
   inFront: true,
   templates: [
@@ -30,6 +30,13 @@ export const vaultResources: ResourceProvider = {
     const rows = await tx.rows<VaultRow>(LIST_VAULTS);
     return {
       resources: [
+        ...rows.map((row) => ({
+          uri: resourceUri(bank, 'vaults', row.id),
+          name: row.id,
+          title: row.display_name,
+          description: `Vault with ${row.recordings} recordings.`,
+          mimeType: MIME_TYPE,
+        })),
         {
           uri: resourceUri(bank, 'vaults'),
           name: 'vaults',
@@ -44,13 +51,6 @@ export const vaultResources: ResourceProvider = {
           description: 'The newest recordings of all vaults.',
           mimeType: MIME_TYPE,
         },
-        ...rows.map((row) => ({
-          uri: resourceUri(bank, 'vaults', row.id),
-          name: row.id,
-          title: row.display_name,
-          description: `Vault with ${row.recordings} recordings.`,
-          mimeType: MIME_TYPE,
-        })),
       ],
     };
   },

@@ -5,6 +5,12 @@ import { instantSql } from '../shared/when.ts';
 const STARTED_AT = `${instantSql('started_at')} as started_at`;
 const BRIEF = `id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language`;
 
+export interface VaultRow {
+  id: string;
+  display_name: string;
+  recordings: number;
+}
+
 export const LIST_VAULTS: Statement = {
   name: 'list_vaults',
   text: 'select id, display_name, recordings::float8 as recordings from bank.list_vaults() order by id',
@@ -14,6 +20,19 @@ export const LIST_VAULTS: Statement = {
 export const LIST_RECORDINGS: Statement = {
   name: 'list_recordings',
   text: `select ${BRIEF} from bank.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id collate "C" desc`,
+};
+
+export interface TitleRow {
+  id: string;
+  title: string | null;
+  started_at: string;
+}
+
+/** $1 limit */
+export const NEWEST_TITLES: Statement = {
+  name: 'newest_titles',
+  text: `select id, title, ${STARTED_AT} from bank.get_unified_recordings(p_limit => $1) r
+    order by r.started_at desc, r.id collate "C" desc`,
 };
 
 export const COUNT_RECORDINGS: Statement = {
