@@ -196,7 +196,8 @@ end
 $$;
 
 -- Deletes rows of one of these tables, of those that the caller may change, and gives the ids of the deleted.
-create function bank.delete_rows(p_table text, p_ids uuid[]) returns setof uuid
+--   p_version: only a row that is at this version
+create function bank.delete_rows(p_table text, p_ids uuid[], p_version int default null) returns setof uuid
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -206,10 +207,11 @@ begin
   if p_table is null or p_table <> all (array['notes', 'tasks', 'comments', 'chats', 'chat_messages']) then
     raise exception 'rows of % are not deleted here', p_table using errcode = 'insufficient_privilege';
   end if;
-  if my_bank is null or 'mcp:write' <> all (scope.scopes) then return; end if;
+  if my_bank is null or not scope.may_write then return; end if;
   return query execute format(
-    'delete from bank.%I where bank_id = $1 and id = any ($2) and ($3 or vault_id = any ($4)) returning id', p_table
-  ) using my_bank, p_ids, scope.all_vaults, scope.vaults;
+    'delete from bank.%I where bank_id = $1 and id = any ($2) and ($3 or vault_id = any ($4))
+       and ($5 is null or version = $5) returning id', p_table
+  ) using my_bank, p_ids, scope.all_vaults, scope.vaults, p_version;
 end
 $$;
 
@@ -443,7 +445,7 @@ create constraint trigger follow_recording after update of vault_id or delete on
   deferrable initially deferred for each row execute function bank.follow_recording();
 
 grant create on schema bank to bankhouse_data;
-alter function bank.delete_rows(text, uuid[]) owner to bankhouse_data;
+alter function bank.delete_rows(text, uuid[], int) owner to bankhouse_data;
 alter function bank.move_children() owner to bankhouse_data;
 alter function bank.delete_comments() owner to bankhouse_data;
 alter function bank.follow_migration() owner to bankhouse_data;
@@ -453,4 +455,4 @@ revoke create on schema bank from bankhouse_data;
 revoke all on all functions in schema bank from public;
 grant execute on function bank.text_config(text), bank.text_document(text, text, text[], text), bank.lowered(text[])
   to bankhouse_bank, bankhouse_data;
-grant execute on function bank.delete_rows(text, uuid[]) to bankhouse_bank;
+grant execute on function bank.delete_rows(text, uuid[], int) to bankhouse_bank;

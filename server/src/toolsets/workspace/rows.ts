@@ -102,7 +102,7 @@ export function toReceipt(row: Receipt): Receipt {
   return { ...row, updatedAt: toInstant(row.updatedAt) };
 }
 
-/** `Note 1f…, version 3, final, in vault sales.` */
+/** `Replaced note 1f…: version 3, final, in vault sales.` */
 export function receiptText(definition: EntityDefinition, did: string, receipt: Receipt): string {
   const where = receipt.vaultId === null ? 'in no vault' : `in vault ${receipt.vaultId}`;
   return `${did} ${noun(definition)} ${receipt.id}: version ${receipt.version}, ${receipt.status}${receipt.archived ? ', archived' : ''}, ${where}.`;

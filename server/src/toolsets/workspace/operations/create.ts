@@ -56,7 +56,7 @@ export function createTool(definition: EntityDefinition): Tool {
           : await insertOnce(tx, definition, statements, { key, digest: digestOf(args), values });
       return {
         structured: { ...receipt, replayed },
-        text: receiptText(definition, replayed ? 'Had made before' : 'Made', receipt),
+        text: receiptText(definition, replayed ? 'Already made' : 'Made', receipt),
       };
     },
   });

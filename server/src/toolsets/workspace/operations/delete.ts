@@ -35,13 +35,17 @@ export function deleteTool(definition: EntityDefinition): Tool {
         const current = await state(tx, id);
         throw read === undefined || read === current.version ? writeRefused() : staleVersion(definition, read, current);
       }
-      const counts = children.map((child) => `${row.deleted[child.plural]} ${nouns(child)}`);
+      const counts = children.map((child) => counted(row.deleted[child.plural] ?? 0, child));
       return {
         structured: { id, deleted: row.deleted },
         text: `Deleted ${noun(definition)} ${id}${counts.length === 0 ? '' : `, and with it ${counts.join(' and ')}`}.`,
       };
     },
   });
+}
+
+function counted(amount: number, definition: EntityDefinition): string {
+  return `${amount} ${amount === 1 ? noun(definition) : nouns(definition)}`;
 }
 
 /** The outer query sees what was there before the deletion, so it can count what goes along. */
@@ -52,8 +56,8 @@ function deleteStatement(definition: EntityDefinition, children: readonly Entity
   ];
   return {
     name: `delete_${definition.name}`,
-    text: `with gone as (
-        delete from bank.${definition.plural} where id = $1 and ($2::int is null or version = $2) returning id)
+    text: `with gone as materialized (
+        select d.id from bank.delete_rows('${definition.plural}', array[$1::uuid], $2::int) as d (id))
       select jsonb_build_object(${counts.join(', ')}) as deleted from gone g`,
   };
 }
