@@ -3,6 +3,8 @@ import { Command } from 'commander';
 import { banksCommand } from './commands/banks.ts';
 import { callCommand } from './commands/call.ts';
 import { connectCommand } from './commands/connect.ts';
+import { exportCommand } from './commands/export.ts';
+import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
 import { revokeCommand } from './commands/revoke.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -38,5 +40,7 @@ export function createProgram({ env, cwd, out, err }: Surroundings): Command {
   connectCommand(program, context);
   callCommand(program, context);
   loadCommand(program, context);
+  exportCommand(program, context);
+  importCommand(program, context);
   return program;
 }

@@ -1,5 +1,6 @@
-import { BankhouseError, messageOf } from '@bankhouse/core';
+import { BankhouseError } from '@bankhouse/core';
 import pg from 'pg';
+import { openAsData, requireBank, tidy } from '../database.ts';
 import { type Call, type ParsedLine, parseLine } from '../recordings/format.ts';
 import { type CallRow, toRow } from './rows.ts';
 import { ADD_ENTRIES, REMOVE_ENTRIES, UPSERT_LEGACY, UPSERT_RECORDINGS } from './sql.ts';
@@ -42,52 +43,26 @@ const BATCH_CHARACTERS = 8 * 1024 * 1024;
  * @throws BankhouseError `bank_unknown`, `database_unreachable`
  */
 export async function loadRecordings(options: LoadOptions): Promise<Progress> {
-  const sql = await open(options.databaseUrl);
+  const sql = await openAsData(options.databaseUrl, 'loading');
   try {
     const progress = await new Loader(sql, options, await vaultsOf(sql, options.bank)).run();
-    if (progress.written > 0) await tidy(sql);
+    if (progress.written > 0) await tidy(sql, ['recordings', 'fathom_calls', 'vault_entries', 'search_documents']);
     return progress;
   } finally {
     await sql.end();
   }
 }
 
-async function open(databaseUrl: string): Promise<pg.Client> {
-  const sql = new pg.Client({ connectionString: databaseUrl, application_name: 'bankhouse-load' });
-  try {
-    await sql.connect();
-    await sql.query('set role bankhouse_data');
-    return sql;
-  } catch (error) {
-    await sql.end().catch(() => undefined);
-    throw new BankhouseError(
-      'database_unreachable',
-      `The database can't be used for loading: ${messageOf(error)}. Give the owner's URL as --database or DATABASE_URL.`,
-      { cause: error },
-    );
-  }
-}
-
-/** As the owner: lets the planner know what is there now, and folds what waits beside the search index into it. */
-async function tidy(sql: pg.Client): Promise<void> {
-  await sql.query('reset role');
-  await sql.query('vacuum (analyze) bank.recordings, bank.fathom_calls, bank.vault_entries, bank.search_documents');
-}
-
 /** Ids of a bank's vaults. @throws BankhouseError `bank_unknown`, naming those that are there */
 async function vaultsOf(sql: pg.Client, bank: string): Promise<Set<string>> {
-  const { rows: banks } = await sql.query<{ id: string }>('select id from bank.banks order by id limit 50');
-  if (!banks.some(({ id }) => id === bank)) {
-    const known = banks.length === 0 ? 'there are none yet' : `there are ${banks.map(({ id }) => id).join(', ')}`;
-    throw new BankhouseError('bank_unknown', `There is no bank ${bank}; ${known}. Apply its Bank first.`);
-  }
+  await requireBank(sql, bank);
   const { rows } = await sql.query<{ id: string }>('select id from bank.vaults where bank_id = $1', [bank]);
   return new Set(rows.map(({ id }) => id));
 }
 
 /** Ids of a bank's vaults, for those who generate calls into them. */
 export async function listVaults(databaseUrl: string, bank: string): Promise<string[]> {
-  const sql = await open(databaseUrl);
+  const sql = await openAsData(databaseUrl, 'loading');
   try {
     return [...(await vaultsOf(sql, bank))].sort();
   } finally {

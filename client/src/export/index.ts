@@ -1,0 +1,1 @@
+export { type ExportOptions, type ExportProgress, type ExportResult, exportBank } from './export.ts';

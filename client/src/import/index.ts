@@ -1,0 +1,2 @@
+export { checkArchive, type Summary } from './check.ts';
+export { type ImportOptions, type ImportResult, importBank } from './import.ts';
