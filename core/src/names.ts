@@ -26,6 +26,8 @@ export const BANK_SECRET_DIR = '/var/run/bankhouse';
 export const SECRET_DATABASE_URL = 'database-url';
 /** File: JSON `{"<generation>": "<base64 key>"}` of the pod seal's keys, one or two generations. */
 export const SECRET_SEAL_KEYS = 'seal-keys';
+/** File: key of the endpoint for embeddings; absent where there is none. */
+export const SECRET_EMBEDDINGS_KEY = 'embeddings-key';
 
 /** Name of all of a bank's children (ServiceAccount, Secret, Deployment, Service, NetworkPolicy) in the Bank's namespace. */
 export function childName(id: string): string {

@@ -1,6 +1,7 @@
 import type { Logger } from '@bankhouse/core';
 import type { ServerConfig } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
+import { createEmbeddings } from './embeddings/index.ts';
 import { startHttp } from './http/server.ts';
 import { serveMcp } from './mcp/serve.ts';
 import { buildSurface } from './mcp/surface.ts';
@@ -35,7 +36,9 @@ export async function startBankServer(
   const secrets = openSecrets(config.secretDir, {
     onProblem: (error) => logger.error({ reason: error.message }, 'secret not usable, the former one stays in force'),
   });
-  const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets), bankName);
+  const embeddings =
+    config.embeddings === undefined ? undefined : createEmbeddings(config.embeddings, { key: secrets.embeddingsKey });
+  const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets, { embeddings }), bankName);
   const database = options.database ?? openDatabase({ secrets, logger });
   const metrics = createToolMetrics();
   const rest = collectAtRest();

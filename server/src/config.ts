@@ -1,10 +1,11 @@
 import { BANK_SECRET_DIR, BANK_SERVER_PORT, type Environment, isBankId, loadConfig } from '@bankhouse/core';
 import { z } from 'zod';
+import { type EmbeddingsConfig, embeddingsConfig, embeddingsVariables } from './embeddings/index.ts';
 import { TOOLSET_NAMES, type ToolsetName } from './toolsets/index.ts';
 
 const toolsetList = z
   .string()
-  .default('recordings')
+  .default(TOOLSET_NAMES.join(','))
   .transform((value) => value.split(',').map((name) => name.trim()))
   .refine((names): names is ToolsetName[] => names.every((name) => TOOLSET_NAMES.includes(name as ToolsetName)), {
     message: `it must be a comma-separated list of toolsets; there are: ${TOOLSET_NAMES.join(', ')}`,
@@ -20,6 +21,7 @@ const configSchema = z.object({
   SECRET_DIR: z.string().default(BANK_SECRET_DIR),
   PORT: z.coerce.number({ message: 'it must be a port number' }).int().min(0).max(65535).default(BANK_SERVER_PORT),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  ...embeddingsVariables,
 });
 
 export interface ServerConfig {
@@ -27,7 +29,9 @@ export interface ServerConfig {
   /** Name for people. */
   bankName: string;
   toolsets: readonly ToolsetName[];
-  /** Folder with the files `database-url` and `seal-keys`. */
+  /** Absent: semantic search is off. */
+  embeddings?: EmbeddingsConfig;
+  /** Folder with the files `database-url` and `seal-keys`, and maybe `embeddings-key`. */
   secretDir: string;
   port: number;
   logLevel: string;
@@ -36,10 +40,12 @@ export interface ServerConfig {
 /** @throws ConfigError one sentence per wrong variable */
 export function loadServerConfig(env: Environment): ServerConfig {
   const config = loadConfig(configSchema, env);
+  const embeddings = embeddingsConfig(config);
   return {
     bank: config.BANK_ID,
     bankName: config.BANK_NAME ?? config.BANK_ID,
     toolsets: [...new Set(config.TOOLSETS)],
+    ...(embeddings === undefined ? {} : { embeddings }),
     secretDir: config.SECRET_DIR,
     port: config.PORT,
     logLevel: config.LOG_LEVEL,

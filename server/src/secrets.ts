@@ -1,6 +1,13 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigError, databaseUrlSchema, messageOf, SECRET_DATABASE_URL, SECRET_SEAL_KEYS } from '@bankhouse/core';
+import {
+  ConfigError,
+  databaseUrlSchema,
+  messageOf,
+  SECRET_DATABASE_URL,
+  SECRET_EMBEDDINGS_KEY,
+  SECRET_SEAL_KEYS,
+} from '@bankhouse/core';
 
 /** How long a secret is used before its file is looked at again, in milliseconds. */
 const RECHECK_MS = 1000;
@@ -10,6 +17,8 @@ export interface Secrets {
   /** Keys of the pod's seal by generation. */
   sealKeys(): ReadonlyMap<number, Uint8Array>;
   databaseUrl(): string;
+  /** Key of the endpoint for embeddings; undefined where there is none. */
+  embeddingsKey(): string | undefined;
   /** Looks at the files now: something was refused, and a rotation may be why. */
   refresh(): void;
 }
@@ -27,11 +36,18 @@ export function openSecrets(
   const now = options.now ?? Date.now;
   const sealKeys = new WatchedFile(join(dir, SECRET_SEAL_KEYS), parseSealKeys, options.onProblem);
   const databaseUrl = new WatchedFile(join(dir, SECRET_DATABASE_URL), parseDatabaseUrl, options.onProblem);
+  const embeddingsKey = new WatchedFile<string | undefined>(
+    join(dir, SECRET_EMBEDDINGS_KEY),
+    parseKey,
+    options.onProblem,
+    { optional: true },
+  );
   let checkedAt = now();
   const refresh = () => {
     checkedAt = now();
     sealKeys.check();
     databaseUrl.check();
+    embeddingsKey.check();
   };
   const refreshIfDue = () => {
     if (now() - checkedAt >= RECHECK_MS) refresh();
@@ -45,6 +61,10 @@ export function openSecrets(
       refreshIfDue();
       return databaseUrl.value;
     },
+    embeddingsKey() {
+      refreshIfDue();
+      return embeddingsKey.value;
+    },
     refresh,
   };
 }
@@ -56,11 +76,19 @@ class WatchedFile<T> {
   readonly #path: string;
   readonly #parse: (text: string, path: string) => T;
   readonly #onProblem: ((error: ConfigError) => void) | undefined;
+  /** Then a missing file reads as an empty one. */
+  readonly #optional: boolean;
 
-  constructor(path: string, parse: (text: string, path: string) => T, onProblem?: (error: ConfigError) => void) {
+  constructor(
+    path: string,
+    parse: (text: string, path: string) => T,
+    onProblem?: (error: ConfigError) => void,
+    options: { optional?: boolean } = {},
+  ) {
     this.#path = path;
     this.#parse = parse;
     this.#onProblem = onProblem;
+    this.#optional = options.optional ?? false;
     this.#seen = this.#fingerprint();
     this.value = this.#read();
   }
@@ -81,19 +109,24 @@ class WatchedFile<T> {
       const { ino, mtimeMs, size } = statSync(this.#path);
       return `${ino}/${mtimeMs}/${size}`;
     } catch (error) {
+      if (this.#optional && isMissing(error)) return 'none';
       throw unreadable(this.#path, error);
     }
   }
 
   #read(): T {
-    let text: string;
+    let text = '';
     try {
       text = readFileSync(this.#path, 'utf8').trim();
     } catch (error) {
-      throw unreadable(this.#path, error);
+      if (!this.#optional || !isMissing(error)) throw unreadable(this.#path, error);
     }
     return this.#parse(text, this.#path);
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'ENOENT';
 }
 
 function unreadable(path: string, error: unknown): ConfigError {
@@ -125,6 +158,14 @@ function parseSealKeys(text: string, path: string): ReadonlyMap<number, Uint8Arr
 function parseDatabaseUrl(text: string, path: string): string {
   if (!databaseUrlSchema.safeParse(text).success) {
     throw new ConfigError(`${path} is wrong: it must have the form postgres://USER:PASSWORD@HOST:PORT/DATABASE.`);
+  }
+  return text;
+}
+
+function parseKey(text: string, path: string): string | undefined {
+  if (text === '') return undefined;
+  if (!/^[\x21-\x7e]{1,4096}$/.test(text)) {
+    throw new ConfigError(`${path} is wrong: it must be one line of printable ASCII characters without blanks.`);
   }
   return text;
 }

@@ -11,14 +11,58 @@ describe('the configuration', () => {
     expect(loadServerConfig({ BANK_ID: 'acme' })).toEqual({
       bank: 'acme',
       bankName: 'acme',
-      toolsets: ['recordings'],
+      toolsets: ['recordings', 'workspace', 'semantic'],
       secretDir: '/var/run/bankhouse',
       port: 8080,
       logLevel: 'info',
     });
   });
 
+  it('has an endpoint for embeddings where a URL and a model are given (R3.12)', () => {
+    const given = { EMBEDDINGS_URL: 'http://localhost:1234/v1', EMBEDDINGS_MODEL: 'm', EMBEDDINGS_DIMENSIONS: '256' };
+    expect(loadServerConfig({ BANK_ID: 'acme', ...given }).embeddings).toEqual({
+      url: 'http://localhost:1234/v1',
+      model: 'm',
+      dimensions: 256,
+    });
+  });
+
   it.each<[string, Record<string, string>, RegExp]>([
+    [
+      'a URL of another kind',
+      { BANK_ID: 'acme', EMBEDDINGS_URL: 'ftp://x/v1', EMBEDDINGS_MODEL: 'm' },
+      /^EMBEDDINGS_URL is wrong: it must be an http or https URL/,
+    ],
+    [
+      'a URL with its last part',
+      { BANK_ID: 'acme', EMBEDDINGS_URL: 'https://api.example.com/v1/embeddings', EMBEDDINGS_MODEL: 'm' },
+      /^EMBEDDINGS_URL is wrong: .*such as https:/,
+    ],
+    [
+      'a URL with a password',
+      { BANK_ID: 'acme', EMBEDDINGS_URL: 'https://u:hunter2@x/v1', EMBEDDINGS_MODEL: 'm' },
+      /^EMBEDDINGS_URL is wrong: (?!.*hunter2)/,
+    ],
+    [
+      'a URL without a model',
+      { BANK_ID: 'acme', EMBEDDINGS_URL: 'http://x/v1' },
+      /^EMBEDDINGS_MODEL is not set: name the/,
+    ],
+    [
+      'a model without a URL',
+      { BANK_ID: 'acme', EMBEDDINGS_MODEL: 'm' },
+      /^EMBEDDINGS_MODEL is set without EMBEDDINGS_URL/,
+    ],
+    [
+      'too many dimensions',
+      { BANK_ID: 'acme', EMBEDDINGS_URL: 'http://x/v1', EMBEDDINGS_MODEL: 'm', EMBEDDINGS_DIMENSIONS: '9000' },
+      /^EMBEDDINGS_DIMENSIONS is wrong: it must be at most 8192/,
+    ],
+    [
+      'a CA that is no PEM',
+      { BANK_ID: 'acme', EMBEDDINGS_URL: 'http://x/v1', EMBEDDINGS_MODEL: 'm', EMBEDDINGS_CA: '/ca.pem' },
+      /^EMBEDDINGS_CA is wrong: it must be a PEM certificate/,
+    ],
     ['no id', {}, /^BANK_ID is not set: give the bank's id/],
     ['an id of no form', { BANK_ID: 'Acme Corp' }, /^BANK_ID is wrong: it must be a DNS label/],
     [
@@ -41,6 +85,7 @@ describe('the secret', () => {
     ['a short seal key', 'seal-keys', '{"1":"YWJj"}'],
     ['a database URL of another kind', 'database-url', 'mysql://root@localhost/x'],
     ['an empty database URL', 'database-url', ''],
+    ['a key for embeddings of two lines', 'embeddings-key', 'one\ntwo'],
   ])('is refused at the start with its file: %s', (_sentence, file, text) => {
     const secret = makeSecretDir('acme');
     secret.write(file, text);

@@ -23,6 +23,8 @@ export interface EmbedOptions {
 
 export interface EmbeddingsClient {
   readonly model: string;
+  /** Those that are asked for; undefined: the model's own. */
+  readonly dimensions: number | undefined;
   /**
    * A vector of length 1 for each text, in their order; all of as many dimensions.
    *
@@ -73,6 +75,7 @@ export function createEmbeddings(
 
   return {
     model: config.model,
+    dimensions: config.dimensions,
     async embed(texts, { signal, deadlineMs = DEADLINE_MS, attempts = ATTEMPTS } = {}) {
       const deadline = performance.now() + deadlineMs;
       const timeout = AbortSignal.timeout(deadlineMs);

@@ -71,7 +71,7 @@ describe('the door', () => {
 
   it.each(ERAS)("lets the operator's verifier shake hands and list, but read nothing (%s)", async (era) => {
     await using client = await running.connect(era, { scopes: ['mcp:verify'], vaults: [] });
-    expect((await client.listTools()).tools).toHaveLength(5);
+    expect((await client.listTools()).tools.map(({ name }) => name)).toContain('list_vaults');
     await expect(client.callTool({ name: 'list_vaults', arguments: {} })).rejects.toThrow();
     await expect(client.listResources()).rejects.toThrow();
   });
