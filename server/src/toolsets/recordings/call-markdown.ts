@@ -1,22 +1,12 @@
 import type { Transaction } from '../../database/database.ts';
-import { fetchRecording, type Recording } from './get-recording.ts';
+import type { Recording } from './get-recording.ts';
 import { fetchTranscript, transcriptLine } from './get-transcript.ts';
 import { formatDuration } from './text.ts';
 
 const SEGMENTS_A_PAGE = 500;
 
-/**
- * A call to be read: its facts, its summary and its transcript, of which the beginning where it is longer than `characters`.
- * Undefined where there is none that the caller may see.
- */
-export async function callMarkdown(
-  tx: Transaction,
-  bank: string,
-  id: string,
-  characters: number,
-): Promise<string | undefined> {
-  const recording = await fetchRecording(tx, bank, id);
-  if (recording === undefined) return undefined;
+/** A call to be read: its facts, its summary and its transcript, of which the beginning where it is longer than `characters`. */
+export async function callMarkdown(tx: Transaction, recording: Recording, characters: number): Promise<string> {
   const { text, more } = await transcriptUpTo(tx, recording.id, characters);
   const end = more ? '\n(It goes on: use the tool get_transcript.)\n' : '';
   return `${heading(recording)}\n## Transcript\n\n${text === '' ? '(none)' : text}\n${end}`;

@@ -9,6 +9,7 @@ import { searchRecordings } from './search-recordings.ts';
 
 export { completeCall, completeVault } from './completers.ts';
 export { callArgument, callMaterial, MATERIAL_ONLY, say } from './prompts/call-material.ts';
+export { formatDuration } from './text.ts';
 
 /** Calls and their transcripts, read-only (R1.2). */
 export const recordings: Toolset = {

@@ -2,6 +2,7 @@ import type { ResourceProvider } from '../../mcp/toolset.ts';
 import { parseResourceUri, resourceUri } from '../shared/uris.ts';
 import { callMarkdown } from './call-markdown.ts';
 import { completeRecordingId, completeVault } from './completers.ts';
+import { fetchRecording } from './get-recording.ts';
 import { listCursors } from './list-recordings.ts';
 import { filterValues, type RecordingRow, toBrief } from './schemas.ts';
 import { LIST_RECORDINGS, LIST_VAULTS, type VaultRow } from './sql.ts';
@@ -109,10 +110,11 @@ export const recordingResources: ResourceProvider = {
     if (target.id === undefined) {
       const newest = await tx.rows<RecordingRow>(LIST_RECORDINGS, newestOf(undefined));
       const lines = newest.map((row) => `- ${briefLine(toBrief(row))}: ${resourceUri(bank, 'recordings', row.id)}`);
-      return { uri, mimeType: MIME_TYPE, text: `# The newest recordings\n\n${lines.join('\n')}\n` };
+      return { uri, mimeType: MIME_TYPE, text: `# The newest recordings\n\n${lines.join('\n') || '(none)'}\n` };
     }
-    const text = await callMarkdown(tx, bank, target.id, TRANSCRIPT_CHARACTERS);
-    return text === undefined ? undefined : { uri, mimeType: MIME_TYPE, text };
+    const recording = await fetchRecording(tx, bank, target.id);
+    if (recording === undefined) return undefined;
+    return { uri, mimeType: MIME_TYPE, text: await callMarkdown(tx, recording, TRANSCRIPT_CHARACTERS) };
   },
 };
 

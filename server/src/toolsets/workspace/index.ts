@@ -1,5 +1,8 @@
 import type { Toolset } from '../../mcp/toolset.ts';
 import { ENTITY_TOOLS } from './entity-tools.ts';
+import { followUpsToTasks } from './prompts/follow-ups-to-tasks.ts';
+import { weeklyDigest } from './prompts/weekly-digest.ts';
+import { workspaceResources } from './resources.ts';
 
 /** What people and models write down around their calls (R3.1). */
 export const workspace: Toolset = {
@@ -7,5 +10,6 @@ export const workspace: Toolset = {
   instructions:
     'It keeps notes, tasks, comments, chats and chat_messages. Every entry has a version: update_* and patch_* need the one that you read, and refuse when somebody was faster. process_* moves an entry on in its states. Archived entries are left out of lists unless asked for.',
   tools: [...ENTITY_TOOLS],
-  resources: [],
+  resources: workspaceResources,
+  prompts: [weeklyDigest, followUpsToTasks],
 };

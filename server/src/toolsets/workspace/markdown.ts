@@ -1,0 +1,137 @@
+import type { Statement, Transaction } from '../../database/database.ts';
+import { ENTITIES, type EntityDefinition, type Field } from '../../entities/index.ts';
+import { type ResourceKind, resourceUri } from '../shared/uris.ts';
+import { label, longText, noun, nouns, selectList, toEntry } from './rows.ts';
+import type { Values } from './schemas.ts';
+
+/** Of what belongs to an entry, this many are shown, and this many characters of all of them together. */
+const CHILDREN = 200;
+const CHILDREN_CHARACTERS = 60_000;
+
+/** What belongs to an entry, as a part of its text. */
+export type Section = string;
+
+/** `- Call Ann back [open], vault sales, 2026-05-01: bankhouse://…` */
+export function lineOf(definition: EntityDefinition, entry: Values, bank: string): string {
+  const facts = [
+    `${label(definition, entry)} [${entry.status}]`,
+    ...(entry.vaultId === null ? [] : [`vault ${entry.vaultId}`]),
+    ...(typeof entry.dueAt === 'string' ? [`due ${day(entry.dueAt)}`] : []),
+    `changed ${day(entry.updatedAt)}`,
+  ];
+  return `- ${facts.join(', ')}: ${resourceUri(bank, definition.plural as ResourceKind, String(entry.id))}`;
+}
+
+/** An entry to be read: what it is, what is known of it, its text, and what belongs to it. */
+export function entryMarkdown(
+  definition: EntityDefinition,
+  entry: Values,
+  sections: readonly Section[],
+  bank: string,
+): string {
+  const long = longText(definition);
+  const heading = definition.label === long?.name ? definition.title : label(definition, entry);
+  const text = long === undefined ? '' : String(entry[long.name]) || '(no text)';
+  const facts = factsOf(definition, entry, bank).map((fact) => `- ${fact}`);
+  return `${[`# ${heading}`, facts.join('\n'), text, ...sections].filter((block) => block !== '').join('\n\n')}\n`;
+}
+
+function factsOf(definition: EntityDefinition, entry: Values, bank: string): string[] {
+  const told = definition.fields.filter(
+    (field) =>
+      field.type !== 'longText' && field.name !== definition.label && !['parentType', 'parentId'].includes(field.name),
+  );
+  return [
+    `${definition.title} \`${entry.id}\`, ${entry.status}, version ${entry.version}`,
+    ...(typeof entry.parentType === 'string'
+      ? [`About: ${resourceUri(bank, `${entry.parentType}s` as ResourceKind, String(entry.parentId))}`]
+      : []),
+    ...told.flatMap((field) => factOf(field, entry[field.name], bank)),
+    `Made ${entry.createdAt} by ${entry.createdBy}, changed ${entry.updatedAt} by ${entry.updatedBy}`,
+    ...(entry.archivedAt === null ? [] : [`Archived ${entry.archivedAt}`]),
+  ];
+}
+
+function factOf(field: Field, value: unknown, bank: string): string[] {
+  if (value === null || value === undefined || value === false) return [];
+  const name = words(field.name);
+  if (Array.isArray(value)) return value.length === 0 ? [] : [`${name}: ${value.join(', ')}`];
+  if (value === true) return [name];
+  const kind = linkedKind(field);
+  return [`${name}: ${kind === undefined ? value : resourceUri(bank, kind, String(value))}`];
+}
+
+function linkedKind(field: Field): ResourceKind | undefined {
+  if (field.type === 'recordingId') return 'recordings';
+  if (field.type === 'vaultId') return 'vaults';
+  const to = ENTITIES.find(({ name }) => name === field.refersTo);
+  return to?.plural as ResourceKind | undefined;
+}
+
+/** `recordingId` → `Recording`, `dueAt` → `Due` */
+function words(name: string): string {
+  const spaced = name.replace(/(Id|At)$/, '').replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+/** Reads what belongs to an entry of this kind, the newest of it, in the order in which it was written. */
+export function selectChildren(
+  parent: EntityDefinition,
+): (tx: Transaction, id: string, bank: string) => Promise<Section[]> {
+  const kinds = parent.children
+    .flatMap((name) => ENTITIES.filter((child) => child.name === name))
+    .map((child) => ({ child, statement: statementFor(parent, child) }));
+  return (tx, id, bank) =>
+    Promise.all(
+      kinds.map(async ({ child, statement }) => {
+        const rows = await tx.rows<Values>(statement, [id, CHILDREN + 1]);
+        return section(
+          child,
+          rows.map((row) => toEntry(child, row)),
+          bank,
+        );
+      }),
+    );
+}
+
+function statementFor(parent: EntityDefinition, child: EntityDefinition): Statement {
+  const field = child.parent?.entity === parent.name ? child.parent.field : undefined;
+  const column = child.fields.find(({ name }) => name === field)?.column;
+  return {
+    name: `${child.plural}_of_${parent.name}`,
+    text: `select ${selectList(child, { cut: false })} from bank.${child.plural}
+      where archived_at is null and ${column === undefined ? `parent_type = '${parent.name}' and parent_id = $1` : `${column} = $1`}
+      order by created_at desc, id desc limit $2`,
+  };
+}
+
+/** @param newest newest first, one more than are shown where there are more */
+function section(definition: EntityDefinition, newest: readonly Values[], bank: string): Section {
+  if (newest.length === 0) return '';
+  const parts: string[] = [];
+  let length = 0;
+  for (const entry of newest.slice(0, CHILDREN)) {
+    const text = `**${whoSaid(entry)}**, ${entry.createdAt} (${noun(definition)} ${entry.status}, ${resourceUri(bank, definition.plural as ResourceKind, String(entry.id))})\n\n${textOf(definition, entry)}`;
+    length += text.length;
+    if (length > CHILDREN_CHARACTERS && parts.length > 0) break;
+    parts.push(text);
+  }
+  const left = newest.length > parts.length ? `(Earlier ones: list_${definition.plural} gives all.)\n\n` : '';
+  const title = nouns(definition);
+  return `## ${title.charAt(0).toUpperCase()}${title.slice(1)}\n\n${left}${parts.reverse().join('\n\n')}`;
+}
+
+function whoSaid(entry: Values): string {
+  const role = typeof entry.role === 'string' && entry.role !== 'user' ? ` (${entry.role})` : '';
+  return `${entry.author ?? entry.createdBy}${role}`;
+}
+
+function textOf(definition: EntityDefinition, entry: Values): string {
+  const long = longText(definition);
+  const text = long === undefined ? '' : String(entry[long.name]);
+  return text === '' ? '(no text)' : text;
+}
+
+function day(instant: unknown): string {
+  return String(instant).slice(0, 10);
+}
