@@ -424,25 +424,39 @@ $$;
 create trigger follow_migration after insert or update of legacy_id on bank.recordings
   for each row when (new.legacy_id is not null) execute function bank.follow_migration();
 
--- A comment does not stay behind in a vault that its recording has left.
+-- A comment does not stay behind in a vault that its recording has left, nor outside of all when it has come into one.
 create function bank.follow_recording() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
+  entry constant record := case when tg_op = 'DELETE' then old else new end;
   present constant text[] := array(
     select e.vault_id from bank.vault_entries e
-     where e.bank_id = old.bank_id and e.recording_id = old.recording_id order by e.vault_id
+     where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id order by e.vault_id
   );
 begin
   if cardinality(present) = 0 then return null; end if;
   update bank.comments c set vault_id = present[1]
-   where c.bank_id = old.bank_id and c.parent_type = 'recording' and c.parent_id = old.recording_id::text
-     and c.vault_id <> all (present);
+   where c.bank_id = entry.bank_id and c.parent_type = 'recording' and c.parent_id = entry.recording_id::text
+     and (c.vault_id is null or c.vault_id <> all (present));
   return null;
 end
 $$;
-create constraint trigger follow_recording after update of vault_id or delete on bank.vault_entries
+create constraint trigger follow_recording after insert or update of vault_id or delete on bank.vault_entries
   deferrable initially deferred for each row execute function bank.follow_recording();
+
+create function bank.follow_fathom_call() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  update bank.comments c set vault_id = new.vault_id
+   where c.bank_id = new.bank_id and c.parent_type = 'recording' and c.parent_id = new.call_id
+     and c.vault_id is distinct from new.vault_id;
+  return null;
+end
+$$;
+create trigger follow_fathom_call after update of vault_id on bank.fathom_calls
+  for each row when (new.vault_id is distinct from old.vault_id) execute function bank.follow_fathom_call();
 
 grant create on schema bank to bankhouse_data;
 alter function bank.delete_rows(text, uuid[], int) owner to bankhouse_data;
@@ -450,6 +464,7 @@ alter function bank.move_children() owner to bankhouse_data;
 alter function bank.delete_comments() owner to bankhouse_data;
 alter function bank.follow_migration() owner to bankhouse_data;
 alter function bank.follow_recording() owner to bankhouse_data;
+alter function bank.follow_fathom_call() owner to bankhouse_data;
 revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
