@@ -1,9 +1,10 @@
-import { ConfigError } from '@bankhouse/core';
 import { z } from 'zod';
+import { ConfigError } from './errors.ts';
 
-export const MAX_DIMENSIONS = 8192;
+/** Of a vector. */
+export const EMBEDDINGS_MAX_DIMENSIONS = 8192;
 
-/** Where embeddings come from; shared by the bank server and `bankhouse embed`. */
+/** Where embeddings come from, for the bank server, the operator and `bankhouse embed` (R3.12). */
 export interface EmbeddingsConfig {
   /** Base of an OpenAI-compatible API, such as `https://api.openai.com/v1`; `/embeddings` is added. */
   url: string;
@@ -26,10 +27,11 @@ export const embeddingsVariables = {
     .optional(),
   EMBEDDINGS_MODEL: z.string().min(1).max(200).optional(),
   EMBEDDINGS_DIMENSIONS: z.coerce
-    .number({ error: `it must be a whole number from 1 to ${MAX_DIMENSIONS}` })
-    .int(`it must be a whole number from 1 to ${MAX_DIMENSIONS}`)
+    .number({ error: `it must be a whole number from 1 to ${EMBEDDINGS_MAX_DIMENSIONS}` })
+    .int(`it must be a whole number from 1 to ${EMBEDDINGS_MAX_DIMENSIONS}`)
     .min(1, 'it must be at least 1')
-    .max(MAX_DIMENSIONS, `it must be at most ${MAX_DIMENSIONS}`)
+
+    .max(EMBEDDINGS_MAX_DIMENSIONS, `it must be at most ${EMBEDDINGS_MAX_DIMENSIONS}`)
     .optional(),
   EMBEDDINGS_CA: z.string().startsWith('-----BEGIN', 'it must be a PEM certificate').optional(),
 };

@@ -23,6 +23,13 @@ export {
   VAULT_ID_PATTERN,
 } from './bank-id.ts';
 export { databaseUrlSchema, type Environment, frontDoorSchema, keySchema, loadConfig, withPassword } from './config.ts';
+export {
+  EMBEDDINGS_MAX_DIMENSIONS,
+  type EmbeddingsConfig,
+  type EmbeddingsVariables,
+  embeddingsConfig,
+  embeddingsVariables,
+} from './embeddings.ts';
 export { BankhouseError, ConfigError, messageOf } from './errors.ts';
 export { createLogger, type Logger, REDACTED_FIELDS } from './log.ts';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.ts';

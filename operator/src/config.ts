@@ -1,4 +1,4 @@
-import { databaseUrlSchema, frontDoorSchema, keySchema } from '@bankhouse/core';
+import { databaseUrlSchema, embeddingsVariables, frontDoorSchema, keySchema } from '@bankhouse/core';
 import { z } from 'zod';
 
 const peerSchema = z.union([
@@ -63,6 +63,14 @@ export const configSchema = z.object({
     'say where bank pods reach Postgres, as a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',
   ),
   DNS_EGRESS: peersSchema.default(JSON.parse(DEFAULT_DNS) as EgressPeer[]),
+  ...embeddingsVariables,
+  /** Of the endpoint for embeddings; goes into the Secret of every bank that uses it. */
+  EMBEDDINGS_KEY: z
+    .string()
+    .trim()
+    .regex(/^[\x21-\x7e]{1,4096}$/, 'it must be one line of printable ASCII characters without blanks')
+    .optional(),
+  EMBEDDINGS_EGRESS: peersSchema.optional(),
   WORKERS: wholeNumber(1, 64).default(4),
   VERIFY_EVERY_SECONDS: wholeNumber(10, 86400).default(600),
   LEASE_NAME: z.string().min(1).default('bankhouse-operator'),

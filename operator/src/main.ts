@@ -3,6 +3,7 @@ import {
   ConfigError,
   createLogger,
   createRegistry,
+  embeddingsConfig,
   type Logger,
   loadConfig,
   messageOf,
@@ -79,7 +80,9 @@ async function main(): Promise<void> {
 
 function readConfig(): OperatorConfig {
   try {
-    return loadConfig(configSchema, process.env);
+    const config = loadConfig(configSchema, process.env);
+    embeddingsConfig(config);
+    return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);

@@ -12,6 +12,12 @@ export type Settings = Readonly<
     | 'DATABASE_EGRESS'
     | 'DNS_EGRESS'
     | 'LOG_LEVEL'
+    | 'EMBEDDINGS_URL'
+    | 'EMBEDDINGS_MODEL'
+    | 'EMBEDDINGS_DIMENSIONS'
+    | 'EMBEDDINGS_CA'
+    | 'EMBEDDINGS_KEY'
+    | 'EMBEDDINGS_EGRESS'
   >
 >;
 

@@ -41,6 +41,9 @@ describe("the operator's configuration", () => {
       said: /^FRONT_DOOR_CONNECT is wrong: it must have the form HOST:PORT$/,
     },
     { name: 'FRONT_DOOR_CA', value: '/etc/ca.crt', said: /^FRONT_DOOR_CA is wrong: it must be a PEM certificate$/ },
+    { name: 'EMBEDDINGS_URL', value: 'api', said: /^EMBEDDINGS_URL is wrong: it must be an http or https URL/ },
+    { name: 'EMBEDDINGS_EGRESS', value: '{}', said: /^EMBEDDINGS_EGRESS is wrong: it must be a JSON list of/ },
+    { name: 'EMBEDDINGS_KEY', value: 'a b', said: /^EMBEDDINGS_KEY is wrong: it must be one line of printable/ },
     { name: 'VERIFIER_KEY', value: undefined, said: /^VERIFIER_KEY is not set: give control's verifier key$/ },
   ])('$name=$value is one sentence', ({ name, value, said }) => {
     const environment: Record<string, string | undefined> = { ...good, [name]: value };

@@ -8,6 +8,7 @@ import {
   buildServiceAccount,
   canonicalQuantity,
   secretDigest,
+  usesEmbeddings,
 } from '../src/resources/index.ts';
 import { aBank, aClass, settings } from './fixtures.ts';
 
@@ -94,6 +95,47 @@ describe("a bank's pod", () => {
     { sentence: 'a suspended bank has none', suspended: true, replicas: 0 },
   ])('$sentence', ({ suspended, replicas }) => {
     expect(deployment(aBank({ suspended }), aClass('c', { replicas: 3 }).spec).spec.replicas).toBe(replicas);
+  });
+});
+
+describe('a bank that searches by meaning (R3.12)', () => {
+  const on = {
+    ...settings,
+    EMBEDDINGS_URL: 'https://api.example.com/v1',
+    EMBEDDINGS_MODEL: 'm',
+    EMBEDDINGS_DIMENSIONS: 256,
+    EMBEDDINGS_EGRESS: [{ cidr: '203.0.113.9/32', port: 443 }],
+  };
+  const variablesOf = (bank: ReturnType<typeof aBank>, config: typeof settings) =>
+    buildDeployment(bank, plain, config, 'digest').spec.template.spec?.containers[0]?.env?.filter(({ name }) =>
+      name.startsWith('EMBEDDINGS'),
+    );
+  const reach = (bank: ReturnType<typeof aBank>, config: typeof settings) =>
+    JSON.stringify(buildNetworkPolicy(bank, plain, config).spec.egress).includes('203.0.113.9/32');
+
+  test('knows the endpoint and can reach it', () => {
+    expect(variablesOf(aBank(), on)).toEqual([
+      { name: 'EMBEDDINGS_URL', value: 'https://api.example.com/v1' },
+      { name: 'EMBEDDINGS_MODEL', value: 'm' },
+      { name: 'EMBEDDINGS_DIMENSIONS', value: '256' },
+    ]);
+    expect(reach(aBank(), on)).toBe(true);
+  });
+
+  test.each([
+    { sentence: 'without an endpoint', bank: aBank(), config: settings },
+    { sentence: 'without the toolset', bank: aBank({ toolsets: ['recordings'] }), config: on },
+  ])('$sentence it knows and reaches none', ({ bank, config }) => {
+    expect(usesEmbeddings(bank, config)).toBe(false);
+    expect(variablesOf(bank, config)).toEqual([]);
+    expect(reach(bank, config)).toBe(false);
+  });
+
+  test('has the key in its Secret, and no entry where there is none', () => {
+    const secrets = { databaseUrl: 'x', sealKeys: {} };
+    const keyed = buildSecret(aBank(), { ...secrets, embeddingsKey: 'k' });
+    expect(keyed.data['embeddings-key']).toBe(Buffer.from('k').toString('base64'));
+    expect(Object.keys(buildSecret(aBank(), secrets).data)).toEqual(['database-url', 'seal-keys']);
   });
 });
 

@@ -1,6 +1,14 @@
-import { BANK_SECRET_DIR, BANK_SERVER_PORT, type Environment, isBankId, loadConfig } from '@bankhouse/core';
+import {
+  BANK_SECRET_DIR,
+  BANK_SERVER_PORT,
+  type EmbeddingsConfig,
+  type Environment,
+  embeddingsConfig,
+  embeddingsVariables,
+  isBankId,
+  loadConfig,
+} from '@bankhouse/core';
 import { z } from 'zod';
-import { type EmbeddingsConfig, embeddingsConfig, embeddingsVariables } from './embeddings/index.ts';
 import { TOOLSET_NAMES, type ToolsetName } from './toolsets/index.ts';
 
 const toolsetList = z

@@ -76,6 +76,24 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 {{- end }}
 
+{{/* Where the endpoint for embeddings is, for network policies, as a JSON list. */}}
+{{- define "bankhouse.embeddingsEgress" -}}
+{{- if .Values.embeddings.egress -}}
+{{ .Values.embeddings.egress | toJson }}
+{{- else -}}
+{{- $authority := regexReplaceAll "^https?://([^/?]+).*$" .Values.embeddings.url "${1}" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
+{{- $port := int (trimPrefix ":" (regexFind ":[0-9]+$" $authority) | default (ternary "443" "80" (hasPrefix "https:" .Values.embeddings.url))) -}}
+{{- if regexMatch "^[0-9.]+$" $host -}}
+{{ list (dict "cidr" (printf "%s/32" $host) "port" $port) | toJson }}
+{{- else if hasPrefix "[" $host -}}
+{{ list (dict "cidr" (printf "%s/128" (trimAll "[]" $host)) "port" $port) | toJson }}
+{{- else -}}
+{{ list (dict "cidr" "0.0.0.0/0" "port" $port) (dict "cidr" "::/0" "port" $port) | toJson }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Environment with DATABASE_URL, without password. Takes {root, user}; an empty user is the owner. */}}
 {{- define "bankhouse.databaseEnv" -}}
 {{- $secret := include "bankhouse.databaseSecret" .root -}}

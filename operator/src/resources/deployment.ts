@@ -12,6 +12,7 @@ import {
 } from '@bankhouse/core';
 import type { V1Container, V1DeploymentSpec, V1Probe, V1ResourceRequirements } from '@kubernetes/client-node';
 import type { OperatorConfig } from '../config.ts';
+import { type EmbeddingsEnvironment, embeddingsEnv } from './embeddings.ts';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 import { canonicalQuantity } from './quantity.ts';
 
@@ -23,7 +24,7 @@ const GRACE_SECONDS = 30;
 const PROGRESS_DEADLINE_SECONDS = 120;
 const DEFAULT_RESOURCES = { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '192Mi' } } as const;
 
-export type DeploymentConfig = Pick<OperatorConfig, 'SERVER_IMAGE' | 'LOG_LEVEL'>;
+export type DeploymentConfig = Pick<OperatorConfig, 'SERVER_IMAGE' | 'LOG_LEVEL'> & EmbeddingsEnvironment;
 
 /** The image that a bank of this class runs. */
 export function serverImage(bankClass: BankClassSpec, config: Pick<OperatorConfig, 'SERVER_IMAGE'>): string {
@@ -35,7 +36,7 @@ export function wantedReplicas(bank: BankIdentity, bankClass: BankClassSpec): nu
   return bank.spec.suspended ? 0 : bankClass.replicas;
 }
 
-/** For the annotation: of the database URL alone, because the server reads the seal keys anew by itself. */
+/** For the annotation: of the database URL alone, because the server reads the other keys anew by itself. */
 export function secretDigest(databaseUrl: string): string {
   return createHash('sha256').update(databaseUrl).digest('hex').slice(0, 32);
 }
@@ -93,6 +94,7 @@ function container(bank: BankIdentity, bankClass: BankClassSpec, config: Deploym
       { name: 'SECRET_DIR', value: BANK_SECRET_DIR },
       { name: 'PORT', value: String(BANK_SERVER_PORT) },
       { name: 'LOG_LEVEL', value: config.LOG_LEVEL },
+      ...embeddingsEnv(bank, config),
     ],
     ports: [{ name: 'http', containerPort: BANK_SERVER_PORT, protocol: 'TCP' }],
     // Starting is the startup probe's to judge; a server that is up gets its first calls within a second of being ready.

@@ -6,6 +6,7 @@ export {
   serverImage,
   wantedReplicas,
 } from './deployment.ts';
+export { usesEmbeddings } from './embeddings.ts';
 export { type BankIdentity, CHILD_KINDS, type Child, type ChildKind } from './model.ts';
 export { buildNetworkPolicy, type NetworkConfig } from './network-policy.ts';
 export { buildPodDisruptionBudget } from './pod-disruption-budget.ts';

@@ -8,6 +8,7 @@ import {
 } from '@bankhouse/core';
 import type { V1NetworkPolicyPort } from '@kubernetes/client-node';
 import type { EgressPeer, OperatorConfig } from '../config.ts';
+import { usesEmbeddings } from './embeddings.ts';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 
 type Peer =
@@ -27,14 +28,21 @@ interface NetworkPolicySpec {
 
 const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 
-export type NetworkConfig = Pick<OperatorConfig, 'PLATFORM_NAMESPACE' | 'DATABASE_EGRESS' | 'DNS_EGRESS'>;
+export type NetworkConfig = Pick<
+  OperatorConfig,
+  'PLATFORM_NAMESPACE' | 'DATABASE_EGRESS' | 'DNS_EGRESS' | 'EMBEDDINGS_URL' | 'EMBEDDINGS_EGRESS'
+>;
 
-/** In: the gateway, on the one port. Out: DNS, Postgres, and what the class allows. Nothing else either way. */
+/**
+ * In: the gateway, on the one port. Out: DNS, Postgres, the endpoint for embeddings where the bank uses it, and what the class
+ * allows. Nothing else either way.
+ */
 export function buildNetworkPolicy(
   bank: BankIdentity,
   bankClass: BankClassSpec,
   config: NetworkConfig,
 ): Child<{ spec: NetworkPolicySpec }> {
+  const embeddings = usesEmbeddings(bank, config) ? (config.EMBEDDINGS_EGRESS ?? []) : [];
   const gateway = pods(config.PLATFORM_NAMESPACE, { [COMPONENT_LABEL]: GATEWAY_COMPONENT });
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -52,7 +60,7 @@ export function buildNetworkPolicy(
             { protocol: 'TCP', port: peer.port },
           ],
         })),
-        ...config.DATABASE_EGRESS.map((peer) => ({
+        ...[...config.DATABASE_EGRESS, ...embeddings].map((peer) => ({
           to: [toPeer(peer)],
           ports: [{ protocol: 'TCP', port: peer.port }],
         })),

@@ -1,4 +1,4 @@
-import { SECRET_DATABASE_URL, SECRET_SEAL_KEYS } from '@bankhouse/core';
+import { SECRET_DATABASE_URL, SECRET_EMBEDDINGS_KEY, SECRET_SEAL_KEYS } from '@bankhouse/core';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 
 /** What a bank's pod has to know and nobody else may. */
@@ -7,6 +7,8 @@ export interface BankSecrets {
   databaseUrl: string;
   /** Keys of the pod seal by generation, base64. */
   sealKeys: Readonly<Record<string, string>>;
+  /** Of the endpoint for embeddings; undefined where there is none, or the bank doesn't use it. */
+  embeddingsKey?: string | undefined;
 }
 
 /** The keys are the names of the files that the pod reads. */
@@ -22,6 +24,7 @@ export function buildSecret(
     data: {
       [SECRET_DATABASE_URL]: base64(secrets.databaseUrl),
       [SECRET_SEAL_KEYS]: base64(JSON.stringify(secrets.sealKeys)),
+      ...(secrets.embeddingsKey === undefined ? {} : { [SECRET_EMBEDDINGS_KEY]: base64(secrets.embeddingsKey) }),
     },
   };
 }

@@ -3,7 +3,7 @@ import { databaseRole, deriveSealKey, SECRET_DATABASE_URL } from '@bankhouse/cor
 import { isApiError, splitKey, type Transport } from '@bankhouse/kube';
 import { childPath, type StoredChild } from '../cluster/stored.ts';
 import { holds } from '../decide/verdict.ts';
-import { type BankSecrets, buildSecret } from '../resources/index.ts';
+import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
 import { KEY_GENERATION, type Settings } from '../settings.ts';
 import { DONE, type Step } from './step.ts';
 
@@ -19,7 +19,11 @@ export const credentials: Step = async (pass, means) => {
   // The cache may lag behind an earlier process's last write, and a password must not be made twice.
   const secret = snapshot.secret ?? (await readSecret(means.transport, snapshot.childKey));
   const password = passwordIn(secret, role) ?? randomBytes(PASSWORD_BYTES).toString('base64url');
-  pass.secrets = secretsOf(snapshot.id, role, password, means.settings);
+  const { settings } = means;
+  pass.secrets = {
+    ...secretsOf(snapshot.id, role, password, settings),
+    ...(usesEmbeddings(pass.bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
+  };
   await means.applier.apply(buildSecret(pass.bank, pass.secrets));
   pass.verdicts.CredentialsReady = holds('Stored', "The bank's Secret holds its credentials.");
   return DONE;

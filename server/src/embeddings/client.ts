@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { EMBEDDINGS_MAX_DIMENSIONS, type EmbeddingsConfig } from '@bankhouse/core';
 import { z } from 'zod';
-import { type EmbeddingsConfig, MAX_DIMENSIONS } from './config.ts';
 import { EmbeddingsError } from './error.ts';
 import { type Exchange, post } from './request.ts';
 
@@ -35,7 +35,9 @@ export interface EmbeddingsClient {
 }
 
 const answerSchema = z.object({
-  data: z.array(z.object({ index: z.int().min(0), embedding: z.array(z.number()).min(1).max(MAX_DIMENSIONS) })),
+  data: z.array(
+    z.object({ index: z.int().min(0), embedding: z.array(z.number()).min(1).max(EMBEDDINGS_MAX_DIMENSIONS) }),
+  ),
 });
 const failureSchema = z.object({ error: z.union([z.string(), z.object({ message: z.string() })]) });
 

@@ -120,6 +120,62 @@ describe('the database', () => {
   });
 });
 
+describe('embeddings (R3.12)', () => {
+  const OPERATOR = 'Deployment/bankhouse-operator';
+  const on = (values: Record<string, unknown> = {}) =>
+    render({ 'embeddings.url': 'https://api.example.com/v1', 'embeddings.model': 'm', ...values });
+
+  it('are off by default: the operator hears nothing of them', () => {
+    const names = Object.keys(environmentOf(render({}), OPERATOR));
+    expect(names.filter((name) => name.startsWith('EMBEDDINGS'))).toEqual([]);
+  });
+
+  it('go to the operator with the key as a file, from the Secret that is named', () => {
+    const objects = on({
+      'embeddings.dimensions': 256,
+      'embeddings.existingSecret': 'openai',
+      'embeddings.secretKey': 'key',
+    });
+    expect(environmentOf(objects, OPERATOR)).toMatchObject({
+      EMBEDDINGS_URL: 'https://api.example.com/v1',
+      EMBEDDINGS_MODEL: 'm',
+      EMBEDDINGS_DIMENSIONS: '256',
+      EMBEDDINGS_KEY_FILE: '/etc/bankhouse/keys/embeddings-key',
+    });
+    expect(JSON.stringify(objects.get(OPERATOR))).toContain(
+      '{"secret":{"name":"openai","items":[{"key":"key","path":"embeddings-key"}]}}',
+    );
+  });
+
+  it('need no key', () => {
+    expect(environmentOf(on(), OPERATOR)).not.toHaveProperty('EMBEDDINGS_KEY_FILE');
+  });
+
+  it.each<[string, Record<string, unknown>, unknown[]]>([
+    [
+      'a name: its port anywhere',
+      {},
+      [
+        { cidr: '0.0.0.0/0', port: 443 },
+        { cidr: '::/0', port: 443 },
+      ],
+    ],
+    ['an address: only that', { 'embeddings.url': 'http://10.0.0.7/v1' }, [{ cidr: '10.0.0.7/32', port: 80 }]],
+    [
+      'an IPv6 address with a port: only that',
+      { 'embeddings.url': 'http://[2001:db8::7]:8080' },
+      [{ cidr: '2001:db8::7/128', port: 8080 }],
+    ],
+    [
+      'pods, as the user says',
+      { 'embeddings.egress': [{ namespace: 'ai', podLabels: { app: 'tei' }, port: 8080 }] },
+      [{ namespace: 'ai', podLabels: { app: 'tei' }, port: 8080 }],
+    ],
+  ])('are reached by banks at %s', (_sentence, values, egress) => {
+    expect(JSON.parse(environmentOf(on(values), OPERATOR).EMBEDDINGS_EGRESS ?? '')).toEqual(egress);
+  });
+});
+
 describe('the migration job', () => {
   const jobOf = (values: Record<string, unknown>) =>
     [...render(values).keys()].find((key) => key.startsWith('Job/bankhouse-migrate'));

@@ -77,6 +77,41 @@ describe('values that are refused', () => {
       /'\/database\/egress\/0': missing property 'port'/,
     ],
     [
+      'an endpoint for embeddings without model',
+      { ...GOOD, 'embeddings.url': 'https://api.example.com/v1' },
+      /embeddings\.model is not set: name the model/,
+    ],
+    [
+      'an endpoint for embeddings with its last part',
+      { ...GOOD, 'embeddings.url': 'https://api.example.com/v1/embeddings', 'embeddings.model': 'm' },
+      /embeddings\.url is "https:\/\/api\.example\.com\/v1\/embeddings": it must be a base URL/,
+    ],
+    [
+      'an endpoint for embeddings that is no URL',
+      { ...GOOD, 'embeddings.url': 'api.example.com', 'embeddings.model': 'm' },
+      /embeddings\.url is "api\.example\.com": it must be a base URL such as/,
+    ],
+    [
+      'a model for no endpoint',
+      { ...GOOD, 'embeddings.model': 'm' },
+      /embeddings\.model is set without embeddings\.url/,
+    ],
+    [
+      'a CA for embeddings that is no PEM',
+      { ...GOOD, 'embeddings.url': 'https://x/v1', 'embeddings.model': 'm', 'embeddings.ca': 'ca.pem' },
+      /embeddings\.ca is no PEM certificate/,
+    ],
+    [
+      'an egress to the endpoint of no form',
+      { ...GOOD, 'embeddings.url': 'https://x/v1', 'embeddings.model': 'm', 'embeddings.egress': [{ port: 443 }] },
+      /embeddings\.egress .* must have either cidr, or namespace/,
+    ],
+    [
+      'more dimensions than there are',
+      { ...GOOD, 'embeddings.dimensions': 9000 },
+      /'\/embeddings\/dimensions': maximum/,
+    ],
+    [
       'an Ingress and an HTTPRoute',
       { ...GOOD, 'httpRoute.enabled': true, 'httpRoute.parentRefs': [{ name: 'g' }] },
       /set ingress\.enabled=false/,
