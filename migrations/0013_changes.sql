@@ -289,11 +289,13 @@ declare
   my_bank constant text := bank.me();
   payload jsonb;
 begin
-  if asserted.state <> 'valid' or not 'mcp:read' = any (asserted.scopes) then
+  if asserted.state = 'valid' then
+    payload := convert_from(
+      bank.base64url_decode(split_part(current_setting('bankhouse.assertion'), '.', 2)), 'UTF8')::jsonb;
+  end if;
+  if not coalesce(payload -> 'scopes' ? 'mcp:read', false) then
     raise exception 'a feed needs a valid assertion with the scope mcp:read' using errcode = 'insufficient_privilege';
   end if;
-  payload := convert_from(
-    bank.base64url_decode(split_part(current_setting('bankhouse.assertion'), '.', 2)), 'UTF8')::jsonb;
   delete from bank.feeds f where f.bank_id = my_bank and f.expires_at <= clock_timestamp();
   delete from bank.feeds f where f.id in (
     select o.id from bank.feeds o where o.bank_id = my_bank order by o.opened_at desc offset 999);

@@ -1,4 +1,5 @@
 import type { Logger } from '@bankhouse/core';
+import { openChanges } from './changes/index.ts';
 import type { ServerConfig } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { createEmbeddings } from './embeddings/index.ts';
@@ -42,7 +43,17 @@ export async function startBankServer(
   const database = options.database ?? openDatabase({ secrets, logger });
   const metrics = createToolMetrics();
   const rest = collectAtRest();
-  const mcp = serveMcp({ surface, database, logger, bank, bankName, version: VERSION, onToolCall: metrics.observe });
+  const changes = openChanges({ bank, secrets, database, logger, onActivity: rest.touch });
+  const mcp = serveMcp({
+    surface,
+    database,
+    changes,
+    logger,
+    bank,
+    bankName,
+    version: VERSION,
+    onToolCall: metrics.observe,
+  });
   const http = await startHttp({
     bank,
     port: config.port,
@@ -61,6 +72,7 @@ export async function startBankServer(
     async stop() {
       rest.stop();
       await http.stop();
+      await changes.close();
       await database.close();
     },
   };

@@ -18,6 +18,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 1024;
 const DRAIN_MS = 10_000;
+/** For listen streams to be told their end. */
+const LAST_WORDS_MS = 1000;
 
 const OWN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
@@ -45,6 +47,7 @@ export interface HttpServer {
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const state = { draining: false };
   const running = trackRunning();
+  const listening = trackRunning();
   const now = options.now ?? Date.now;
   const path = bankPath(options.bank);
 
@@ -61,7 +64,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const body = await readJsonBody(request);
     checkScopes(body, caller.assertion.scopes);
     const answered = exchange(options.mcp, request, response, { authInfo, body });
-    return isListen(body) ? answered : running.track(answered);
+    return (isListen(body) ? listening : running).track(answered);
   };
 
   const server = createServer(
@@ -83,7 +86,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     port: (server.address() as AddressInfo).port,
     async stop() {
       state.draining = true;
-      await drain(server, options.mcp, running);
+      await drain(server, options.mcp, running, listening);
     },
   };
 }
@@ -172,14 +175,19 @@ function isListen(body: unknown): boolean {
   return (body as { method?: unknown } | null)?.method === 'subscriptions/listen';
 }
 
-async function drain(server: Server, mcp: McpHttpHandler, running: Running): Promise<void> {
+async function drain(server: Server, mcp: McpHttpHandler, running: Running, listening: Running): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
-  const limit = Promise.withResolvers<void>();
-  const timer = setTimeout(limit.resolve, DRAIN_MS);
-  await Promise.race([running.idle(), limit.promise]);
-  clearTimeout(timer);
+  await within(DRAIN_MS, running.idle());
   await mcp.close();
+  await within(LAST_WORDS_MS, listening.idle());
   server.closeAllConnections();
   await closed;
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, ms);
+  await Promise.race([work, limit.promise]);
+  clearTimeout(timer);
 }

@@ -7,6 +7,7 @@ import {
   type GetPromptResult,
   type ListResourcesResult,
   type McpHttpHandler,
+  type McpServerFactory,
   ProtocolError,
   ProtocolErrorCode,
   type ReadResourceResult,
@@ -18,9 +19,11 @@ import {
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { Caller } from '../caller.ts';
+import type { Changes } from '../changes/index.ts';
 import type { Database } from '../database/database.ts';
 import { cursorsOf } from '../paging/cursor.ts';
 import { completeArgument } from './completion.ts';
+import { withListening } from './live.ts';
 import { fillPrompt } from './prompts.ts';
 import { parseArguments, type Surface } from './surface.ts';
 import { ToolError, toErrorResult } from './tool-error.ts';
@@ -29,8 +32,6 @@ import type { CallContext } from './toolset.ts';
 /** How long a client may keep what a release alone changes, and what the bank's rows change. */
 const STATIC: CacheHint = { ttlMs: 300_000, cacheScope: 'private' };
 const LIVE: CacheHint = { ttlMs: 5000, cacheScope: 'private' };
-/** Open subscriptions/listen streams of one pod. */
-const MAX_SUBSCRIPTIONS = 128;
 
 /** The SDK validates with it what a client answers to a question; this server asks none, and Ajv costs every request a compiler. */
 const NO_ELICITATION: NonNullable<ServerOptions['jsonSchemaValidator']> = {
@@ -42,6 +43,7 @@ const NO_ELICITATION: NonNullable<ServerOptions['jsonSchemaValidator']> = {
 export interface Serving {
   readonly surface: Surface;
   readonly database: Database;
+  readonly changes: Changes;
   readonly logger: Logger;
   readonly bank: string;
   readonly bankName: string;
@@ -57,13 +59,15 @@ export interface Serving {
 export function serveMcp(serving: Serving): McpHttpHandler {
   const { surface, logger } = serving;
   const info = { name: `bankhouse-${serving.bank}`, title: serving.bankName, version: serving.version };
-  const options: ServerOptions = {
-    capabilities: {
-      tools: {},
-      ...(surface.resources.length > 0 ? { resources: {} } : {}),
-      ...(surface.prompts.size > 0 ? { prompts: {} } : {}),
-      ...(surface.completers.size > 0 ? { completions: {} } : {}),
-    },
+  const capabilities = {
+    tools: {},
+    ...(surface.resources.length > 0 ? { resources: {} } : {}),
+    ...(surface.prompts.size > 0 ? { prompts: {} } : {}),
+    ...(surface.completers.size > 0 ? { completions: {} } : {}),
+  };
+  // Older revisions listen on a session's stream, and here is no session (R3.3). Tools and prompts change by a release alone.
+  const legacyOptions: ServerOptions = {
+    capabilities,
     instructions: surface.instructions,
     jsonSchemaValidator: NO_ELICITATION,
     cacheHints: {
@@ -75,40 +79,46 @@ export function serveMcp(serving: Serving): McpHttpHandler {
       'resources/read': LIVE,
     },
   };
+  const modernOptions: ServerOptions = {
+    ...legacyOptions,
+    capabilities: {
+      ...capabilities,
+      ...(surface.resources.length > 0 ? { resources: { subscribe: true, listChanged: true } } : {}),
+    },
+  };
   const templates = { resourceTemplates: surface.resourceTemplates };
-  return createMcpHandler(
-    () => {
-      const server = new Server(info, options);
-      server.setRequestHandler('tools/list', () => surface.toolList);
-      server.setRequestHandler('tools/call', ({ params }, context) =>
-        callTool(serving, params.name, params.arguments, context),
+  const factory: McpServerFactory = ({ era }) => {
+    const server = new Server(info, era === 'modern' ? modernOptions : legacyOptions);
+    server.setRequestHandler('tools/list', () => surface.toolList);
+    server.setRequestHandler('tools/call', ({ params }, context) =>
+      callTool(serving, params.name, params.arguments, context),
+    );
+    if (surface.resources.length > 0) {
+      server.setRequestHandler('resources/templates/list', () => templates);
+      server.setRequestHandler('resources/list', ({ params }, context) =>
+        listResources(serving, params?.cursor, context),
       );
-      if (surface.resources.length > 0) {
-        server.setRequestHandler('resources/templates/list', () => templates);
-        server.setRequestHandler('resources/list', ({ params }, context) =>
-          listResources(serving, params?.cursor, context),
-        );
-        server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
-      }
-      if (surface.prompts.size > 0) {
-        server.setRequestHandler('prompts/list', () => surface.promptList);
-        server.setRequestHandler('prompts/get', ({ params }, context) =>
-          getPrompt(serving, params.name, params.arguments, context),
-        );
-      }
-      if (surface.completers.size > 0) {
-        server.setRequestHandler('completion/complete', ({ params }, context) =>
-          answer(serving, context, 'completion/complete', (call) => completeArgument(surface.completers, params, call)),
-        );
-      }
-      return server;
-    },
-    {
-      legacy: 'stateless',
-      maxSubscriptions: MAX_SUBSCRIPTIONS,
-      onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
-    },
-  );
+      server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
+    }
+    if (surface.prompts.size > 0) {
+      server.setRequestHandler('prompts/list', () => surface.promptList);
+      server.setRequestHandler('prompts/get', ({ params }, context) =>
+        getPrompt(serving, params.name, params.arguments, context),
+      );
+    }
+    if (surface.completers.size > 0) {
+      server.setRequestHandler('completion/complete', ({ params }, context) =>
+        answer(serving, context, 'completion/complete', (call) => completeArgument(surface.completers, params, call)),
+      );
+    }
+    return server;
+  };
+  const handler = createMcpHandler(factory, {
+    legacy: 'stateless',
+    maxSubscriptions: 0,
+    onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
+  });
+  return withListening(handler, { factory, changes: serving.changes, bank: serving.bank, logger });
 }
 
 /** The caller as the SDK's pass-through `authInfo`; there is no token in it, since none comes this far. */

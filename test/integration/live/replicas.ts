@@ -1,0 +1,132 @@
+/** Bank servers side by side on one bank, and clients that listen. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type Assertion,
+  createLogger,
+  deriveSealKey,
+  SECRET_DATABASE_URL,
+  SECRET_SEAL_KEYS,
+  sealAssertion,
+} from '@bankhouse/core';
+import { loadServerConfig, startBankServer } from '@bankhouse/server';
+import { Client, StreamableHTTPClientTransport, type SubscriptionFilter } from '@modelcontextprotocol/client';
+import { expect } from 'vitest';
+import { assertionFor, createBank, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { VAULTS } from './support.ts';
+
+export const MODERN = '2026-07-28';
+
+export interface Replicas extends AsyncDisposable {
+  readonly id: string;
+  readonly bank: TestBank;
+  readonly urls: readonly string[];
+  /** Stops every server; disposing does so too. */
+  stop(): Promise<void>;
+  readonly logs: string[];
+  headers(changes?: Partial<Assertion>): Record<string, string>;
+  connect(replica?: number, changes?: Partial<Assertion>): Promise<Client & AsyncDisposable>;
+  /** A client of a replica, listening. */
+  listen(filter: SubscriptionFilter, changes?: Partial<Assertion>, replica?: number): Promise<Listener>;
+  /** Connections of the servers that wait for changes. */
+  listeners(): Promise<number>;
+}
+
+export interface Listener extends AsyncDisposable {
+  readonly client: Client;
+  readonly honored: SubscriptionFilter;
+  readonly closed: Promise<'local' | 'graceful' | 'remote'>;
+  /** URIs that were updated, and `list_changed`, in order of arrival. */
+  readonly heard: string[];
+  /** Waits until all of these were heard, and forgets what was. */
+  hears(...notices: string[]): Promise<void>;
+}
+
+export async function runReplicas(
+  postgres: TestPostgres,
+  id: string,
+  options: { count?: number; databaseUrl?: (own: string) => string } = {},
+): Promise<Replicas> {
+  const root = randomBytes(32);
+  const bank = await createBank(postgres, id, { root, vaults: VAULTS });
+  const podKey = deriveSealKey(root, 'pod', id, 1);
+  const dir = mkdtempSync(join(tmpdir(), 'bankhouse-live-'));
+  writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey.toString('base64') }));
+  writeFileSync(join(dir, SECRET_DATABASE_URL), options.databaseUrl?.(bank.url) ?? bank.url);
+  const logs: string[] = [];
+  const logger = createLogger({
+    component: 'server',
+    level: 'debug',
+    destination: { write: (line) => logs.push(line) },
+  });
+  const config = loadServerConfig({ BANK_ID: id, SECRET_DIR: dir, PORT: '0' });
+  const servers = await Promise.all(Array.from({ length: options.count ?? 1 }, () => startBankServer(config, logger)));
+  const urls = servers.map((server) => `http://127.0.0.1:${server.port}/mcp/bank-${id}`);
+  const headers = (changes: Partial<Assertion> = {}) => {
+    const assertion = assertionFor(id, changes);
+    return {
+      'bankhouse-assertion': sealAssertion(assertion, podKey, 1),
+      'bankhouse-database-assertion': sealAssertion(assertion, bank.sealKey, 1),
+    };
+  };
+  const connect = async (replica = 0, changes: Partial<Assertion> = {}) => {
+    const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode: { pin: MODERN } } });
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(urls[replica] ?? ''), { requestInit: { headers: headers(changes) } }),
+    );
+    return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
+  };
+  let stopped: Promise<unknown> | undefined;
+  const stop = async () => {
+    stopped ??= Promise.all(servers.map((server) => server.stop()));
+    await stopped;
+  };
+  return {
+    id,
+    bank,
+    urls,
+    stop,
+    logs,
+    headers,
+    connect,
+    async listen(filter, changes = {}, replica = 0) {
+      const client = await connect(replica, changes);
+      const heard: string[] = [];
+      client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
+        heard.push(params.uri);
+      });
+      client.setNotificationHandler('notifications/resources/list_changed', () => {
+        heard.push('list_changed');
+      });
+      const subscription = await client.listen(filter);
+      return {
+        client,
+        honored: subscription.honoredFilter,
+        closed: subscription.closed,
+        heard,
+        async hears(...notices) {
+          await expect.poll(() => heard, { timeout: 10_000 }).toEqual(expect.arrayContaining(notices));
+          heard.length = 0;
+        },
+        async [Symbol.asyncDispose]() {
+          await subscription.close();
+          await client.close();
+        },
+      };
+    },
+    listeners: () =>
+      withClient(postgres.superuserUrl, async (sql) => {
+        const { rows } = await sql.query<{ n: number }>(
+          "select count(*)::int as n from pg_stat_activity where application_name = 'bankhouse changes' and usename = $1",
+          [bank.role],
+        );
+        return rows[0]?.n ?? 0;
+      }),
+    async [Symbol.asyncDispose]() {
+      await stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
