@@ -37,9 +37,11 @@ function filtersFor(definition: EntityDefinition, field: Field): Filter[] {
       return [call(field)];
     case 'text':
       if (name === definition.label) return [];
-      // The id of a call or of a row is exact; a name is found in any case.
+      // The id of a parent of any kind, which may be a call, is exact; a name is found in any case.
       return [
-        definition.parent?.entity === 'any' ? call(field) : equal(field, (p) => `lower(${column}) = lower(${p})`),
+        definition.parent?.entity === 'any' && field.writable === 'create'
+          ? call(field)
+          : equal(field, (p) => `lower(${column}) = lower(${p})`),
       ];
     case 'texts':
       return [contains(field)];
