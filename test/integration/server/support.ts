@@ -7,6 +7,7 @@ import {
   createLogger,
   deriveSealKey,
   SECRET_DATABASE_URL,
+  type SECRET_EMBEDDINGS_KEY,
   SECRET_SEAL_KEYS,
   sealAssertion,
 } from '@bankhouse/core';
@@ -36,13 +37,20 @@ export interface RunningBank extends AsyncDisposable {
   /** A request by hand, for what no client library would send. */
   post(body: unknown, headers?: Record<string, string | undefined>): Promise<Response>;
   /** Changes a file of the bank's Secret at once, as Kubernetes does. */
-  writeSecret(name: typeof SECRET_DATABASE_URL | typeof SECRET_SEAL_KEYS, text: string): void;
+  writeSecret(
+    name: typeof SECRET_DATABASE_URL | typeof SECRET_SEAL_KEYS | typeof SECRET_EMBEDDINGS_KEY,
+    text: string,
+  ): void;
 }
 
 export async function runBank(
   postgres: TestPostgres,
   id: string,
-  options: { toolsets?: readonly Toolset[]; databaseUrl?: (own: string) => string } = {},
+  options: {
+    toolsets?: readonly Toolset[];
+    databaseUrl?: (own: string) => string;
+    env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<RunningBank> {
   const root = randomBytes(32);
   const bank = await createBank(postgres, id, { root, vaults: VAULTS });
@@ -61,7 +69,7 @@ export async function runBank(
     level: 'debug',
     destination: { write: (line) => logs.push(line) },
   });
-  const config = loadServerConfig({ BANK_ID: id, BANK_NAME: 'Acme Ltd', SECRET_DIR: dir, PORT: '0' });
+  const config = loadServerConfig({ BANK_ID: id, BANK_NAME: 'Acme Ltd', SECRET_DIR: dir, PORT: '0', ...options.env });
   const server = await startBankServer(
     config,
     logger,
