@@ -32,6 +32,16 @@ const bankSchema = z.object({
 export type ListedBank = z.infer<typeof bankSchema>;
 const pageSchema = z.object({ banks: z.array(bankSchema), nextAfter: z.string().nullable() });
 
+const receiptSchema = z.object({
+  id: z.number(),
+  bank: z.string(),
+  owner: z.string(),
+  erasedAt: z.string(),
+  tables: z.record(z.string(), z.object({ rows: z.number(), keys: z.string() })),
+});
+export type ListedReceipt = z.infer<typeof receiptSchema>;
+const receiptPageSchema = z.object({ receipts: z.array(receiptSchema), nextBefore: z.number().nullable() });
+
 /** From now on this process also trusts the platform's own CA. */
 export function trust(settings: Settings): void {
   if (settings.caFile === undefined) return;
@@ -58,6 +68,10 @@ export interface ControlClient {
   revokeAll(bank: string): Promise<{ bank: string; notBefore: string }>;
   /** Every bank, over all pages. */
   banks(): Promise<ListedBank[]>;
+  /** What deletions erased, the newest first, over all pages; of one bank id where it is given. */
+  receipts(bank?: string): Promise<ListedReceipt[]>;
+  /** One of them, and the same signed. */
+  receipt(id: string): Promise<{ receipt: ListedReceipt; jws: string }>;
 }
 
 export function createControlClient(settings: Settings): ControlClient {
@@ -102,6 +116,21 @@ export function createControlClient(settings: Settings): ControlClient {
       }
       return banks;
     },
+    async receipts(bank) {
+      const receipts: ListedReceipt[] = [];
+      let before: number | null = 0;
+      while (before !== null) {
+        const query = new URLSearchParams({ limit: '1000' });
+        if (bank !== undefined) query.set('bank', bank);
+        if (before > 0) query.set('before', String(before));
+        const page: z.infer<typeof receiptPageSchema> = await call('GET', `/v1/receipts?${query}`, receiptPageSchema);
+        receipts.push(...page.receipts);
+        before = page.nextBefore;
+      }
+      return receipts;
+    },
+    receipt: (id) =>
+      call('GET', `/v1/receipts/${encodeURIComponent(id)}`, z.object({ receipt: receiptSchema, jws: z.string() })),
   };
 }
 

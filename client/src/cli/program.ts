@@ -6,6 +6,7 @@ import { connectCommand } from './commands/connect.ts';
 import { exportCommand } from './commands/export.ts';
 import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
+import { receiptsCommand } from './commands/receipts.ts';
 import { revokeCommand } from './commands/revoke.ts';
 import { tokenCommand } from './commands/token.ts';
 import type { Context } from './context.ts';
@@ -42,5 +43,6 @@ export function createProgram({ env, cwd, out, err }: Surroundings): Command {
   loadCommand(program, context);
   exportCommand(program, context);
   importCommand(program, context);
+  receiptsCommand(program, context);
   return program;
 }

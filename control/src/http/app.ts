@@ -13,6 +13,7 @@ import { type Answer, answerFor } from './answers.ts';
 import { bankRoutes } from './banks.ts';
 import { failure } from './errors.ts';
 import { issuerRoutes } from './issuer.ts';
+import { receiptRoutes } from './receipts.ts';
 import type { App, Services } from './services.ts';
 import { tokenRoutes } from './tokens.ts';
 
@@ -21,7 +22,7 @@ export const BODY_LIMIT_BYTES = 16 * 1024;
 const LIMITS = { bodyBytes: BODY_LIMIT_BYTES };
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
-/** The public HTTP server: issuer metadata and keys, tokens, banks. Not yet listening. */
+/** The public HTTP server: issuer metadata and keys, tokens, banks, receipts of deletions. Not yet listening. */
 export async function createApp(services: Services): Promise<App> {
   const app = Fastify({
     loggerInstance: services.log as FastifyBaseLogger,
@@ -72,7 +73,11 @@ export async function createApp(services: Services): Promise<App> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Bankhouse control', version: '1', description: 'Tokens and the banks they are for.' },
+      info: {
+        title: 'Bankhouse control',
+        version: '1',
+        description: 'Tokens, the banks they are for, and receipts of deletions.',
+      },
       servers: [{ url: services.frontDoor }],
       components: {
         securitySchemes: { key: { type: 'http', scheme: 'bearer', description: "The admin key, or a bank's token." } },
@@ -84,6 +89,7 @@ export async function createApp(services: Services): Promise<App> {
     issuerRoutes(scope as unknown as App, services);
     tokenRoutes(scope as unknown as App, services);
     bankRoutes(scope as unknown as App, services);
+    receiptRoutes(scope as unknown as App, services);
   });
   app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
   return app;

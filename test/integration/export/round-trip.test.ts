@@ -16,9 +16,9 @@ async function moved(from: string): Promise<{ first: string; second: string; to:
   const to = `copy-${++turn}`;
   await fixture.bank(to);
   const [a, b] = [`${from}-${turn}.jsonl`, `${to}.jsonl`];
-  expect(await fixture.cli('export', from, fixture.path(a))).toMatchObject({ code: 0, stdout: '' });
-  expect(await fixture.cli('import', fixture.path(a), '--bank', to)).toMatchObject({ code: 0, stdout: '' });
-  expect(await fixture.cli('export', to, fixture.path(b))).toMatchObject({ code: 0 });
+  await fixture.run('export', from, fixture.path(a));
+  await fixture.run('import', fixture.path(a), '--bank', to);
+  await fixture.run('export', to, fixture.path(b));
   return { first: fixture.read(a), second: fixture.read(b), to };
 }
 
@@ -78,8 +78,8 @@ describe('export, import, export', () => {
     const bank = await fixture.bank('source');
     await addCalls(fixture.postgres, bank.id, 30);
     const copy = await fixture.bank('target');
-    await fixture.cli('export', bank.id, fixture.path('source.jsonl'));
-    await fixture.cli('import', fixture.path('source.jsonl'), '--bank', copy.id);
+    await fixture.run('export', bank.id, fixture.path('source.jsonl'));
+    await fixture.run('import', fixture.path('source.jsonl'), '--bank', copy.id);
     for (const vaults of [null, ['sales'], []]) {
       const seen = (which: typeof bank) =>
         rowsAs(

@@ -16,7 +16,15 @@ export interface Fixture extends AsyncDisposable {
   read(name: string): string;
   write(name: string, content: string | Buffer): string;
   bank(id: string): Promise<TestBank>;
-  cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  cli(...args: string[]): Promise<Ran>;
+  /** The same, where anything but success is a mistake of the test. */
+  run(...args: string[]): Promise<Ran>;
+}
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
 }
 
 export async function startFixture(): Promise<Fixture> {
@@ -26,6 +34,21 @@ export async function startFixture(): Promise<Fixture> {
     throw error;
   });
   const path = (name: string) => join(folder, name);
+  const cli = async (...args: string[]): Promise<Ran> => {
+    let stdout = '';
+    let stderr = '';
+    const code = await runCli(args, {
+      env: { DATABASE_URL: postgres.ownerUrl },
+      cwd: folder,
+      out: (text) => {
+        stdout += text;
+      },
+      err: (text) => {
+        stderr += text;
+      },
+    });
+    return { code, stdout, stderr };
+  };
   return {
     postgres,
     path,
@@ -35,20 +58,11 @@ export async function startFixture(): Promise<Fixture> {
       return path(name);
     },
     bank: (id) => createBank(postgres, id, { displayName: `Bank "${id}" – ü`, vaults: VAULTS }),
-    async cli(...args) {
-      let stdout = '';
-      let stderr = '';
-      const code = await runCli(args, {
-        env: { DATABASE_URL: postgres.ownerUrl },
-        cwd: folder,
-        out: (text) => {
-          stdout += text;
-        },
-        err: (text) => {
-          stderr += text;
-        },
-      });
-      return { code, stdout, stderr };
+    cli,
+    async run(...args) {
+      const ran = await cli(...args);
+      if (ran.code !== 0) throw new Error(`bankhouse ${args.join(' ')}: ${ran.stderr}`);
+      return ran;
     },
     async [Symbol.asyncDispose]() {
       await postgres.stop();
