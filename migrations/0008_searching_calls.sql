@@ -4,6 +4,33 @@
 -- document of every row that another condition let through; so a search has no condition that another index could serve.
 -- That is why it names the bank within scopes and not by bank_id.
 
+-- The language proper of a tag such as en-GB (RFC 5646); en where there is none.
+create function bank.plain_language(p_language text) returns text
+  language sql immutable parallel safe
+return lower(split_part(coalesce(nullif(p_language, ''), 'en'), '-', 1));
+
+-- The text search configuration of a language tag (RFC 5646): english where there is none, simple where it isn't known.
+create function bank.text_config(p_language text) returns regconfig
+  language sql immutable parallel safe
+return case bank.plain_language(p_language)
+  when 'en' then 'pg_catalog.english'::regconfig
+  when 'de' then 'pg_catalog.german'::regconfig
+  when 'fr' then 'pg_catalog.french'::regconfig
+  when 'es' then 'pg_catalog.spanish'::regconfig
+  when 'it' then 'pg_catalog.italian'::regconfig
+  when 'pt' then 'pg_catalog.portuguese'::regconfig
+  when 'nl' then 'pg_catalog.dutch'::regconfig
+  when 'sv' then 'pg_catalog.swedish'::regconfig
+  when 'da' then 'pg_catalog.danish'::regconfig
+  when 'no' then 'pg_catalog.norwegian'::regconfig
+  when 'fi' then 'pg_catalog.finnish'::regconfig
+  when 'ru' then 'pg_catalog.russian'::regconfig
+  when 'tr' then 'pg_catalog.turkish'::regconfig
+  when 'hu' then 'pg_catalog.hungarian'::regconfig
+  when 'ro' then 'pg_catalog.romanian'::regconfig
+  else 'pg_catalog.simple'::regconfig
+end;
+
 create table bank.search_documents (
   id bigint generated always as identity primary key,
   bank_id text collate "C" not null,
@@ -15,6 +42,8 @@ create table bank.search_documents (
   -- looks into is one of these, or a few weeks of one. (A range of dates would collect the calls of all banks.)
   scopes text[] not null,
   participant_keys text[] not null,
+  -- the call's, by which the document's words were read
+  language text collate "C" not null,
   -- title (weight A), summary (C), transcript (D) with a mark in front of every passage
   document tsvector not null,
   -- of every passage: the position of its mark in the document, and the seq of its first segment
@@ -33,10 +62,25 @@ create index search_documents_all
 -- Frequencies of words, for the planner's estimates.
 alter table bank.search_documents alter document set statistics 400;
 
-alter table bank.search_documents enable row level security;
-alter table bank.search_documents force row level security;
-create policy all_banks on bank.search_documents to bankhouse_data using (true) with check (true);
-grant select, insert, update, delete on bank.search_documents to bankhouse_data;
+-- Languages of a bank's documents: a search that names none reads its words in each of these.
+create table bank.search_languages (
+  bank_id text collate "C" not null references bank.banks on delete cascade,
+  language text collate "C" not null,
+  primary key (bank_id, language)
+);
+
+do $$
+declare
+  wanted text;
+begin
+  foreach wanted in array array['search_documents', 'search_languages'] loop
+    execute format('alter table bank.%I enable row level security', wanted);
+    execute format('alter table bank.%I force row level security', wanted);
+    execute format('create policy all_banks on bank.%I to bankhouse_data using (true) with check (true)', wanted);
+    execute format('grant select, insert, update, delete on bank.%I to bankhouse_data', wanted);
+  end loop;
+end
+$$;
 
 do $$
 begin
@@ -71,7 +115,7 @@ return 'x0passage0x';
 -- because a tsvector keeps 255 positions of a word. What is said after the first 250,000 characters (five hours) is not
 -- found: a tsvector has a maximal size.
 create function bank.build_document(
-  p_title text, p_summary text, p_texts text[],
+  p_config regconfig, p_title text, p_summary text, p_texts text[],
   out document tsvector, out passage_positions int[], out passage_segments int[]
 )
   language plpgsql immutable set search_path = pg_catalog
@@ -92,9 +136,9 @@ begin
         ) s
        group by s.passage
     ) p;
-  document := setweight(to_tsvector('pg_catalog.english', p_title), 'A')
-    || setweight(to_tsvector('pg_catalog.english', coalesce(p_summary, '')), 'C')
-    || to_tsvector('pg_catalog.english', coalesce(left(body, 250000), ''));
+  document := setweight(to_tsvector(p_config, p_title), 'A')
+    || setweight(to_tsvector(p_config, coalesce(p_summary, '')), 'C')
+    || to_tsvector(p_config, coalesce(left(body, 250000), ''));
   select coalesce(array_agg(p order by p), '{}') into passage_positions
     from unnest(ts_filter(setweight(document, 'B', array[bank.passage_mark()]), '{b}')) u, unnest(u.positions) p;
   passage_segments := passage_segments[1:cardinality(passage_positions)];
@@ -106,24 +150,39 @@ create function bank.index_recording() returns trigger
 as $$
 begin
   insert into bank.search_documents as d (
-      bank_id, recording_id, call_id, started_at, scopes, participant_keys, document, passage_positions, passage_segments)
+      bank_id, recording_id, call_id, started_at, scopes, participant_keys, language, document, passage_positions, passage_segments)
     select r.bank_id, r.id, r.call_id, r.started_at,
            bank.scopes_of(r.bank_id, array(
              select e.vault_id from bank.vault_entries e where e.bank_id = r.bank_id and e.recording_id = r.id), r.started_at),
-           r.participant_keys, b.document, b.passage_positions, b.passage_segments
+           r.participant_keys, bank.plain_language(r.language), b.document, b.passage_positions, b.passage_segments
       from bank.recordings r,
-           bank.build_document(r.title, r.summary,
+           bank.build_document(bank.text_config(r.language), r.title, r.summary,
              array(select s.text from bank.recording_segments(r.transcript) s order by s.seq)) b
      where r.bank_id = new.bank_id and r.id = new.id
     on conflict (recording_id, bank_id) do update set
       started_at = excluded.started_at, scopes = excluded.scopes, participant_keys = excluded.participant_keys,
-      document = excluded.document, passage_positions = excluded.passage_positions,
+      language = excluded.language, document = excluded.document, passage_positions = excluded.passage_positions,
       passage_segments = excluded.passage_segments;
   return null;
 end
 $$;
+create function bank.remember_language() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  insert into bank.search_languages (bank_id, language)
+    select distinct n.bank_id, n.language from new_rows n
+     where not exists (select from bank.search_languages l where l.bank_id = n.bank_id and l.language = n.language)
+    on conflict do nothing;
+  return null;
+end
+$$;
+create trigger remember_language after insert on bank.search_documents
+  referencing new table as new_rows for each statement execute function bank.remember_language();
+create trigger remember_changed_language after update on bank.search_documents
+  referencing new table as new_rows for each statement execute function bank.remember_language();
 create constraint trigger index_recording
-  after insert or update of title, summary, transcript, started_at, participants on bank.recordings
+  after insert or update of title, summary, transcript, started_at, participants, language on bank.recordings
   deferrable initially deferred for each row execute function bank.index_recording();
 
 create function bank.index_vaults() returns trigger
@@ -153,41 +212,87 @@ begin
    where f.bank_id = new.bank_id and f.id = new.id and f.migrated
      and d.bank_id = f.bank_id and d.legacy_id = f.id;
   insert into bank.search_documents as d (
-      bank_id, legacy_id, call_id, started_at, scopes, participant_keys, document, passage_positions, passage_segments)
+      bank_id, legacy_id, call_id, started_at, scopes, participant_keys, language, document, passage_positions, passage_segments)
     select f.bank_id, f.id, f.call_id, f.recording_start_time, bank.scopes_of(f.bank_id, array_remove(array[f.vault_id::text], null), f.recording_start_time),
-           f.participant_keys, b.document, b.passage_positions, b.passage_segments
+           f.participant_keys, bank.plain_language(f.transcript_language), b.document, b.passage_positions, b.passage_segments
       from bank.fathom_calls f,
-           bank.build_document(f.title, f.summary,
+           bank.build_document(bank.text_config(f.transcript_language), f.title, f.summary,
              array(select s.text from bank.fathom_segments(f.transcript, 0) s order by s.seq)) b
      where f.bank_id = new.bank_id and f.id = new.id and not f.migrated
     on conflict (legacy_id, bank_id) do update set
       started_at = excluded.started_at, scopes = excluded.scopes, participant_keys = excluded.participant_keys,
-      document = excluded.document, passage_positions = excluded.passage_positions,
+      language = excluded.language, document = excluded.document, passage_positions = excluded.passage_positions,
       passage_segments = excluded.passage_segments;
   return null;
 end
 $$;
 create constraint trigger index_fathom_call
-  after insert or update of title, summary, transcript, recording_start_time, calendar_invitees, vault_id, migrated
+  after insert or update of title, summary, transcript, recording_start_time, calendar_invitees, transcript_language, vault_id,
+    migrated
   on bank.fathom_calls
   deferrable initially deferred for each row execute function bank.index_fathom_call();
 
--- Ids of the newest p_amount documents in one of the scopes that match, newest first.
+-- The query as each language of the bank's documents reads it, so that a stem is its language's and -without is exact.
+--   any_of: what at least matches, for the index; exact: whether any_of alone decides. Looking a phrase up unpacks each
+--   document that has its words, so any_of has the words only, except beside a "not", where that would lose matches.
+create function bank.read_query(
+  p_bank text, p_query text, p_language text,
+  out languages text[], out queries tsquery[], out any_of tsquery, out exact boolean
+)
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  way record;
+  words text;
+begin
+  exact := true;
+  for way in
+    select l.language, websearch_to_tsquery(bank.text_config(l.language), p_query) as query
+      from (
+        select bank.plain_language(p_language) as language where p_language is not null
+        union all
+        select s.language from bank.search_languages s where s.bank_id = p_bank and p_language is null
+      ) l
+  loop
+    -- Only words that may not occur, or only such as "the": no index could serve it.
+    continue when querytree(way.query) in ('', 'T');
+    languages := languages || way.language;
+    queries := queries || way.query;
+    words := way.query::text;
+    if words ~ ' <(-|[0-9]+)> ' and words !~ '!' then
+      exact := false;
+      way.query := regexp_replace(words, ' <(-|[0-9]+)> ', ' & ', 'g')::tsquery;
+    end if;
+    any_of := case when any_of is null then way.query else any_of || way.query end;
+  end loop;
+  exact := exact and cardinality(languages) = 1 and p_language is null;
+end
+$$;
+
+-- Ids of the newest p_amount documents in one of the scopes that match, newest first. p_reading: of bank.read_query.
 create function bank.newest_documents(
-  p_query tsquery, p_scopes text[], p_from timestamptz, p_to timestamptz, p_participant text, p_amount int
+  p_reading record, p_scopes text[], p_from timestamptz, p_to timestamptz, p_participant text, p_amount int
 ) returns bigint[]
   language plpgsql stable set search_path = pg_catalog
 as $$
 declare
-  ids bigint[];
-begin
-  execute concat(
-    'select array(select d.id from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
+  conditions constant text := concat(
     case when p_from is not null then ' and d.started_at >= $3' end,
     case when p_to is not null then ' and d.started_at < $4' end,
     case when p_participant is not null then ' and d.participant_keys @> array[lower($5)]' end,
-    ' order by d.started_at desc, d.call_id desc limit $6)'
-  ) into ids using p_query, p_scopes, p_from, p_to, p_participant, p_amount;
+    ' order by d.started_at desc, d.call_id desc '
+  );
+  ids bigint[];
+begin
+  execute case when p_reading.exact
+    then concat('select array(select d.id from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
+      conditions, 'limit $6)')
+    -- From the newest on, and no further than needed.
+    else concat('select array(select d.id from (
+        select d.id, d.document, d.language from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
+      conditions, 'offset 0) d where d.document @@ ($8::tsquery[])[array_position($7::text[], d.language)] limit $6)')
+  end into ids
+  using p_reading.any_of, p_scopes, p_from, p_to, p_participant, p_amount, p_reading.languages, p_reading.queries;
   return ids;
 end
 $$;
@@ -228,16 +333,20 @@ return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_fir
 -- those are too few: a phrase has to be looked up in each document that has its words.
 -- Pages of one search fit together, and all pages together hold every match once.
 create function bank.match_documents(
-  p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int
+  p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int,
+  p_language text
 ) returns table (place int, recording_id uuid, legacy_id bigint, rank real, first_segment int, last_segment int)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set enable_seqscan = off set jit = off
 as $$
 #variable_conflict use_column
 declare
   block constant int := 50;
-  query constant tsquery := websearch_to_tsquery('pg_catalog.english', p_query);
-  words constant text[] := tsvector_to_array(to_tsvector('pg_catalog.english', p_query));
   me constant text := bank.me();
+  reading constant record := bank.read_query(me, p_query, p_language);
+  words constant text[] := array(
+    select distinct w
+      from unnest(reading.languages) l, unnest(tsvector_to_array(to_tsvector(bank.text_config(l), p_query))) w
+  );
   vaults constant text[] := bank.vaults_to_search(p_vault);
   scopes constant text[] := case when vaults is null then array[me] else array(select me || '/' || unnest(vaults)) end;
   amount constant int := ((greatest(p_offset, 0) + greatest(p_limit, 0) + block - 1) / block) * block;
@@ -251,28 +360,28 @@ declare
   complete boolean := false;
   ids bigint[] := '{}';
 begin
-  -- Only words that may not occur, or only such as "the": no index could serve it.
-  if querytree(query) in ('', 'T') or cardinality(scopes) = 0 then return; end if;
+  if reading.any_of is null or cardinality(scopes) = 0 then return; end if;
   foreach recent in array array[250, 1500] loop
     newest := bank.newest_weeks(recent);
     last_week := least(to_week, newest.last_week);
     exit when newest.first_week is null;
     continue when newest.first_week > last_week;
     ids := bank.newest_documents(
-      query, bank.scopes_in_weeks(scopes, greatest(newest.first_week, first_week), last_week),
+      reading, bank.scopes_in_weeks(scopes, greatest(newest.first_week, first_week), last_week),
       p_from, p_to, p_participant, amount);
     complete := first_week >= newest.first_week;
     exit when complete or cardinality(ids) >= amount;
   end loop;
   if cardinality(ids) < amount and complete is not true then
     ids := bank.newest_documents(
-      query,
+      reading,
       case when last_week - first_week < 200 then bank.scopes_in_weeks(scopes, first_week, last_week) else scopes end,
       p_from, p_to, p_participant, amount);
   end if;
   return query
     with ranked as materialized (
-      select t.id, t.place, ts_rank(d.document, query, 1) as rank
+      select t.id, t.place, ts_rank(
+               d.document, (reading.queries)[array_position(reading.languages, d.language)], 1) as rank
         from unnest(ids[first_block * block + 1 : amount]) with ordinality as t (id, place)
         join bank.search_documents d on d.id = t.id
        order by (t.place - 1) / block, rank desc, t.place
@@ -299,27 +408,23 @@ $$;
 
 -- Calls that match, as pages that fit together: see bank.match_documents for their order.
 --   p_query: words (all of them), "a phrase", or, -without (websearch syntax)
+--   p_language: only calls in that language, the query read in it; null: all, each in its own
 --   start_seconds: where the snippet's passage begins; null where only title or summary match
 --   snippet: about 40 words with **hits** marked
 create function bank.search_recordings(
   p_query text, p_from timestamptz default null, p_to timestamptz default null, p_participant text default null,
-  p_vault text default null, p_limit int default 20, p_offset int default 0
+  p_vault text default null, p_limit int default 20, p_offset int default 0, p_language text default null
 ) returns table (
     id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
     vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text
   )
   language plpgsql stable rows 20 set search_path = pg_catalog
 as $$
-declare
-  -- Any of the words, because a passage need not have all of them.
-  any_word constant tsquery := (
-    select string_agg(quote_literal(w), ' | ')
-      from unnest(tsvector_to_array(to_tsvector('pg_catalog.english', p_query))) w
-  )::tsquery;
 begin
   return query
     with m as materialized (
-      select * from bank.match_documents(p_query, p_from, p_to, p_participant, p_vault, p_limit, p_offset)
+      select * from bank.match_documents(
+        p_query, p_from, p_to, p_participant, p_vault, p_limit, p_offset, p_language)
     )
     select d.id, d.source, d.title, d.started_at, d.duration_seconds, d.participants, d.vault_ids, d.language, d.url,
            m.rank,
@@ -327,10 +432,11 @@ begin
              when 'recording' then (said.segments -> 0 ->> 'start')::numeric
              else extract(epoch from (said.segments -> 0 ->> 'timestamp')::interval)
            end,
-           ts_headline('pg_catalog.english', coalesce(
+           -- Any of the words, because a passage need not have all of them.
+           ts_headline(bank.text_config(d.language), coalesce(
                (select string_agg(s ->> 'text', ' ' order by n) from jsonb_array_elements(said.segments) with ordinality t (s, n)),
                concat_ws('. ', d.title, d.summary)
-             ), any_word, 'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0')
+             ), bank.any_word(bank.text_config(d.language), p_query), 'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0')
       from bank.describe_calls(array(select m.recording_id from m), array(select m.legacy_id from m)) d
       join m on d.id = coalesce(m.recording_id::text, 'fathom-' || m.legacy_id)
      cross join lateral (
@@ -347,15 +453,19 @@ grant create on schema bank to bankhouse_data;
 alter function bank.index_recording() owner to bankhouse_data;
 alter function bank.index_vaults() owner to bankhouse_data;
 alter function bank.index_fathom_call() owner to bankhouse_data;
-alter function bank.newest_documents(tsquery, text[], timestamptz, timestamptz, text, int) owner to bankhouse_data;
+alter function bank.remember_language() owner to bankhouse_data;
+alter function bank.read_query(text, text, text) owner to bankhouse_data;
+alter function bank.newest_documents(record, text[], timestamptz, timestamptz, text, int) owner to bankhouse_data;
 alter function bank.newest_weeks(int) owner to bankhouse_data;
-alter function bank.match_documents(text, timestamptz, timestamptz, text, text, int, int) owner to bankhouse_data;
+alter function bank.match_documents(text, timestamptz, timestamptz, text, text, int, int, text) owner to bankhouse_data;
 revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
 grant execute on function bank.week_number(timestamptz), bank.scopes_in_weeks(text[], int, int),
-  bank.scopes_of(text, text[], timestamptz), bank.passage_mark(), bank.build_document(text, text, text[]) to bankhouse_data;
+  bank.scopes_of(text, text[], timestamptz), bank.passage_mark(), bank.build_document(regconfig, text, text, text[]),
+  bank.text_config(text), bank.plain_language(text) to bankhouse_data;
 grant execute on function
-  bank.match_documents(text, timestamptz, timestamptz, text, text, int, int),
-  bank.search_recordings(text, timestamptz, timestamptz, text, text, int, int)
+  bank.match_documents(text, timestamptz, timestamptz, text, text, int, int, text),
+  bank.search_recordings(text, timestamptz, timestamptz, text, text, int, int, text),
+  bank.text_config(text), bank.plain_language(text)
   to bankhouse_bank;

@@ -1,33 +1,11 @@
 -- Notes, tasks, comments, chats and their messages (R3.1): written by the bank's own role, under its policies (R1.6).
 -- server/src/entities/ says what tools make of these columns.
 
--- The text search configuration of a language tag (RFC 5646): english where there is none, simple where it isn't known.
-create function bank.text_config(p_language text) returns regconfig
-  language sql immutable parallel safe
-return case lower(split_part(coalesce(p_language, 'en'), '-', 1))
-  when 'en' then 'pg_catalog.english'::regconfig
-  when 'de' then 'pg_catalog.german'::regconfig
-  when 'fr' then 'pg_catalog.french'::regconfig
-  when 'es' then 'pg_catalog.spanish'::regconfig
-  when 'it' then 'pg_catalog.italian'::regconfig
-  when 'pt' then 'pg_catalog.portuguese'::regconfig
-  when 'nl' then 'pg_catalog.dutch'::regconfig
-  when 'sv' then 'pg_catalog.swedish'::regconfig
-  when 'da' then 'pg_catalog.danish'::regconfig
-  when 'no' then 'pg_catalog.norwegian'::regconfig
-  when 'fi' then 'pg_catalog.finnish'::regconfig
-  when 'ru' then 'pg_catalog.russian'::regconfig
-  when 'tr' then 'pg_catalog.turkish'::regconfig
-  when 'hu' then 'pg_catalog.hungarian'::regconfig
-  when 'ro' then 'pg_catalog.romanian'::regconfig
-  else 'pg_catalog.simple'::regconfig
-end;
-
 -- Title (weight A), words of second rank (B) and body (D) in the row's language.
 create function bank.text_document(p_language text, p_title text, p_second text[], p_body text) returns tsvector
   language sql immutable parallel safe
 return setweight(to_tsvector(bank.text_config(p_language), coalesce(p_title, '')), 'A')
-    || setweight(array_to_tsvector(coalesce(bank.lowered(p_second), '{}')), 'B')
+    || setweight(to_tsvector(bank.text_config(p_language), coalesce(array_to_string(p_second, ' '), '')), 'B')
     || to_tsvector(bank.text_config(p_language), coalesce(p_body, ''));
 
 create table bank.notes (
@@ -468,6 +446,6 @@ alter function bank.follow_fathom_call() owner to bankhouse_data;
 revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
-grant execute on function bank.text_config(text), bank.text_document(text, text, text[], text), bank.lowered(text[])
+grant execute on function bank.text_document(text, text, text[], text), bank.lowered(text[])
   to bankhouse_bank, bankhouse_data;
 grant execute on function bank.delete_rows(text, uuid[], int) to bankhouse_bank;

@@ -11,6 +11,7 @@ export interface LegacyCall {
   title?: string;
   participants?: string[];
   words?: string;
+  language?: string;
 }
 
 export interface NewCall {
@@ -20,6 +21,7 @@ export interface NewCall {
   startedAt?: string;
   participants?: string[];
   words?: string;
+  language?: string;
 }
 
 const AT = '2026-03-01T10:00:00Z';
@@ -40,8 +42,8 @@ export function addLegacy(sql: pg.Client, bank: string, call: LegacyCall): Promi
   const transcript = [{ speaker: { display_name: 'Ann' }, text: call.words ?? 'nothing', timestamp: '00:00:05' }];
   return sql.query(
     `insert into bank.fathom_calls (bank_id, id, vault_id, title, recording_start_time, recording_end_time,
-       calendar_invitees, transcript)
-     values ($1, $2, $3, $4, $5, $5::timestamptz + interval '30 minutes', $6, $7)`,
+       calendar_invitees, transcript, transcript_language)
+     values ($1, $2, $3, $4, $5, $5::timestamptz + interval '30 minutes', $6, $7, $8)`,
     [
       bank,
       call.id,
@@ -50,6 +52,7 @@ export function addLegacy(sql: pg.Client, bank: string, call: LegacyCall): Promi
       call.startedAt ?? AT,
       JSON.stringify(invitees),
       JSON.stringify(transcript),
+      call.language ?? null,
     ],
   );
 }
@@ -61,8 +64,8 @@ export async function addRecording(sql: pg.Client, bank: string, call: NewCall):
     { start: 10, end: 20, speaker: 'Bob', text: 'thank you' },
   ];
   const { rows } = await sql.query<{ id: string }>(
-    `insert into bank.recordings (bank_id, legacy_id, title, started_at, duration_seconds, participants, transcript)
-     values ($1, $2, $3, $4, 1800, $5, $6) returning id`,
+    `insert into bank.recordings (bank_id, legacy_id, title, started_at, duration_seconds, participants, transcript, language)
+     values ($1, $2, $3, $4, 1800, $5, $6, $7) returning id`,
     [
       bank,
       call.legacyId ?? null,
@@ -70,6 +73,7 @@ export async function addRecording(sql: pg.Client, bank: string, call: NewCall):
       call.startedAt ?? AT,
       call.participants ?? [],
       JSON.stringify(transcript),
+      call.language ?? null,
     ],
   );
   const id = rows[0]?.id ?? '';

@@ -42,6 +42,7 @@ const ACCESS: Record<string, Access> = {
   'bank.vault_entries': READ,
   'bank.unified_recordings': { bank: 'read' },
   'bank.search_documents': OURS,
+  'bank.search_languages': OURS,
   'bank.idempotency_keys': { bank: 'keys', services: { data: 'write' } },
   'bank.imports': OURS,
   'bank.embeddings': READ,

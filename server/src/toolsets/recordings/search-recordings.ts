@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
 import { morePages, nextCursor, pageShape } from '../shared/page.ts';
+import { languageFilter } from '../shared/search-language.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { briefShape, filterShape, filterValues, type RecordingRow, toBrief } from './schemas.ts';
 import { SEARCH_RECORDINGS } from './sql.ts';
@@ -41,15 +42,16 @@ export const searchRecordings = defineTool({
         examples: ['renewal "price list"'],
       }),
     ...filterShape,
+    language: languageFilter,
     ...pageShape,
     limit: pageShape.limit.unwrap().default(10).meta({ description: 'Results a page, 1 to 100.' }),
   }),
   output: z.object({ results: z.array(hitSchema), nextCursor }),
-  async run({ query, cursor, limit, ...filters }, { tx }) {
+  async run({ query, cursor, limit, language, ...filters }, { tx }) {
     const values = filterValues(filters);
-    const filter = [query, ...values];
+    const filter = [query, ...values, language];
     const [offset] = cursor === undefined ? [0] : cursors.decode(cursor, filter);
-    const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit + 1, offset]);
+    const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit + 1, offset, language ?? null]);
     if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
     const results = rows.slice(0, limit).map((row) => ({
       ...toBrief(row),

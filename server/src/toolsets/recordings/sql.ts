@@ -52,12 +52,12 @@ export const GET_TRANSCRIPT: Statement = {
     from bank.get_transcript($1, $2, $3) where seq > $4 order by seq limit $5`,
 };
 
-/** $1 query, $2–$5 filter, $6 limit, $7 offset */
+/** $1 query, $2–$5 filter, $6 limit, $7 offset, $8 language */
 export const SEARCH_RECORDINGS: Statement = {
   name: 'search_recordings',
   text: `select id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language,
       rank::float8 as rank, start_seconds::float8 as start_seconds, snippet
-    from bank.search_recordings($1, $2, $3, $4, $5, $6, $7)`,
+    from bank.search_recordings($1, $2, $3, $4, $5, $6, $7, $8)`,
 };
 
 export function recordingNotFound(id: string): ToolError {
