@@ -59,7 +59,15 @@ export function planGroups(queryable: Queryable, query: GroupsQuery): PlannedGro
   const columns = [...groups, ...aggregates];
   refuseTwins(columns);
   const where = whereOf(queryable, query, parameters);
-  const list = query.groupBy.find(({ field }) => queryable.fields.get(field)?.type === 'texts');
+  const lists = query.groupBy.filter(({ field }) => queryable.fields.get(field)?.type === 'texts');
+  const [list, second] = lists;
+  if (second !== undefined) {
+    throw wrong(
+      `groupBy[${query.groupBy.indexOf(second)}].field`,
+      'Groups can be of one list only.',
+      'Group by the other in a query of its own.',
+    );
+  }
   const source = [
     `${queryable.relation} t`,
     ...(list === undefined
