@@ -1,4 +1,5 @@
 /** The toolset `recordings` and its resources, by SDK clients of both eras, on a real Postgres (R1.2, R1.3, R1.6). */
+import { toolsetsNamed } from '@bankhouse/server';
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
@@ -33,7 +34,7 @@ let postgres: TestPostgres;
 let running: RunningBank;
 beforeAll(async () => {
   postgres = await startPostgres();
-  running = await runBank(postgres, 'acme');
+  running = await runBank(postgres, 'acme', { toolsets: toolsetsNamed(['recordings']) });
   await seed('acme');
 });
 afterAll(async () => {
