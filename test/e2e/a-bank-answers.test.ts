@@ -50,13 +50,15 @@ describe.each(platform.banks.map((bank) => [bank.id, bank] as const))('the sampl
   it.each(ERAS)('lists its tools to a %s client, each with schemas of input and output', async (era) => {
     await using client = await connect(bank.url, bank.token, era);
     const { tools } = await client.listTools();
-    expect(tools.map((tool) => tool.name).sort()).toEqual([
-      'get_recording',
-      'get_transcript',
-      'list_recordings',
-      'list_vaults',
-      'search_recordings',
-    ]);
+    expect(tools.map((tool) => tool.name)).toEqual(
+      expect.arrayContaining([
+        'list_vaults',
+        'list_recordings',
+        'get_recording',
+        'get_transcript',
+        'search_recordings',
+      ]),
+    );
     expect(tools.filter((tool) => tool.outputSchema === undefined)).toEqual([]);
   });
 
