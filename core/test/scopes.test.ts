@@ -8,6 +8,8 @@ describe('the scopes that a call needs', () => {
     ['a list of tools: any', 'tools/list', undefined, SCOPES],
     ['a list of resources: read, since their names are data', 'resources/list', undefined, ['mcp:read']],
     ['a resource: read', 'resources/read', undefined, ['mcp:read']],
+    ['what changes: read', 'subscriptions/listen', undefined, ['mcp:read']],
+    ['what changes, as older revisions ask: read', 'resources/subscribe', undefined, ['mcp:read']],
     ['a reading tool: read', 'tools/call', 'list_recordings', ['mcp:read']],
     ['a writing tool: write', 'tools/call', 'create_note', ['mcp:write']],
     ['a tool that only starts like a reading one: write', 'tools/call', 'listen', ['mcp:write']],

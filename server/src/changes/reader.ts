@@ -143,7 +143,9 @@ export class ChangeReader {
       asked.map(([feed]) => feed),
       this.#position,
     );
-    this.#position = answer.position;
+    // Whoever came while the question was under way has heard none of the answer: the next one begins where this one did.
+    const isWhole = [...this.#feeds.keys()].every((feed) => asked.some(([other]) => other === feed));
+    if (isWhole) this.#position = answer.position;
     this.#channel = answer.channel;
     this.#tell(asked, answer);
   }

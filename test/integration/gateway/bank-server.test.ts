@@ -23,7 +23,8 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../harness/bad-requests.ts';
-import { createBank, startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { createBank, startPostgres, type TestBank, type TestPostgres } from '../../harness/postgres.ts';
+import { addNote, write } from '../live/support.ts';
 
 const FRONT_DOOR = 'https://mcp.example.com';
 const root = randomBytes(32);
@@ -33,14 +34,16 @@ const dir = mkdtempSync(join(tmpdir(), 'bankhouse-gateway-'));
 let postgres: TestPostgres;
 let server: BankServer;
 let assembly: Assembly;
+let revocations: Revocations;
+let bank: TestBank;
 let jwks: Server;
 let url: string;
 
 beforeAll(async () => {
   postgres = await startPostgres();
   const vaults = ['sales', 'support'].map((id) => ({ id, displayName: id }));
-  const { url: databaseUrl } = await createBank(postgres, 'acme', { root, vaults });
-  writeFileSync(join(dir, SECRET_DATABASE_URL), databaseUrl);
+  bank = await createBank(postgres, 'acme', { root, vaults });
+  writeFileSync(join(dir, SECRET_DATABASE_URL), bank.url);
   const podKey = deriveSealKey(root, 'pod', 'acme', 1).toString('base64');
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey }));
   server = await startBankServer(loadServerConfig({ BANK_ID: 'acme', SECRET_DIR: dir, PORT: '0' }), logger);
@@ -55,7 +58,7 @@ beforeAll(async () => {
       { issuer: FRONT_DOOR, jwksUrl: `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/` },
     ]),
   });
-  const revocations = new Revocations(3_600_000);
+  revocations = new Revocations(3_600_000);
   revocations.confirm(performance.now());
   assembly = assembleGateway({ config, revocations, registry: createRegistry('gateway'), logger });
   const metadata = { name: 'acme', namespace: 'banks' };
@@ -110,5 +113,33 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
     await using client = await connect(era, { scope: 'mcp:verify', vault_ids: [] });
     await client.listTools();
     await expect(client.callTool({ name: 'list_vaults', arguments: {} })).rejects.toThrow(/scope|403/i);
+  });
+});
+
+describe('a client that listens (R3.11)', () => {
+  const filter = { resourceSubscriptions: ['bankhouse://acme/notes'], resourcesListChanged: true };
+
+  it('hears at once of its own vault, through the gateway', async () => {
+    await using client = await connect('modern', { vault_ids: ['sales'] });
+    const heard: string[] = [];
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
+      heard.push(params.uri);
+    });
+    const subscription = await client.listen(filter);
+    await write(bank, (sql) => addNote(sql, 'support'));
+    await write(bank, (sql) => addNote(sql, 'sales'));
+    await expect.poll(() => heard, { timeout: 3000 }).toEqual(['bankhouse://acme/notes']);
+    await subscription.close();
+  });
+
+  it('is cut within a second when its token is revoked (R1.4), also when nothing changes', async () => {
+    const jti = randomBytes(8).toString('hex');
+    await using client = await connect('modern', { jti });
+    const { closed } = await client.listen(filter);
+    const revokedAt = performance.now();
+    revocations.add({ jti, exp: Math.floor(Date.now() / 1000) + 300 });
+    assembly.sweep();
+    expect(await closed).toBe('remote');
+    expect(performance.now() - revokedAt).toBeLessThan(1000);
   });
 });
