@@ -23,12 +23,15 @@ import {
   until,
 } from '../e2e/platform.ts';
 import { type Latencies, load, summarize } from './measure.ts';
+import { workingSetOf } from './memory.ts';
+import { runUsers, THINK_MS } from './users.ts';
 import { openWire, type Wire } from './wire.ts';
 
 const QUICK = process.argv.includes('--quick');
 const LARGE = process.argv.includes('--large');
 const PHASE = QUICK ? { warmUpMs: 1000, durationMs: 3000 } : { warmUpMs: 5000, durationMs: 30_000 };
 const CLIENTS = 10;
+const USERS = 50;
 /** A bank gives memory back when it rests, and the kubelet looks every ten seconds or so. */
 const REST_MS = 30_000;
 const WORDS = ['pricing', 'contract', 'onboarding', 'renewal', 'security review', '"next steps"'];
@@ -205,17 +208,9 @@ async function addedLatency(): Promise<void> {
   await Promise.all([direct.close(), gateway.close(), door.close()]);
 }
 
-/** What the kernel counts for the pod, less the page cache it could drop at once: kubelet's working set. */
 async function workingSet(when: string): Promise<void> {
-  const node = await kubectl(['get', 'node', '-o', 'jsonpath={.items[0].metadata.name}']);
   for (const { id } of platform.banks) {
-    const bytes = await until(`the kubelet's figure for bank-${id}`, async () => {
-      const summary = JSON.parse(await kubectl(['get', '--raw', `/api/v1/nodes/${node}/proxy/stats/summary`])) as {
-        pods: { podRef: { name: string }; memory?: { workingSetBytes?: number } }[];
-      };
-      const pod = summary.pods.find(({ podRef }) => podRef.name.startsWith(`bank-${id}-`));
-      return pod?.memory?.workingSetBytes || undefined;
-    });
+    const bytes = await workingSetOf(`bank-${id}-`);
     report({
       what: `working set of pod bank-${id}, ${when}`,
       target: '≤ 60 MB',
@@ -224,23 +219,64 @@ async function workingSet(when: string): Promise<void> {
   }
 }
 
+/** A bank of its own with so many generated recordings, deleted after use. */
+async function withBank(id: string, recordings: number, use: () => Promise<void>): Promise<void> {
+  const vaults = ['sales', 'support', 'product'].map((vault) => ({ id: vault }));
+  await kubectl(['apply', '-f', '-'], bankManifest(id, { vaults }));
+  try {
+    await until(`${id} to answer`, async () => {
+      await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
+      return await callTool(client, 'list_vaults');
+    });
+    const loaded = await run('npx', ['bankhouse', 'load', '--bank', id, '--generate', String(recordings)]);
+    if (loaded.code !== 0) throw new Error(loaded.stderr);
+    await use();
+  } finally {
+    await tryKubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=120s']);
+  }
+}
+
+/** R3.13: 50 users at work for five minutes. */
+async function users(): Promise<void> {
+  const id = 'bench-users';
+  await withBank(id, 3000, async () => {
+    const memory: number[] = [];
+    const look = async () => memory.push((await workingSetOf(`bank-${id}-`)) / 1e6);
+    const timer = setInterval(() => void look().catch(() => {}), 15_000);
+    const { byTool, ...all } = await runUsers({
+      url: `${platform.frontDoor}/mcp/bank-${id}`,
+      caFile: platform.caFile,
+      users: USERS,
+      warmUpMs: QUICK ? 3000 : 15_000,
+      durationMs: QUICK ? 20_000 : 300_000,
+      token: () => until('a token', () => mintFast(id)),
+      onError: (message) => console.error(message),
+    });
+    clearInterval(timer);
+    await look();
+    report({
+      what: `${USERS} users, ${THINK_MS.least}–${THINK_MS.most} ms between their calls, reading and writing, 3,000 recordings, front door`,
+      target: 'p95 ≤ 50 ms, 0 errors',
+      measured: shape(all),
+    });
+    const slowest = [...byTool].sort(([, a], [, b]) => b.p95 - a.p95).map(([tool, l]) => `${tool} ${ms(l.p95)}`);
+    report({ what: 'the same by tool', target: '', measured: `p95: ${slowest.join(', ')}` });
+    report({
+      what: 'working set of their pod, every 15 s',
+      target: 'no growth',
+      measured: `${memory.map((mb) => mb.toFixed(0)).join(', ')} MB`,
+    });
+  });
+}
+
 async function large(): Promise<void> {
   const id = 'bench-large';
-  await kubectl(
-    ['apply', '-f', '-'],
-    bankManifest(id, { vaults: ['sales', 'support', 'product'].map((vault) => ({ id: vault })) }),
-  );
-  await until('the large bank to answer', async () => {
+  await withBank(id, 100_000, async () => {
     await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
-    return await callTool(client, 'list_vaults');
+    const { total } = await callTool<{ total: number }>(client, 'list_recordings', { limit: 1, includeTotal: true });
+    report({ what: 'calls seen of 100,000 generated ones (R1.2)', target: '100000', measured: String(total) });
+    await tools(id, '100,000', 100);
   });
-  const loaded = await run('npx', ['bankhouse', 'load', '--bank', id, '--generate', '100000']);
-  if (loaded.code !== 0) throw new Error(loaded.stderr);
-  await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
-  const { total } = await callTool<{ total: number }>(client, 'list_recordings', { limit: 1, includeTotal: true });
-  report({ what: 'calls seen of 100,000 generated ones (R1.2)', target: '100000', measured: String(total) });
-  await tools(id, '100,000', 100);
-  await tryKubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=120s']);
 }
 
 function write(): void {
@@ -264,5 +300,6 @@ await withDirectAccess(sampleBank(0).id, addedLatency);
 await workingSet('right after the load');
 await new Promise((resolve) => setTimeout(resolve, REST_MS));
 await workingSet(`${REST_MS / 1000} s later`);
+await users();
 if (LARGE) await large();
 if (!QUICK) write();

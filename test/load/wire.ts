@@ -7,6 +7,8 @@ const PROTOCOL = '2026-07-28';
 export interface Wire {
   /** One tool call. @throws when the answer is not a result, or a tool error */
   call(tool: string, args: Record<string, unknown>): Promise<void>;
+  /** The same, with the structured content of the answer. */
+  ask(tool: string, args: Record<string, unknown>): Promise<Record<string, unknown>>;
   close(): Promise<void>;
 }
 
@@ -22,38 +24,48 @@ export function openWire(
     ...(options.caFile === undefined ? {} : { connect: { ca: readFileSync(options.caFile) } }),
   });
   let id = 0;
+  const post = async (tool: string, args: Record<string, unknown>): Promise<string> => {
+    const answer = await pool.request({
+      path: pathname,
+      method: 'POST',
+      headers: {
+        ...headers(),
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        'mcp-protocol-version': PROTOCOL,
+        'mcp-method': 'tools/call',
+        'mcp-name': tool,
+      },
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id: ++id,
+        method: 'tools/call',
+        params: {
+          name: tool,
+          arguments: args,
+          _meta: {
+            'io.modelcontextprotocol/protocolVersion': PROTOCOL,
+            'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
+            'io.modelcontextprotocol/clientCapabilities': {},
+          },
+        },
+      }),
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode !== 200 || !text.includes('"result"') || text.includes('"isError":true')) {
+      throw new Error(`${tool}: ${answer.statusCode} ${text.slice(0, 300)}`);
+    }
+    return text;
+  };
   return {
     async call(tool, args) {
-      const answer = await pool.request({
-        path: pathname,
-        method: 'POST',
-        headers: {
-          ...headers(),
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          'mcp-protocol-version': PROTOCOL,
-          'mcp-method': 'tools/call',
-          'mcp-name': tool,
-        },
-        body: JSON.stringify({
-          jsonrpc: '2.0',
-          id: ++id,
-          method: 'tools/call',
-          params: {
-            name: tool,
-            arguments: args,
-            _meta: {
-              'io.modelcontextprotocol/protocolVersion': PROTOCOL,
-              'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
-              'io.modelcontextprotocol/clientCapabilities': {},
-            },
-          },
-        }),
-      });
-      const text = await answer.body.text();
-      if (answer.statusCode !== 200 || !text.includes('"result"') || text.includes('"isError":true')) {
-        throw new Error(`${tool}: ${answer.statusCode} ${text.slice(0, 300)}`);
-      }
+      await post(tool, args);
+    },
+    async ask(tool, args) {
+      const { result } = JSON.parse(await post(tool, args)) as {
+        result: { structuredContent: Record<string, unknown> };
+      };
+      return result.structuredContent;
     },
     close: () => pool.close(),
   };
