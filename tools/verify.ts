@@ -2,16 +2,22 @@
 import { join } from 'node:path';
 import { digest, Fault, main, ROOT, step, tryRun } from './shared/index.ts';
 
-const GENERATED = ['crds', 'charts/bankhouse/crds'];
+/** What a generator writes, and what it is made of. */
+const GENERATED = [
+  { generator: 'core/src/generate.ts', source: 'core/src/resources', paths: ['crds', 'charts/bankhouse/crds'] },
+  { generator: 'server/src/docs/generate.ts', source: 'server/src/toolsets', paths: ['docs/tools.md'] },
+];
 
 await main(async () => {
-  const paths = GENERATED.map((path) => join(ROOT, path));
-  const before = digest({ paths });
-  await check('generated files', process.execPath, ['core/src/generate.ts']);
-  if (digest({ paths }) !== before) {
-    throw new Fault(
-      `${GENERATED.join(' and ')} were not what core/src/resources says; they are now: look at the difference and commit it.`,
-    );
+  for (const { generator, source, paths } of GENERATED) {
+    const places = { paths: paths.map((path) => join(ROOT, path)) };
+    const before = digest(places);
+    await check(`generated files: ${paths.join(', ')}`, process.execPath, [generator]);
+    if (digest(places) !== before) {
+      throw new Fault(
+        `${paths.join(' and ')} did not have what ${source} says; now they do: look at the difference and commit it.`,
+      );
+    }
   }
   await check('formatting and lint', 'node_modules/.bin/biome', ['ci', '--colors=off', '.']);
   await check('types', 'node_modules/.bin/tsc', ['--noEmit']);

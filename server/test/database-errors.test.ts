@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toToolError } from '../src/database/errors.ts';
+import { outcomeUnknown, toToolError } from '../src/database/errors.ts';
 import { toErrorResult } from '../src/mcp/tool-error.ts';
 
 const failure = (code: string | undefined, message = 'relation "bank.secret_table" at character 7') =>
@@ -47,4 +47,44 @@ describe('a failure of the database becomes an error that a model can act on', (
     expect(shown).not.toMatch(/secret_table|at character|at .*\.ts/);
     expect(shown).toContain(`${code}: `);
   });
+});
+
+describe('a broken rule of a table says which argument was wrong', () => {
+  const broken = (constraint: string, detail?: string) =>
+    Object.assign(failure('23514'), { constraint, ...(detail === undefined ? {} : { detail }) });
+
+  it.each<[string, string, string]>([
+    ['recording_visible', 'not_found', 'recordingId'],
+    ['notes_bank_id_vault_id_fkey', 'not_found', 'vaultId'],
+    ['chat_messages_chat', 'not_found', 'chatId'],
+    ['chat_messages_closed', 'conflict', 'chatId'],
+    ['chat_messages_reply_to', 'not_found', 'replyTo'],
+    ['chat_messages_redacted', 'conflict', 'body'],
+    ['comments_parent', 'not_found', 'parentId'],
+    ['comments_stay', 'invalid_argument', 'parentId'],
+  ])('%s', (constraint, code, field) => {
+    const mapped = toToolError(broken(constraint));
+    expect(mapped).toMatchObject({ code, field, retryable: false });
+    expect(JSON.stringify(toErrorResult(mapped))).not.toMatch(/secret_table|at character|_fkey/);
+  });
+
+  it('names the vaults that a comment can be in, and none where the database named none', () => {
+    expect(toToolError(broken('comments_vault_ambiguous', '["a", "b"]')).message).toContain('a, b');
+    expect(toToolError(broken('comments_vault_ambiguous', 'select 1'))).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining('several vaults'),
+    });
+  });
+
+  it.each(['notes_secret_check', 'constructor', '__proto__'])('%s, which has no rule, stays untold', (constraint) => {
+    const mapped = toToolError(broken(constraint));
+    expect(mapped.code).toBe('invalid_argument');
+    expect(mapped.message).not.toContain(constraint);
+  });
+});
+
+it('a change of which nobody knows whether it was saved is not to be sent again unread', () => {
+  const unknown = outcomeUnknown(failure('ECONNRESET'));
+  expect(unknown).toMatchObject({ code: 'database_unavailable', retryable: false });
+  expect(unknown.remedy).toContain('Read the entry');
 });

@@ -57,7 +57,8 @@ export function buildSurface(toolsets: readonly Toolset[], bankName: string): Su
   };
 }
 
-function listTool(tool: Tool): ListedTool {
+/** A tool as tools/list gives it. */
+export function listTool(tool: Tool): ListedTool {
   return {
     name: tool.name,
     title: tool.title,

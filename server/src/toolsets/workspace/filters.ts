@@ -82,7 +82,9 @@ function call({ name, column, ...field }: Field): Filter {
 function contains({ name, column, entryMax, description }: Field): Filter {
   return {
     name: name.replace(/s$/, ''),
-    schema: valueSchema({ name, column, type: 'text', writable: 'never', max: entryMax ?? 50, description }).optional(),
+    schema: valueSchema({ name, column, type: 'text', writable: 'never', max: entryMax ?? 50, description })
+      .optional()
+      .meta({ description: `One of ${name}.` }),
     condition: (value, parameter) => `${column} @> array[${parameter(value)}]::text[]`,
   };
 }
@@ -91,7 +93,7 @@ function contains({ name, column, entryMax, description }: Field): Filter {
 function bound({ name, column }: Field, side: 'After' | 'Before'): Filter {
   return {
     name: name.replace(/At$/, side),
-    schema: instant.optional(),
+    schema: instant.optional().meta({ description: `${name} ${side === 'After' ? 'at or after' : 'before'} this.` }),
     condition: (value, parameter) =>
       `${column} ${side === 'After' ? '>=' : '<'} ${parameter(toStart(String(value)))}::timestamptz`,
   };
@@ -101,7 +103,7 @@ function bound({ name, column }: Field, side: 'After' | 'Before'): Filter {
 function inVault(field: Field): Filter {
   return {
     name: field.name,
-    schema: valueSchema(field).nullable().optional(),
+    schema: valueSchema(field).nullish().meta({ description: 'null: in no vault.' }),
     condition: (value, parameter) =>
       value === null ? `${field.column} is null` : `${field.column} = ${parameter(value)}`,
   };

@@ -34,6 +34,7 @@ export function rowId(definition: EntityDefinition) {
 }
 
 export const version = z.int().min(1).max(2_147_483_647);
+export const readVersion = version.meta({ description: 'The version that you read.' });
 
 export const instant = z.string().refine(isWhen, {
   message: 'it must be a date such as 2026-05-01 or an instant such as 2026-05-01T09:30:00Z',
@@ -91,8 +92,12 @@ export function wholeShape(fields: readonly Field[], options: { described: boole
     const value = valueSchema(field);
     const given =
       field.default !== undefined ? value.default(field.default) : field.nullable === true ? value.nullish() : value;
-    return options.described ? given.meta({ description: `${field.description}.` }) : given;
+    return options.described ? given.meta({ description: described(field) }) : given;
   });
+}
+
+function described({ type, description }: Field): string {
+  return type === 'instant' ? `${description}: a date, or an instant of RFC 3339.` : `${description}.`;
 }
 
 /** Arguments of which each may be left out. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Statement, Transaction } from '../../../database/database.ts';
-import type { EntityDefinition } from '../../../entities/index.ts';
+import { COMMON_FIELDS, type EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { isUuid } from '../../shared/ids.ts';
@@ -42,7 +42,7 @@ export function listTool(definition: EntityDefinition): Tool {
     input: z.strictObject({
       ...Object.fromEntries(filters.map((filter) => [filter.name, filter.schema])),
       archived: z.enum(['exclude', 'only', 'include']).default('exclude'),
-      sort: z.enum(Object.keys(orders)).default('newest'),
+      sort: sortOf(definition, orders),
       ...pageShape,
     }),
     output: z.object({ [plural]: z.array(entry), nextCursor }),
@@ -94,6 +94,13 @@ function ordersOf(definition: EntityDefinition): Readonly<Record<string, Order>>
       ]),
     ),
   };
+}
+
+function sortOf(definition: EntityDefinition, orders: Readonly<Record<string, Order>>) {
+  const sort = z.enum(Object.keys(orders)).default('newest');
+  const dated = Object.entries(orders).filter(([, order]) => !COMMON_FIELDS.some(({ name }) => name === order.field));
+  const said = dated.map(([name, { field }]) => `${name}: soonest first, only ${nouns(definition)} with ${field}.`);
+  return said.length === 0 ? sort : sort.meta({ description: said.join(' ') });
 }
 
 function conditionsOf(used: readonly Filter[], given: Values): { where: string; values: unknown[] } {

@@ -3,7 +3,7 @@ import type { EntityDefinition } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { noun, receiptSchema, receiptText, toParameter } from '../rows.ts';
-import { changeable, partShape, rowId, type Values, version } from '../schemas.ts';
+import { changeable, partShape, readVersion, rowId, type Values } from '../schemas.ts';
 import { allowedVault } from '../vaults.ts';
 import { changeRow } from './change.ts';
 
@@ -21,7 +21,7 @@ export function patchTool(definition: EntityDefinition): Tool {
     description: `Changes the given fields of a ${noun(definition)} and leaves the others; null empties one. Fields as in create_${name}.`,
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
-    input: z.strictObject({ id: rowId(definition), version, ...partShape(fields) }),
+    input: z.strictObject({ id: rowId(definition), version: readVersion, ...partShape(fields) }),
     output: receiptSchema,
     async run({ id, version: read, ...args }, { tx, caller }) {
       const given: Values = args;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { EntityDefinition, Field } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { noun, receiptSchema, receiptText, toParameter } from '../rows.ts';
-import { changeable, rowId, type Values, version, wholeShape } from '../schemas.ts';
+import { changeable, readVersion, rowId, type Values, wholeShape } from '../schemas.ts';
 import { allowedVault } from '../vaults.ts';
 import { changeRow } from './change.ts';
 
@@ -24,7 +24,7 @@ export function updateTool(definition: EntityDefinition): Tool {
     description: `Replaces the content of a ${noun(definition)}, fields as in create_${name}: what is left out gets its default${stays}. patch_${name} changes a few fields.`,
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
-    input: z.strictObject({ id: rowId(definition), version, ...wholeShape(fields, { described: false }) }),
+    input: z.strictObject({ id: rowId(definition), version: readVersion, ...wholeShape(fields, { described: false }) }),
     output: receiptSchema,
     async run({ id, version: read, ...args }, { tx, caller }) {
       const given: Values = args;
