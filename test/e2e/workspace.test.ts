@@ -155,13 +155,13 @@ describe.each(LIVES)('a $name', ({ name, plural, create, patch, update, action, 
 it('a batch makes a chat with its first message, or nothing', async () => {
   const operations = (body: string) => [
     { tool: 'create_chat', arguments: { title: 'Batched', vaultId: 'sales' }, as: 'chat' },
-    { tool: 'create_chat_message', arguments: { chatId: { $ref: 'chat.id' }, body } },
+    { tool: 'create_chat_message', arguments: { chatId: { $result: 'chat.id' }, body } },
   ];
   const { results } = await callTool<{ results: unknown[] }>(writer, 'batch', { operations: operations('Hello') });
   expect(results).toHaveLength(2);
   const count = () =>
-    callTool<{ groups: unknown[] }>(writer, 'query', {
-      kind: 'chats',
+    callTool<{ rows: unknown[] }>(writer, 'query', {
+      entity: 'chats',
       filter: { field: 'title', op: 'eq', value: 'Batched' },
       aggregate: [{ function: 'count', as: 'n' }],
     });
