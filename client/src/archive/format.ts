@@ -55,10 +55,13 @@ export function headerLine(header: Header): string {
 /** `code` is `export_damaged`: the file is not as it was written, from this line on. */
 export class DamagedError extends BankhouseError {
   readonly line: number;
+  /** The file ends here: nothing is wrong but that it was not written to its end. */
+  readonly isCutOff: boolean;
 
-  constructor(line: number, what: string) {
+  constructor(line: number, what: string, isCutOff = false) {
     super('export_damaged', `Line ${line}: ${what}`);
     this.name = 'DamagedError';
     this.line = line;
+    this.isCutOff = isCutOff;
   }
 }

@@ -34,17 +34,19 @@ export async function* readArchive(path: string): AsyncGenerator<Line> {
   let last = 0;
   for await (const { line, end, bytes, whole } of splitLines(path)) {
     last = line;
-    if (line === 1) {
-      yield { kind: 'header', header: readHeader(path, bytes), line, end };
-    } else if (!whole) {
-      throw new DamagedError(line, 'the file ends in the middle of it; what follows is missing.');
-    } else {
-      yield { ...check.line(line, bytes), line, end };
+    if (!whole && (line > 1 || startsAsHeader(bytes))) {
+      throw new DamagedError(line, 'the file ends in the middle of it; what follows is missing.', true);
     }
+    if (line === 1) yield { kind: 'header', header: readHeader(path, bytes), line, end };
+    else yield { ...check.line(line, bytes), line, end };
   }
   if (last === 0) throw new BankhouseError('not_an_export', `${path} is empty; it is no export of a bank.`);
   if (!check.ended) {
-    throw new DamagedError(last, 'the file ends behind it, without the last line of an export; the rest is missing.');
+    throw new DamagedError(
+      last,
+      'the file ends behind it, without the last line of an export; the rest is missing.',
+      true,
+    );
   }
 }
 
@@ -119,7 +121,7 @@ function altered(line: number): DamagedError {
 function readHeader(path: string, bytes: Buffer): Header {
   const json = parse(bytes.toString());
   const hint = bytes[0] === 0x1f && bytes[1] === 0x8b ? ' It is compressed: unpack it first.' : '';
-  if (json === undefined && bytes.subarray(0, HEADER_START.length).equals(HEADER_START)) throw altered(1);
+  if (json === undefined && startsAsHeader(bytes)) throw altered(1);
   const said = z.object({ format: z.literal(FORMAT), version: z.unknown() }).safeParse(json);
   if (!said.success) {
     throw new BankhouseError(
@@ -137,6 +139,10 @@ function readHeader(path: string, bytes: Buffer): Header {
   const header = headerSchema.safeParse(json);
   if (sha256(body).toString('hex') !== seal || !header.success) throw altered(1);
   return header.data;
+}
+
+function startsAsHeader(bytes: Buffer): boolean {
+  return bytes.subarray(0, HEADER_START.length).equals(HEADER_START);
 }
 
 function parse(text: string): unknown {

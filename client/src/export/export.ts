@@ -167,7 +167,7 @@ class Exporter {
   private open(): Promise<Sink> {
     const { target } = this.options;
     if (typeof target !== 'string') return Promise.resolve(toStream(target));
-    if (this.point?.checkpoint === undefined) return toNewFile(target, { overwrite: this.point !== undefined });
+    if (this.point?.checkpoint === undefined) return toNewFile(target, { overwrite: this.options.resume });
     // The file shows the new snapshot; its first line keeps its length, since only the time in it is another one.
     const header = { ...this.point.header, exportedAt: this.prepared.header.exportedAt };
     return toOldFile(target, this.point.checkpoint.offset, headerLine(header));

@@ -21,7 +21,7 @@ export interface Point {
 /**
  * Reads a file up to where it is as it was written; what a crash left behind that is of no use.
  *
- * @returns undefined when there is no such file, or nothing in it
+ * @returns undefined when there is no such file, or not even a whole first line in it
  * @throws BankhouseError `wrong_file` for an export of another bank, and what readArchive throws about a first line
  */
 export async function findPoint(path: string, bank: string): Promise<Point | undefined> {
@@ -41,8 +41,9 @@ export async function findPoint(path: string, bank: string): Promise<Point | und
       }
     }
   } catch (error) {
-    if (!(error instanceof DamagedError) || point === undefined) throw error;
-    delete point.whole;
+    if (!(error instanceof DamagedError)) throw error;
+    if (point === undefined && !error.isCutOff) throw error;
+    delete point?.whole;
   }
   return point;
 }
