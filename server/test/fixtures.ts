@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Assertion, deriveSealKey, SECRET_DATABASE_URL, SECRET_SEAL_KEYS, sealAssertion } from '@bankhouse/core';
+import { afterAll } from 'vitest';
 
 export const ROOT_KEY = randomBytes(32);
 export const NOWHERE = 'postgres://nobody:secret@127.0.0.1:1/bankhouse';
@@ -31,9 +32,15 @@ export function sealedHeaders(assertion: Assertion, options: { bank?: string; ge
   return { 'bankhouse-assertion': seal('pod'), 'bankhouse-database-assertion': seal('database') };
 }
 
-/** The bank's Secret as a folder; `write` changes a file at once, as Kubernetes does. */
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** The bank's Secret as a folder, removed after the tests of a file; `write` changes a file at once, as Kubernetes does. */
 export function makeSecretDir(bank: string, options: { databaseUrl?: string; generations?: number[] } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'bankhouse-secret-'));
+  folders.push(dir);
   const write = (name: string, text: string) => {
     writeFileSync(join(dir, `.${name}`), text);
     renameSync(join(dir, `.${name}`), join(dir, name));
