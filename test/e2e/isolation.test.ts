@@ -133,6 +133,14 @@ describe("direct SQL as the bank's own role", () => {
     expect(await rowsSeen(make())).toEqual({ calls: 0, otherVaults: 0, banks: [] });
   });
 
+  it.each(['postgres', 'template1'])('does not get into the database %s', async (database) => {
+    const other = new URL(url);
+    other.pathname = `/${database}`;
+    await expect(withSql((sql) => sql.query('select 1'), other.toString())).rejects.toThrow(
+      'permission denied for database',
+    );
+  });
+
   it.each([
     ['read the seal keys', 'select * from bank.bank_keys'],
     ['read the roles', 'select * from bank.login_roles'],
