@@ -1,4 +1,4 @@
--- What the tools `query` and `search` read (R3.10), for the roles of banks.
+-- What the tools `query` and `search` read (R3.10), and what `batch` keeps (R3.9), for the roles of banks.
 
 -- Every call that the reader may see, from both tables, once: bank.get_unified_recordings as a relation, under the policies.
 -- `migrated` says what NOT EXISTS would, but also where a policy hides the new row (ADR 7).
@@ -245,3 +245,7 @@ grant execute on function
   bank.describe_matches(text[], uuid[], text),
   bank.any_word(regconfig, text)
   to bankhouse_bank;
+
+-- What a batch answered, for when it comes again (R3.9); null for a creation, whose row is told.
+alter table bank.idempotency_keys add column outcome jsonb;
+grant update (outcome) on bank.idempotency_keys to bankhouse_bank;

@@ -1,7 +1,7 @@
 import { BankhouseError } from '@bankhouse/core';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 
-/** `_meta` key of a tool error's machine-readable part: `{code, retryable, field?}`. */
+/** `_meta` key of a tool error's machine-readable part: `{code, retryable, field?}` and the error's details. */
 export const ERROR_META_KEY = 'bankhouse.dev/error';
 
 export type ToolErrorCode =
@@ -13,6 +13,7 @@ export type ToolErrorCode =
   | 'conflict'
   | 'stale_version'
   | 'invalid_transition'
+  | 'batch_failed'
   | 'forbidden'
   | 'too_slow'
   | 'overloaded'
@@ -32,18 +33,21 @@ export class ToolError extends BankhouseError {
   readonly retryable: boolean;
   /** The argument that was wrong. */
   readonly field: string | undefined;
+  /** More for programs, beside the code. */
+  readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
     code: ToolErrorCode,
     message: string,
     remedy: string,
-    options: { retryable?: boolean; field?: string; cause?: unknown } = {},
+    options: { retryable?: boolean; field?: string; details?: Readonly<Record<string, unknown>>; cause?: unknown } = {},
   ) {
     super(code, message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'ToolError';
     this.remedy = remedy;
     this.retryable = options.retryable ?? false;
     this.field = options.field;
+    this.details = options.details ?? {};
   }
 }
 
@@ -57,6 +61,7 @@ export function toErrorResult(error: ToolError): CallToolResult {
         code: error.code,
         retryable: error.retryable,
         ...(error.field === undefined ? {} : { field: error.field }),
+        ...error.details,
       },
     },
   };

@@ -135,9 +135,9 @@ function test(op: string, actual: unknown, value: unknown, field: string): boole
     case 'gte':
       return (actual as number) >= wanted;
     case 'contains':
-      return String(actual).toLowerCase().includes(String(wanted).toLowerCase());
+      return lowered(actual).includes(lowered(wanted));
     case 'startsWith':
-      return String(actual).toLowerCase().startsWith(String(wanted).toLowerCase());
+      return lowered(actual).startsWith(lowered(wanted));
     case 'has':
       return entries.includes(wanted);
     case 'hasAny':
@@ -149,6 +149,11 @@ function test(op: string, actual: unknown, value: unknown, field: string): boole
     default:
       throw new TypeError(op);
   }
+}
+
+/** Character by character, as Postgres does: İ is i there, and two characters for toLowerCase. */
+function lowered(text: unknown): string {
+  return [...String(text)].map((character) => [...character.toLowerCase()][0] ?? '').join('');
 }
 
 const INSTANTS = new Set(['createdAt', 'updatedAt', 'archivedAt', 'dueAt', 'completedAt']);

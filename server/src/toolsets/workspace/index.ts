@@ -1,4 +1,5 @@
 import type { Toolset } from '../../mcp/toolset.ts';
+import { batchTool } from './batch/index.ts';
 import { ENTITY_TOOLS } from './entity-tools.ts';
 import { followUpsToTasks } from './prompts/follow-ups-to-tasks.ts';
 import { weeklyDigest } from './prompts/weekly-digest.ts';
@@ -10,8 +11,8 @@ import { searchTool } from './search/index.ts';
 export const workspace: Toolset = {
   name: 'workspace',
   instructions:
-    'It keeps notes, tasks, comments, chats and chat_messages. Every entry has a version: update_* and patch_* need the one that you read, and refuse when somebody was faster. process_* moves an entry on in its states. Archived entries are left out of lists unless asked for. To find words anywhere, use search; to filter, count or sum, query.',
-  tools: [...ENTITY_TOOLS, queryTool, searchTool],
+    'It keeps notes, tasks, comments, chats and chat_messages. Every entry has a version: update_* and patch_* need the one that you read, and refuse when somebody was faster. process_* moves an entry on in its states. Archived entries are left out of lists unless asked for. To find words anywhere, use search; to filter, count or sum, query; to change several entries or none, batch.',
+  tools: [...ENTITY_TOOLS, batchTool, queryTool, searchTool],
   resources: workspaceResources,
   prompts: [weeklyDigest, followUpsToTasks],
 };

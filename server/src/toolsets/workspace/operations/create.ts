@@ -9,7 +9,7 @@ import { noun, parameter, RECEIPT, type Receipt, receiptShape, receiptText, toPa
 import { creatable, type Values, wholeShape } from '../schemas.ts';
 import { vaultForNew } from '../vaults.ts';
 
-const idempotencyKey = z
+export const idempotencyKey = z
   .string()
   .min(1)
   .max(200)
