@@ -3,13 +3,22 @@
 # Before: npm ci && npm run bundle.
 ARG BASE=docker.io/library/node:26-bookworm-slim
 
-FROM ${BASE} AS server
-# There are thousands of these pods, mostly at rest: a small heap, and memory given back after a burst (server/src/rest.ts).
-ENV NODE_ENV=production MALLOC_ARENA_MAX=1
-COPY dist/server.mjs /app/server.mjs
+# Starts the server once and keeps the code that V8 made of it. As in the pod: user, path and options are part of the cache's key.
+FROM ${BASE} AS warm
+COPY dist/server.cjs dist/warm.cjs /app/
 USER 65532:65532
 WORKDIR /app
-CMD ["/usr/local/bin/node", "--expose-gc", "--max-semi-space-size=2", "--max-old-space-size=48", "/app/server.mjs"]
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/compile-cache
+RUN ["/usr/local/bin/node", "--expose-gc", "--max-semi-space-size=2", "--max-old-space-size=48", "/app/warm.cjs", "/app/server.cjs"]
+
+FROM ${BASE} AS server
+# There are thousands of these pods, mostly at rest: a small heap, and memory given back after a burst (server/src/rest.ts).
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1 NODE_COMPILE_CACHE=/app/compile-cache
+COPY dist/server.cjs /app/server.cjs
+COPY --from=warm --chown=65532:65532 /tmp/compile-cache /app/compile-cache
+USER 65532:65532
+WORKDIR /app
+CMD ["/usr/local/bin/node", "--expose-gc", "--max-semi-space-size=2", "--max-old-space-size=48", "/app/server.cjs"]
 
 FROM ${BASE} AS platform
 ENV NODE_ENV=production

@@ -80,7 +80,7 @@ export function bakeOurs(): Promise<{ server: BuiltImage; platform: BuiltImage }
         return { dockerfile, args: ['--target', name, '--build-arg', `BASE=${base.reference}`] };
       });
     };
-    const server = await target('server', ['dist/server.mjs']);
+    const server = await target('server', ['dist/server.cjs', 'dist/warm.cjs']);
     const bundles = ['operator', 'gateway', 'control', 'migrate'].map((name) => `dist/${name}.mjs`);
     return { server, platform: await target('platform', [...bundles, 'migrations']) };
   });

@@ -11,7 +11,7 @@ import { type Completers, completersOf } from './completion.ts';
 import { listPrompts, promptsOf } from './prompts.ts';
 import type { Prompt, ResourceProvider, Tool, Toolset } from './toolset.ts';
 
-/** Everything about the toolsets that no request can change, computed once. */
+/** Everything about the toolsets that no request can change, computed once: at the start, or where that takes time, when asked for. */
 export interface Surface {
   readonly instructions: string;
   readonly tools: ReadonlyMap<string, Tool>;
@@ -43,12 +43,16 @@ export function buildSurface(toolsets: readonly Toolset[], bankName: string): Su
     .flatMap((toolset) => toolset.resources)
     .toSorted((a, b) => Number(b.inFront ?? false) - Number(a.inFront ?? false));
   const prompts = promptsOf(toolsets, tools);
+  let toolList: ListToolsResult | undefined;
   return {
     instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)]
       .filter((sentence) => sentence !== '')
       .join(' '),
     tools,
-    toolList: { tools: [...tools.values()].filter((tool) => tool.hidden !== true).map(listTool) },
+    get toolList() {
+      toolList ??= { tools: [...tools.values()].filter((tool) => tool.hidden !== true).map(listTool) };
+      return toolList;
+    },
     resources,
     resourceTemplates: resources.flatMap((provider) => [...provider.templates]),
     prompts,
