@@ -1,0 +1,88 @@
+/** The plans of what the bank's tools really send to Postgres, those inside of functions too. */
+import type { Assertion } from '@bankhouse/core';
+import type { Tool, Toolset, Transaction } from '@bankhouse/server';
+import pg from 'pg';
+import { assertionFor, type TestBank } from './postgres.ts';
+
+/** Settings of a Postgres that sends the plan of every statement to whoever sent it, nested ones first. */
+export const EXPLAINING: readonly string[] = [
+  'session_preload_libraries=auto_explain',
+  'auto_explain.log_min_duration=0',
+  'auto_explain.log_level=notice',
+  'auto_explain.log_nested_statements=on',
+  'auto_explain.log_analyze=on',
+  'auto_explain.log_buffers=on',
+  'auto_explain.log_format=json',
+];
+
+/** A node of EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON). */
+export interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Parent Relationship'?: string;
+  readonly 'Subplan Name'?: string;
+  readonly 'Actual Loops'?: number;
+  readonly 'Actual Rows'?: number;
+  readonly Plans?: readonly PlanNode[];
+  readonly [property: string]: unknown;
+}
+
+export interface Explained {
+  readonly milliseconds: number;
+  readonly query: string;
+  readonly plan: PlanNode;
+}
+
+export interface ToolRun {
+  /** What each statement of the tool was, nested ones before those that called them. */
+  readonly plans: readonly Explained[];
+  readonly structured: unknown;
+}
+
+/** Runs a tool as the bank server does: one transaction, the bank's own role, this assertion. */
+export async function explainTool(
+  bank: TestBank,
+  toolsets: readonly Toolset[],
+  name: string,
+  args: Record<string, unknown>,
+  changes: Partial<Assertion> = {},
+): Promise<ToolRun> {
+  const tool: Tool | undefined = toolsets.flatMap((toolset) => toolset.tools).find((one) => one.name === name);
+  if (tool === undefined) throw new Error(`There is no tool ${name}.`);
+  const client = new pg.Client({ connectionString: bank.url });
+  const plans: Explained[] = [];
+  client.on('notice', ({ message }) => {
+    const explained = parsePlan(message ?? '');
+    if (explained !== undefined) plans.push(explained);
+  });
+  await client.connect();
+  try {
+    const assertion = assertionFor(bank.id, changes);
+    const databaseAssertion = bank.seal(changes);
+    await client.query(tool.access === 'read' ? 'begin read only' : 'begin read write');
+    await client.query("select set_config('bankhouse.assertion', $1, true)", [databaseAssertion]);
+    plans.length = 0;
+    const tx: Transaction = {
+      rows: async (statement, values = []) => (await client.query({ text: statement.text, values: [...values] })).rows,
+    };
+    const caller = { assertion, databaseAssertion };
+    const answer = await tool.run(tool.input.parse(args), { bank: bank.id, bankName: bank.id, caller, tx });
+    await client.query('rollback');
+    return { plans, structured: answer.structured };
+  } finally {
+    await client.end();
+  }
+}
+
+function parsePlan(message: string): Explained | undefined {
+  const found = /^duration: ([\d.]+) ms {2}plan:\n([\s\S]*)$/.exec(message);
+  if (found === null) return undefined;
+  const { 'Query Text': query, Plan: plan } = JSON.parse(found[2] ?? '') as { 'Query Text': string; Plan: PlanNode };
+  return { milliseconds: Number(found[1]), query, plan };
+}
+
+/** Every node, with whether it is in an InitPlan. */
+export function* nodesOf(plan: PlanNode, inInitPlan = false): Generator<{ node: PlanNode; inInitPlan: boolean }> {
+  const within = inInitPlan || plan['Parent Relationship'] === 'InitPlan';
+  yield { node: plan, inInitPlan: within };
+  for (const child of plan.Plans ?? []) yield* nodesOf(child, within);
+}
