@@ -29,7 +29,6 @@ export const NOT_EXPORTED: Readonly<Record<string, string>> = {
   bank_keys: 'secret: the keys of the database seal belong to one bank in one cluster',
   search_documents: 'made from the calls by triggers',
   search_languages: 'made from the calls by triggers',
-  search_configs: 'in which languages there is text, kept by triggers',
   idempotency_keys: 'of calls of the last 24 hours, which are sent again to the same bank',
   embeddings: 'made again by "bankhouse embed", of whatever model the other place has',
   changes: 'what was told to listeners of this bank here',

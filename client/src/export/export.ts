@@ -14,7 +14,7 @@ import {
 } from '../archive/index.ts';
 import { type BankRow, openAsData, requireBank } from '../database.ts';
 import { findPoint, type Point } from './point.ts';
-import { type Place, type Source, walk } from './rows.ts';
+import { inTurn, type Place, type Source, walk } from './rows.ts';
 import { type Sink, toNewFile, toOldFile, toStream } from './sink.ts';
 import { Track } from './track.ts';
 
@@ -89,7 +89,7 @@ async function prepare(sql: pg.Client, bank: string): Promise<Prepared> {
   );
   const columnsOf = (name: string) => (catalog.get(name) ?? []).map((column) => column.name);
   return {
-    source: { sql, catalog, tables, bank },
+    source: { ask: inTurn(sql), catalog, tables, bank },
     header: {
       format: FORMAT,
       version: FORMAT_VERSION,

@@ -13,9 +13,22 @@ export interface ExportedRow {
   body?: string;
 }
 
+/** One statement after the other, in the order in which they are asked for. */
+export type Ask = <Row extends pg.QueryResultRow>(text: string, values: unknown[]) => Promise<Row[]>;
+
+export function inTurn(sql: pg.Client): Ask {
+  let last: Promise<unknown> = Promise.resolve();
+  return <Row extends pg.QueryResultRow>(text: string, values: unknown[]) => {
+    const answer = last.then(async () => (await sql.query<Row>(text, values)).rows);
+    // Each fails for whoever asked.
+    last = answer.catch(() => undefined);
+    return answer;
+  };
+}
+
 /** Where rows come from: a transaction that sees one snapshot. */
 export interface Source {
-  sql: pg.Client;
+  ask: Ask;
   catalog: Catalog;
   tables: readonly ExportedTable[];
   bank: string;
@@ -80,10 +93,10 @@ interface Page {
 }
 
 async function* pagesOf(source: Source, table: ExportedTable, after: string[] | undefined): AsyncGenerator<Page> {
-  const { sql, bank } = source;
+  const { ask, bank } = source;
   let from = after;
   for (;;) {
-    const { rows } = await sql.query<{ key: string[]; size: number }>(sizesSql(source, table, from?.length ?? 0), [
+    const rows = await ask<{ key: string[]; size: number }>(sizesSql(source, table, from?.length ?? 0), [
       bank,
       ...(from ?? []),
     ]);
@@ -103,7 +116,7 @@ async function* pagesOf(source: Source, table: ExportedTable, after: string[] | 
 }
 
 async function readPage(source: Source, table: ExportedTable, from: string[] | undefined, to: string[]) {
-  const { rows } = await source.sql.query<{ key: string[]; line?: string; hash?: Buffer; bytes?: number }>(
+  const rows = await source.ask<{ key: string[]; line?: string; hash?: Buffer; bytes?: number }>(
     pageSql(source, table, from?.length ?? 0),
     [source.bank, ...(from ?? []), ...to],
   );

@@ -53,6 +53,8 @@ export type DatabaseErrorCode = 'unreachable' | 'access_refused' | 'not_migrated
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const QUERY_TIMEOUT_MS = 15_000;
+/** Erasing 100,000 recordings takes tens of seconds. */
+const DELETE_TIMEOUT_MS = 600_000;
 const IDLE_MS = 30_000;
 /** After a failed connect, others fail at once for so long instead of each waiting its own time-out. */
 const DOWN_MS = 1_000;
@@ -64,8 +66,6 @@ export function createDatabase(url: string, options: { connections: number; cloc
     max: options.connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: IDLE_MS,
-    // Kept by the client, not as a start-up parameter, which a pooler in between would refuse.
-    query_timeout: QUERY_TIMEOUT_MS,
     application_name: 'bankhouse-operator',
     keepAlive: true,
   });
@@ -75,10 +75,12 @@ export function createDatabase(url: string, options: { connections: number; cloc
   const place = `${host}${pathname}`;
   let down: { error: DatabaseError; until: number } | undefined;
 
-  async function query<T>(text: string, values: unknown[]): Promise<T | undefined> {
+  async function query<T>(text: string, values: unknown[], query_timeout = QUERY_TIMEOUT_MS): Promise<T | undefined> {
     if (down !== undefined && down.until > options.clock.now()) throw down.error;
     try {
-      const result = await pool.query<{ value: T }>(text, values);
+      // Kept by the client, not as a start-up parameter, which a pooler in between would refuse.
+      const statement: pg.QueryConfig & { query_timeout: number } = { text, values, query_timeout };
+      const result = await pool.query<{ value: T }>(statement);
       down = undefined;
       return result.rows[0]?.value;
     } catch (error) {
@@ -110,7 +112,7 @@ export function createDatabase(url: string, options: { connections: number; cloc
       return value ?? 'unchanged';
     },
     async delete(id, owner, deleteRows) {
-      await query('select bank.delete_bank($1, $2, $3) as value', [id, owner, deleteRows]);
+      await query('select bank.delete_bank($1, $2, $3) as value', [id, owner, deleteRows], DELETE_TIMEOUT_MS);
     },
     close: () => pool.end(),
   };
