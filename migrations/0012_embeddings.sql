@@ -129,7 +129,7 @@ begin
         select p.*, (sum(length(p.words) + 1) over (order by p.seq, p.n) - length(p.words) - 1) / p.size as place
           from pieces p
       ), texts (place, start_seconds, end_seconds, body) as (
-        select -1, null::numeric, null::numeric, concat_ws(E'\n', c.title, c.summary) from call c
+        select -1, null::numeric, null::numeric, concat_ws(E'\n', c.title, nullif(c.summary, '')) from call c
         union all
         select p.place, min(p.start_seconds), max(p.end_seconds), string_agg(p.words, E'\n' order by p.seq, p.n)
           from placed p group by p.place
@@ -141,10 +141,10 @@ begin
   if not is_uuid then return; end if;
   case p_kind
     when 'note' then
-      select concat_ws(E'\n', n.title, n.body) into words from bank.notes n
+      select concat_ws(E'\n', n.title, nullif(n.body, '')) into words from bank.notes n
        where n.bank_id = p_bank and n.id = p_id::uuid and n.archived_at is null;
     when 'task' then
-      select concat_ws(E'\n', t.title, t.description) into words from bank.tasks t
+      select concat_ws(E'\n', t.title, nullif(t.description, '')) into words from bank.tasks t
        where t.bank_id = p_bank and t.id = p_id::uuid and t.archived_at is null;
     when 'chat' then
       select c.title into words from bank.chats c

@@ -80,7 +80,7 @@ export function createEmbeddings(
     dimensions: config.dimensions,
     async embed(texts, { signal, deadlineMs = DEADLINE_MS, attempts = ATTEMPTS } = {}) {
       const deadline = performance.now() + deadlineMs;
-      const timeout = AbortSignal.timeout(deadlineMs);
+      const timeout = AbortSignal.timeout(Math.ceil(deadlineMs));
       const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
       const vectors: Float32Array[] = [];
       try {
@@ -93,7 +93,7 @@ export function createEmbeddings(
         if (!timeout.aborted) throw error;
         throw new EmbeddingsError(
           'timeout',
-          `The embeddings endpoint did not answer within ${deadlineMs / 1000} seconds.`,
+          `The embeddings endpoint did not answer within ${Math.ceil(deadlineMs / 1000)} seconds.`,
         );
       }
       if (vectors.some((vector) => vector.length !== vectors[0]?.length)) throw malformed('vectors of several lengths');

@@ -11,8 +11,10 @@ export type Kind = (typeof KINDS)[number];
 
 /** Passages that one call embeds at most, beside its own text; an item has at most as many. */
 const MAX_PASSAGES = 64;
-/** Items that the endpoint would not take, remembered so that no call sends them again. */
-const MAX_REJECTED = 1000;
+/** How long a call waits at most for texts beside its own, in milliseconds. */
+const MISSING_WITHIN_MS = 10_000;
+/** Items that are remembered for having been rejected, so that no call sends them again, or for having just been kept. */
+const MAX_REMEMBERED = 1000;
 
 export interface Filter {
   readonly kinds: readonly Kind[];
@@ -58,6 +60,8 @@ class LazyIndexer implements Indexer {
   readonly #embeddings: EmbeddingsClient;
   /** Items that a call is embedding at the moment: others wait for it instead of paying twice. */
   readonly #underWay = new Map<string, Promise<void>>();
+  /** When the last items were kept, on the clock of `performance`. */
+  readonly #keptAt = new Map<string, number>();
   readonly #rejected = new Set<string>();
 
   constructor(embeddings: EmbeddingsClient) {
@@ -100,14 +104,21 @@ class LazyIndexer implements Indexer {
 
   async embedMissing(filter: Filter, dimensions: number, context: PrepareContext): Promise<boolean> {
     const { kinds, vault, from, to } = filter;
+    const reading = performance.now();
     const rows = await context.transaction('read', ({ tx }) =>
       tx.rows<Passage | { kind: null }>(UNEMBEDDED, [this.model, dimensions, kinds, vault, from, to, MAX_PASSAGES]),
     );
     const passages = rows.filter((row) => row.kind !== null);
     const missing = [...Map.groupBy(passages, keyOf).values()];
     const others = missing.flatMap((item) => this.#underWay.get(keyOfItem(item)) ?? []);
-    const mine = missing.filter((item) => !this.#underWay.has(keyOfItem(item)) && !this.#rejected.has(textOf(item)));
-    const work = mine.length === 0 ? Promise.resolve() : this.#embedItems(mine, context);
+    const mine = missing.filter((item) => {
+      const key = keyOfItem(item);
+      // What was kept while this call was reading may have come too late for its reading.
+      const justKept = (this.#keptAt.get(key) ?? -1) >= reading;
+      return !justKept && !this.#underWay.has(key) && !this.#rejected.has(textOf(item));
+    });
+    const work =
+      mine.length === 0 ? Promise.resolve() : this.#embedItems(mine, context, performance.now() + MISSING_WITHIN_MS);
     for (const item of mine) this.#underWay.set(keyOfItem(item), work);
     try {
       const outcomes = await Promise.allSettled([work, ...others]);
@@ -125,30 +136,41 @@ class LazyIndexer implements Indexer {
   }
 
   /** All at once; one by one where the endpoint rejects something of it, so that one text doesn't keep the others out. */
-  async #embedItems(items: readonly Item[], context: PrepareContext): Promise<void> {
+  async #embedItems(items: readonly Item[], context: PrepareContext, deadline: number): Promise<void> {
     try {
       const vectors = await this.#ask(
         items.flatMap((item) => item.map(({ body }) => body)),
         context,
+        Math.max(1, deadline - performance.now()),
       );
       await this.#keep(items, vectors, context);
     } catch (error) {
       if (!(error instanceof EmbeddingsError) || error.reason !== 'rejected') throw error;
       const [first, ...rest] = items;
       if (first !== undefined && rest.length === 0) return this.#reject(first, error, context);
-      for (const item of items) await this.#embedItems([item], context);
+      for (const item of items) await this.#embedItems([item], context, deadline);
     }
   }
 
   #reject(item: Item, error: EmbeddingsError, { caller, logger }: PrepareContext): void {
-    if (this.#rejected.size >= MAX_REJECTED) this.#rejected.clear();
+    if (this.#rejected.size >= MAX_REMEMBERED) this.#rejected.clear();
     this.#rejected.add(textOf(item));
-    logger.warn({ rid: caller.assertion.rid, item: keyOfItem(item), reason: messageOf(error.cause) }, 'text rejected');
+    logger.warn(
+      { rid: caller.assertion.rid, item: item[0] && keyOf(item[0]), reason: messageOf(error.cause) },
+      'text rejected',
+    );
   }
 
-  async #ask(texts: readonly string[], { caller, logger, signal }: PrepareContext): Promise<Float32Array[]> {
+  async #ask(
+    texts: readonly string[],
+    { caller, logger, signal }: PrepareContext,
+    deadlineMs?: number,
+  ): Promise<Float32Array[]> {
     const start = performance.now();
-    const vectors = await this.#embeddings.embed(texts, { signal });
+    const vectors = await this.#embeddings.embed(texts, {
+      signal,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    });
     const characters = texts.reduce((sum, text) => sum + text.length, 0);
     const durationMs = Math.round(performance.now() - start);
     logger.info({ rid: caller.assertion.rid, inputs: texts.length, characters, durationMs }, 'embedded');
@@ -168,6 +190,8 @@ class LazyIndexer implements Indexer {
         vectors.map(toLiteral),
       ]),
     );
+    if (this.#keptAt.size >= MAX_REMEMBERED) this.#keptAt.clear();
+    for (const item of items) this.#keptAt.set(keyOfItem(item), performance.now());
   }
 }
 
@@ -175,8 +199,9 @@ function keyOf({ kind, id }: Passage): string {
   return `${kind}/${id}`;
 }
 
+/** Of an item with this text. */
 function keyOfItem(item: Item): string {
-  return item[0] === undefined ? '' : keyOf(item[0]);
+  return item[0] === undefined ? '' : `${keyOf(item[0])}/${item[0].digest}`;
 }
 
 /** Another text of the same item has another one. */
