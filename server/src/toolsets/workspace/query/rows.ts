@@ -80,7 +80,7 @@ export function planRows(queryable: Queryable, query: RowsQuery): PlannedRows {
     ...keys.map((key, index) => `${key.text} as k${index}`),
     't.id::text as row_id',
   ];
-  const order = [...keys, id].map((key) => `${key.sql}${key.descending ? ' desc' : ' asc'} nulls last`);
+  const order = [...keys, id].map(orderOf);
   const text = `select ${columns.join(', ')} from ${queryable.relation} t${conditions(where)} order by ${order.join(', ')} limit ${parameters.add(query.limit + 1, 'int4')}`;
   return {
     statement: { text },
@@ -96,6 +96,11 @@ export function planRows(queryable: Queryable, query: RowsQuery): PlannedRows {
       return { rows, nextCursor: cursors.encode([at, String(last.row_id)], identity) };
     },
   };
+}
+
+/** Only what can be null says where null goes: an index of the order that is meant has nulls first. */
+function orderOf({ sql, descending, nullable }: Key): string {
+  return `${sql}${descending ? ' desc' : ' asc'}${nullable ? ' nulls last' : ''}`;
 }
 
 /** Conditions of the filter and the archive. */
@@ -200,6 +205,7 @@ function idKey(queryable: Queryable, descending: boolean): Key {
 /** The rows behind a position, null being last in either direction. */
 function after(keys: readonly Key[], position: readonly (string | null)[], parameters: Parameters): string {
   const alternatives: string[] = [];
+  const bound: string[] = [];
   const same: string[] = [];
   keys.forEach((key, index) => {
     const value = position[index] ?? null;
@@ -210,10 +216,12 @@ function after(keys: readonly Key[], position: readonly (string | null)[], param
     }
     const at = parameters.add(value, key.type);
     const behind = `${key.sql} ${key.descending ? '<' : '>'} ${at}`;
+    // Says nothing new, but an index can begin there.
+    if (index === 0 && !key.nullable) bound.push(`${key.sql} ${key.descending ? '<=' : '>='} ${at}`);
     alternatives.push([...same, key.nullable ? `(${behind} or ${key.sql} is null)` : behind].join(' and '));
     same.push(`${key.sql} = ${at}`);
   });
-  return `(${alternatives.map((alternative) => `(${alternative})`).join(' or ')})`;
+  return [...bound, `(${alternatives.map((alternative) => `(${alternative})`).join(' or ')})`].join(' and ');
 }
 
 const START_AGAIN = 'Send nextCursor of the previous page unchanged, or leave cursor out to begin again.';
