@@ -5,6 +5,7 @@ import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
 import { asLoader, callError, type RunningBank } from '../server/support.ts';
 import {
   type Args,
+  allPages,
   checked,
   type Entry,
   IN_BOTH,
@@ -39,7 +40,7 @@ afterAll(async () => {
 });
 
 /** Rows of one instant, as an import leaves them: 31 of them, in two instants. */
-async function addTwins(table: string): Promise<string[]> {
+async function addTwins(table: string, vault = 'sales'): Promise<string[]> {
   const extra =
     table === 'comments' || table === 'chat_messages'
       ? ['body', ...(table === 'comments' ? ['parent_type', 'parent_id'] : ['chat_id'])]
@@ -53,7 +54,7 @@ async function addTwins(table: string): Promise<string[]> {
   return asLoader(postgres, async (loader) => {
     const { rows } = await loader.query<{ id: string }>(
       `insert into bank.${table} (bank_id, vault_id, created_at, updated_at, created_by, updated_by, ${extra.join(', ')})
-       select $1, 'sales', i, i, 'import', 'import', ${values.join(', ')}
+       select $1, '${vault}', i, i, 'import', 'import', ${values.join(', ')}
          from generate_series(0, 30) n, lateral (select '2026-01-01Z'::timestamptz + (n / 16) * interval '1 second' i) i
        returning id`,
       ['acme', ...used],
@@ -69,13 +70,28 @@ describe.each(KINDS)('list_$plural', (kind) => {
     'gives every entry once, %s first, twins of one instant included',
     async (sort) => {
       const twins = await addTwins(plural);
-      const ids = await idsOfAllPages(client, plural, { sort, limit: 7, createdBy: 'import' });
+      const entries = await allPages(client, plural, { sort, limit: 7, createdBy: 'import' });
+      const ids = entries.map(({ id }) => id);
       expect(new Set(ids).size).toBe(ids.length);
       expect(ids).toEqual(expect.arrayContaining(twins));
-      const order = await Promise.all(ids.map((id) => checked(client, `get_${name}`, { id })));
       const field = sort === 'updated' ? 'updatedAt' : 'createdAt';
-      const keys = order.map((entry) => `${entry[field]} ${entry.id}`);
+      const keys = entries.map((entry) => `${entry[field]} ${entry.id}`);
       expect(keys).toEqual(sort === 'oldest' ? [...keys].sort() : [...keys].sort().reverse());
+    },
+  );
+
+  it.each(['newest', 'oldest', 'updated'])(
+    'gives a token of some vaults what is in them, once, %s first',
+    async (sort) => {
+      await addTwins(plural, 'support');
+      await addTwins(plural, 'sales');
+      const args = { createdBy: 'import', sort, archived: 'include' };
+      const all = await allPages(client, plural, { ...args, limit: 100 });
+      for (const vaults of [['sales', 'support', 'sales'], ['support'], ['elsewhere', 'sales'], []]) {
+        await using some = await writer(running, vaults);
+        const expected = all.filter(({ vaultId }) => vaults.includes(String(vaultId)));
+        expect(await allPages(some, plural, { ...args, limit: 10 })).toEqual(expected);
+      }
     },
   );
 

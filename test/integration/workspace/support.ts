@@ -68,18 +68,22 @@ function sorted(value: unknown): unknown {
   );
 }
 
-export async function idsOfAllPages(client: Client, plural: string, args: Args): Promise<string[]> {
-  const ids: string[] = [];
+export async function allPages(client: Client, plural: string, args: Args): Promise<Entry[]> {
+  const entries: Entry[] = [];
   let cursor: string | undefined;
   do {
     const page: Page = await checked<Page>(client, `list_${plural}`, {
       ...args,
       ...(cursor === undefined ? {} : { cursor }),
     });
-    ids.push(...(page[plural] as Entry[]).map((entry) => entry.id));
+    entries.push(...(page[plural] as Entry[]));
     cursor = page.nextCursor;
   } while (cursor !== undefined);
-  return ids;
+  return entries;
+}
+
+export async function idsOfAllPages(client: Client, plural: string, args: Args): Promise<string[]> {
+  return (await allPages(client, plural, args)).map(({ id }) => id);
 }
 
 /** An entity as the tests see it: written down once more, so that a slip in a definition does not pass. */

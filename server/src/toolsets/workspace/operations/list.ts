@@ -16,6 +16,22 @@ interface Order {
   readonly field: string;
   readonly column: string;
   readonly direction: 'asc' | 'desc';
+  /** An index has it for each vault, too. */
+  readonly byVault: boolean;
+}
+
+interface Asked {
+  /** ` and …` */
+  readonly where: string;
+  readonly order: Order;
+  /** How many parameters `where` has. */
+  readonly filters: number;
+  readonly after: boolean;
+  /**
+   * The vaults that a token is limited to come as a parameter: then as many entries of each are read as the page has, and not all
+   * that the policies hide from it. What is seen is the policies' matter all the same.
+   */
+  readonly byVault: boolean;
 }
 
 const ARCHIVED = { exclude: ' and archived_at is null', only: ' and archived_at is not null', include: '' };
@@ -46,7 +62,7 @@ export function listTool(definition: EntityDefinition): Tool {
       ...pageShape,
     }),
     output: z.object({ [plural]: z.array(entry), nextCursor }),
-    async run({ archived, sort, cursor, limit, ...args }, { tx }) {
+    async run({ archived, sort, cursor, limit, ...args }, { tx, caller }) {
       const given: Values = args;
       const order = orders[sort];
       if (order === undefined) throw new Error(`no order ${sort}`);
@@ -54,8 +70,17 @@ export function listTool(definition: EntityDefinition): Tool {
       const asked = [sort, archived, ...used.map((filter) => [filter.name, given[filter.name]])];
       const after = cursor === undefined ? undefined : cursors.decode(cursor, asked);
       const { where, values } = conditionsOf(used, given);
-      const statement = statements(where + ARCHIVED[archived], order, values.length, after !== undefined);
-      const rows = await tx.rows<Values>(statement, [...values, ...(after ?? []), limit + 1]);
+      const vaults = order.byVault && given.vaultId === undefined ? caller.assertion.vaults : null;
+      const rows = await tx.rows<Values>(
+        statements({
+          where: where + ARCHIVED[archived],
+          order,
+          filters: values.length,
+          after: after !== undefined,
+          byVault: vaults !== null,
+        }),
+        [...values, limit + 1, ...(after ?? []), ...(vaults === null ? [] : [[...new Set(vaults)]])],
+      );
       if (rows.length === 0) await requireKnownVault(tx, given.vaultId);
       const page = rows.slice(0, limit);
       const last = page.at(-1);
@@ -84,13 +109,13 @@ async function requireKnownVault(tx: Transaction, vault: unknown): Promise<void>
 function ordersOf(definition: EntityDefinition): Readonly<Record<string, Order>> {
   const dated = definition.fields.filter((field) => field.type === 'instant' && field.writable === 'always');
   return {
-    newest: { field: 'createdAt', column: 'created_at', direction: 'desc' },
-    oldest: { field: 'createdAt', column: 'created_at', direction: 'asc' },
-    updated: { field: 'updatedAt', column: 'updated_at', direction: 'desc' },
+    newest: { field: 'createdAt', column: 'created_at', direction: 'desc', byVault: true },
+    oldest: { field: 'createdAt', column: 'created_at', direction: 'asc', byVault: true },
+    updated: { field: 'updatedAt', column: 'updated_at', direction: 'desc', byVault: false },
     ...Object.fromEntries(
       dated.map(({ name, column }): [string, Order] => [
         name.replace(/At$/, ''),
-        { field: name, column, direction: 'asc' },
+        { field: name, column, direction: 'asc', byVault: false },
       ]),
     ),
   };
@@ -119,14 +144,19 @@ function statementsOf(definition: EntityDefinition) {
   const { plural } = definition;
   const columns = selectList(definition, { cut: true });
   const known = new Map<string, Statement>();
-  return (where: string, order: Order, parameters: number, after: boolean): Statement => {
-    const { column, direction } = order;
+  return ({ where, order, filters, after, byVault }: Asked): Statement => {
+    const { field, column, direction } = order;
+    const limit = filters + 1;
     const position = after
-      ? ` and (${column}, id) ${direction === 'asc' ? '>' : '<'} ($${parameters + 1}::timestamptz, $${parameters + 2}::uuid)`
+      ? ` and (${column}, id) ${direction === 'asc' ? '>' : '<'} ($${limit + 1}::timestamptz, $${limit + 2}::uuid)`
       : '';
-    const text = `select ${columns} from bank.${plural}
-      where ${column} is not null${where}${position}
-      order by ${column} ${direction}, id ${direction} limit $${parameters + (after ? 3 : 1)}`;
+    const page = `select ${columns} from bank.${plural}
+      where ${byVault ? 'vault_id = v' : `${column} is not null`}${where}${position}
+      order by ${column} ${direction}, id ${direction} limit $${limit}`;
+    const text = byVault
+      ? `select t.* from unnest($${limit + (after ? 3 : 1)}::text[]) v cross join lateral (${page}) t
+        order by t."${field}" collate "C" ${direction}, t.id ${direction} limit $${limit}`
+      : page;
     const found = known.get(text);
     if (found !== undefined) return found;
     if (known.size >= MAX_NAMED) return { text };
