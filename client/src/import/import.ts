@@ -211,7 +211,10 @@ class Importer {
   }
 
   private busy(): BankhouseError {
-    return new BankhouseError('import_busy', `Another import into ${this.bank} is going on; let it finish.`);
+    return new BankhouseError(
+      'import_busy',
+      `Another import into ${this.bank} is going on, or the bank was deleted meanwhile.`,
+    );
   }
 
   private stopped(error: unknown): BankhouseError {

@@ -1,6 +1,8 @@
 /** A bank that is exported and imported elsewhere is the same to the byte, with every kind of value in every table. */
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTED, flatten, NOT_EXPORTED } from '../../../client/src/archive/index.ts';
+import { exportBank } from '../../../client/src/export/index.ts';
 import { withClient } from '../../harness/postgres.ts';
 import { addLegacy, addRecording, asData, rowsAs } from '../database/support.ts';
 import { addCalls, addEntities, content, type Fixture, startFixture } from './support.ts';
@@ -124,6 +126,25 @@ describe('what is exported', () => {
         'uuid',
       ]);
     });
+  });
+
+  it('waits for a slow reader, and stops with a sentence when it is gone', async () => {
+    const bank = await fixture.bank('piped');
+    await addCalls(fixture.postgres, bank.id, 90);
+    await fixture.run('export', bank.id, fixture.path('piped.jsonl'));
+    const options = { databaseUrl: fixture.postgres.ownerUrl, bank: bank.id, resume: false };
+    const chunks: Buffer[] = [];
+    const slow = new Writable({
+      highWaterMark: 1,
+      write: (chunk: Buffer, _encoding, done) => {
+        chunks.push(chunk);
+        setImmediate(done);
+      },
+    });
+    await exportBank({ ...options, target: slow });
+    expect(content(Buffer.concat(chunks).toString())).toBe(content(fixture.read('piped.jsonl')));
+    const gone = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
+    await expect(exportBank({ ...options, target: gone })).rejects.toMatchObject({ code: 'file_unwritable' });
   });
 
   it('is what one moment shows, whatever is written meanwhile', async () => {
