@@ -1,11 +1,11 @@
 /** R3.11 through bank servers: what clients hear by subscriptions/listen, whichever replica they are on. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { poolerBefore } from './pooler.ts';
 import { type Replicas, runReplicas } from './replicas.ts';
-import { addNote, asData, deleteRows, openFeed, write } from './support.ts';
+import { addNote, asData, deleteRows, openFeed, VAULTS, write } from './support.ts';
 
 let postgres: TestPostgres;
 let acme: Replicas;
@@ -184,6 +184,35 @@ describe('nothing is lost', () => {
     await postgres.restart();
     await rename(id, 'after');
     await listener.hears(noteUri(id));
+  });
+
+  it("when the bank's keys are rotated, and with them the channel", async () => {
+    await using own = await runReplicas(postgres, 'keys');
+    await using listener = await own.listen({ resourcesListChanged: true });
+    const change = (text: string, values: unknown[] = []) => asData(postgres, (sql) => sql.query(text, values));
+    const add = `insert into bank.notes (bank_id, vault_id, title, created_by, updated_by) values ('keys', 'hr', 'n', 't', 't')`;
+    await change("insert into bank.bank_keys (bank_id, generation, key) values ('keys', 2, $1)", [randomBytes(32)]);
+    await change(add);
+    await listener.hears('list_changed');
+    await change("delete from bank.bank_keys where bank_id = 'keys' and generation = 1");
+    const started = performance.now();
+    await change(add);
+    await listener.hears('list_changed');
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  it("when the bank's login is rotated and the former one is dropped", async () => {
+    await using own = await runReplicas(postgres, 'login');
+    await using listener = await own.listen({ resourcesListChanged: true });
+    const { url } = await createBank(postgres, 'login', { vaults: VAULTS, form: 'b' });
+    own.useDatabaseUrl(url);
+    await withClient(postgres.superuserUrl, (sql) => sql.query("select bank.drop_login_role('bank_login_a')"));
+    await asData(postgres, (sql) =>
+      sql.query(
+        "insert into bank.notes (bank_id, vault_id, title, created_by, updated_by) values ('login', 'hr', 'n', 't', 't')",
+      ),
+    );
+    await listener.hears('list_changed');
   });
 
   it('of what follows the acknowledgement of a stream that opens while a read for others is under way', async () => {

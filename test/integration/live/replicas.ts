@@ -30,6 +30,8 @@ export interface Replicas extends AsyncDisposable {
   connect(replica?: number, changes?: Partial<Assertion>): Promise<Client & AsyncDisposable>;
   /** A client of a replica, listening. */
   listen(filter: SubscriptionFilter, changes?: Partial<Assertion>, replica?: number): Promise<Listener>;
+  /** Gives the servers another login, as a rotation does. */
+  useDatabaseUrl(url: string): void;
   /** Connections of the servers that wait for changes. */
   listeners(): Promise<number>;
 }
@@ -116,6 +118,7 @@ export async function runReplicas(
         },
       };
     },
+    useDatabaseUrl: (url) => writeFileSync(join(dir, SECRET_DATABASE_URL), url),
     listeners: () =>
       withClient(postgres.superuserUrl, async (sql) => {
         const { rows } = await sql.query<{ n: number }>(
