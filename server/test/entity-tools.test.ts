@@ -6,7 +6,7 @@ import { ENTITIES } from '../src/entities/index.ts';
 import { buildSurface, parseArguments } from '../src/mcp/surface.ts';
 import { ENTITY_TOOLS } from '../src/toolsets/workspace/entity-tools.ts';
 import { possibleFrom } from '../src/toolsets/workspace/operations/process.ts';
-import { entryLine } from '../src/toolsets/workspace/rows.ts';
+import { entryLine, entryText } from '../src/toolsets/workspace/rows.ts';
 import { allowedVault, vaultForNew } from '../src/toolsets/workspace/vaults.ts';
 
 const { toolList } = buildSurface(
@@ -134,6 +134,30 @@ describe('a line about an entry', () => {
     const empty = { description: '', assignee: null, tags: [], recordingId: null, completedAt: null, language: null };
     expect(entryLine(entity('task'), { ...task, ...empty, ...changes })).toBe(line);
   });
+});
+
+it('the text about an entry has all that is known of it', () => {
+  const chat = {
+    id: 'i',
+    version: 1,
+    status: 'open',
+    archivedAt: null,
+    title: 'Birds',
+    recordingId: null,
+    vaultId: 'sales',
+    language: null,
+  };
+  const made = {
+    createdAt: '2026-01-01T00:00:00Z',
+    createdBy: 'ann',
+    updatedAt: '2026-01-02T00:00:00Z',
+    updatedBy: 'ben',
+  };
+  expect(entryText(entity('chat'), { ...chat, ...made, participants: ['Ann', 'Ben'], tags: [] })).toBe(
+    'Birds [open], vaultId sales, version 1, id i\nparticipants: Ann, Ben\nmade 2026-01-01T00:00:00Z by ann, changed 2026-01-02T00:00:00Z by ben',
+  );
+  const note = { ...chat, ...made, title: 'Birds', body: 'They fish.', pinned: true, tags: ['a'] };
+  expect(entryText(entity('note'), note)).toMatch(/^Birds \[open\], pinned true, .*\ntags: a\nmade .*\n\nThey fish\.$/);
 });
 
 describe('the vault of a new entry', () => {

@@ -72,6 +72,21 @@ export function entryLine(definition: EntityDefinition, entry: Values): string {
   ].join(', ');
 }
 
+/** All of a row, for a model that is shown no more than text. */
+export function entryText(definition: EntityDefinition, entry: Values): string {
+  const lists = definition.fields.flatMap(({ name }) => {
+    const value = entry[name];
+    return Array.isArray(value) && value.length > 0 ? [`${name}: ${value.join(', ')}`] : [];
+  });
+  const long = longText(definition);
+  return [
+    entryLine(definition, entry),
+    ...lists,
+    `made ${entry.createdAt} by ${entry.createdBy}, changed ${entry.updatedAt} by ${entry.updatedBy}`,
+    ...(long === undefined ? [] : ['', entry[long.name]]),
+  ].join('\n');
+}
+
 export function label(definition: EntityDefinition, entry: Values): string {
   const whole = String(entry[definition.label]).replace(/\s+/g, ' ').trim();
   if (whole === '') return '(empty)';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { notFound } from '../errors.ts';
-import { entryLine, longText, noun, selectList, toEntry } from '../rows.ts';
+import { entryText, noun, selectList, toEntry } from '../rows.ts';
 import { rowId, rowShape, type Values } from '../schemas.ts';
 
 export function getTool(definition: EntityDefinition): Tool {
@@ -11,7 +11,6 @@ export function getTool(definition: EntityDefinition): Tool {
     name: `get_${name}`,
     text: `select ${selectList(definition, { cut: false })} from bank.${plural} where id = $1`,
   };
-  const long = longText(definition);
   return defineTool({
     name: `get_${name}`,
     title: `Get a ${noun(definition)}`,
@@ -23,8 +22,7 @@ export function getTool(definition: EntityDefinition): Tool {
       const [row] = await tx.rows<Values>(statement, [id]);
       if (row === undefined) throw notFound(definition, id);
       const entry = toEntry(definition, row);
-      const line = entryLine(definition, entry);
-      return { structured: entry, text: long === undefined ? line : `${line}\n\n${entry[long.name]}` };
+      return { structured: entry, text: entryText(definition, entry) };
     },
   });
 }
