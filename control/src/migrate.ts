@@ -50,6 +50,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
     await client.query("select pg_advisory_lock(hashtext('bankhouse'), hashtext('migrate'))");
     const applied = await apply(client, options);
     await setPasswords(client, options.passwords ?? {});
+    await chooseSimilarity(client, options);
     options.log(applied.length === 0 ? 'The schema is up to date.' : `Applied ${applied.length} migrations.`);
     return applied;
   } finally {
@@ -125,6 +126,12 @@ async function apply(client: pg.Client, options: MigrateOptions): Promise<string
       error,
     );
   }
+}
+
+/** Each time, so that pgvector counts from the first run after it was installed (R3.12). */
+async function chooseSimilarity(client: pg.Client, options: MigrateOptions): Promise<void> {
+  const { rows } = await client.query<{ by: string }>('select bank.choose_similarity() as by');
+  options.log(`Embeddings are compared by ${rows[0]?.by}.`);
 }
 
 async function setPasswords(client: pg.Client, passwords: ServicePasswords): Promise<void> {

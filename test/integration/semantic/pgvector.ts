@@ -1,0 +1,53 @@
+/**
+ * A Postgres with pgvector, which Debian 12 has no package of: PGlite, Postgres compiled to WebAssembly, in this process. It has
+ * one session, so roles are taken by SET SESSION AUTHORIZATION instead of by signing in.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { btree_gin } from '@electric-sql/pglite/contrib/btree_gin';
+import { pgcrypto } from '@electric-sql/pglite/contrib/pgcrypto';
+import { vector } from '@electric-sql/pglite-pgvector';
+
+const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
+const OWNER = 'bankhouse_owner';
+
+export interface Session {
+  query<R extends object>(text: string, values?: readonly unknown[]): Promise<R[]>;
+}
+
+export interface VectorPostgres extends AsyncDisposable, Session {
+  /** One transaction as a role that signed in, with an assertion set; undefined: none. */
+  as<T>(role: string, assertion: string | undefined, work: (session: Session) => Promise<T>): Promise<T>;
+}
+
+/** @param options.installed whether the extension is there before the first migration, as an administrator would install it */
+export async function startVectorPostgres(options: { installed: boolean }): Promise<VectorPostgres> {
+  const db = await PGlite.create({ extensions: { vector, pgcrypto, btree_gin } });
+  await db.exec(`create role ${OWNER} login createrole; alter database postgres owner to ${OWNER}`);
+  if (options.installed) await db.exec('create extension vector');
+  await db.exec(`set session authorization ${OWNER}`);
+  for (const file of readdirSync(MIGRATIONS).sort()) {
+    await db.exec(readFileSync(join(MIGRATIONS, file), 'utf8'));
+  }
+  await db.exec('reset session authorization');
+  const session: Session = {
+    async query<R extends object>(text: string, values: readonly unknown[] = []) {
+      const { rows } = await db.query<R>(text, [...values]);
+      return rows;
+    },
+  };
+  return {
+    ...session,
+    async as(role, assertion, work) {
+      await db.exec(`set session authorization "${role}"; begin`);
+      try {
+        if (assertion !== undefined) await db.query("select set_config('bankhouse.assertion', $1, true)", [assertion]);
+        return await work(session);
+      } finally {
+        await db.exec('commit; reset session authorization');
+      }
+    },
+    [Symbol.asyncDispose]: () => db.close(),
+  };
+}
