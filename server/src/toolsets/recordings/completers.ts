@@ -43,9 +43,10 @@ function callLabel(row: TitleRow): string {
 
 /** By title or id among the newest, and where nothing fits, by what was said in any. */
 async function callsFor(tx: Transaction, typed: string): Promise<TitleRow[]> {
-  const words = typed.trim();
+  // Postgres takes no NUL.
+  const words = typed.replaceAll('\0', ' ').toWellFormed().trim();
   const rows = await tx.rows<TitleRow>(NEWEST_TITLES, [LOOKED_AT]);
   const fitting = rows.filter((row) => row.id.startsWith(words) || fitsWords(words, row.title ?? '', callLabel(row)));
   if (fitting.length > 0 || words === '') return fitting;
-  return tx.rows<TitleRow>(SEARCH_RECORDINGS, [words, ...filterValues({}), PROPOSED, 0]);
+  return tx.rows<TitleRow>(SEARCH_RECORDINGS, [words, ...filterValues({}), PROPOSED, 0, null]);
 }
