@@ -1,8 +1,9 @@
 -- What the tools `query` and `search` read (R3.10), and what `batch` keeps (R3.9), for the roles of banks.
 
 -- Every call that the reader may see, from both tables, once: bank.get_unified_recordings as a relation, under the policies.
--- `migrated` says what NOT EXISTS would, but also where a policy hides the new row (ADR 7).
-create view bank.unified_recordings with (security_invoker = true) as
+-- `migrated` says what NOT EXISTS would, but also where a policy hides the new row (ADR 7). A page is taken from each half by
+-- an index of its own; over the union no index gives an order.
+create view bank.new_calls with (security_invoker = true) as
   select r.bank_id, r.call_id as id, 'recording'::text collate "C" as source, r.title, r.started_at, r.duration_seconds,
          r.participants,
          array(
@@ -10,15 +11,18 @@ create view bank.unified_recordings with (security_invoker = true) as
             where e.bank_id = r.bank_id and e.recording_id = r.id order by e.vault_id
          ) as vault_ids,
          r.summary, r.language, r.url
-    from bank.recordings r
-  union all
-  select f.bank_id, f.call_id, 'legacy', f.title, f.recording_start_time,
-         extract(epoch from f.recording_end_time - f.recording_start_time)::int, bank.invited(f.calendar_invitees),
-         array_remove(array[f.vault_id::text], null), f.summary, f.transcript_language, f.url
+    from bank.recordings r;
+create view bank.legacy_calls with (security_invoker = true) as
+  select f.bank_id, f.call_id as id, 'legacy'::text collate "C" as source, f.title, f.recording_start_time as started_at,
+         extract(epoch from f.recording_end_time - f.recording_start_time)::int as duration_seconds,
+         bank.invited(f.calendar_invitees) as participants, array_remove(array[f.vault_id::text], null) as vault_ids,
+         f.summary, f.transcript_language as language, f.url
     from bank.fathom_calls f
    where not f.migrated;
-revoke all on bank.unified_recordings from public;
-grant select on bank.unified_recordings to bankhouse_bank;
+create view bank.unified_recordings with (security_invoker = true) as
+  select * from bank.new_calls union all select * from bank.legacy_calls;
+revoke all on bank.new_calls, bank.legacy_calls, bank.unified_recordings from public;
+grant select on bank.new_calls, bank.legacy_calls, bank.unified_recordings to bankhouse_bank;
 
 -- Full-text search over the five entities. As in 0008, what finds looks past row-level security, applies the bank and the
 -- vaults of the caller itself and returns keys and ranks only (ADR 6); what tells about the keys runs as the caller.

@@ -33,6 +33,8 @@ export interface Queryable {
   readonly kind: QueryKind;
   /** Relation in the database, whose policies or whose own reader decide what is seen. */
   readonly relation: string;
+  /** What the relation is the union of, where it is one: an order that an index gives is each part's own. */
+  readonly parts: readonly string[];
   readonly fields: FieldMap;
   /** Fields of a row when the caller names none: all but the long ones. */
   readonly usual: readonly string[];
@@ -72,6 +74,7 @@ function entityQueryable(definition: EntityDefinition): Queryable {
   return {
     kind: definition.plural as QueryKind,
     relation: `bank.${definition.plural}`,
+    parts: [`bank.${definition.plural}`],
     fields: new Map(fields),
     usual: fields
       .filter(([name, field]) => field.type !== 'longText' || name === definition.label)
@@ -104,6 +107,7 @@ function recordingsQueryable(): Queryable {
   return {
     kind: 'recordings',
     relation: 'bank.unified_recordings',
+    parts: ['bank.new_calls', 'bank.legacy_calls'],
     fields: new Map(fields),
     usual: fields.filter(([, { type }]) => type !== 'longText').map(([name]) => name),
     hasArchive: false,

@@ -80,8 +80,8 @@ export function planRows(queryable: Queryable, query: RowsQuery): PlannedRows {
     ...keys.map((key, index) => `${key.text} as k${index}`),
     't.id::text as row_id',
   ];
-  const order = [...keys, id].map(orderOf);
-  const text = `select ${columns.join(', ')} from ${queryable.relation} t${conditions(where)} order by ${order.join(', ')} limit ${parameters.add(query.limit + 1, 'int4')}`;
+  const limit = parameters.add(query.limit + 1, 'int4');
+  const text = orderedUnion(queryable.parts, { columns, where, keys: [...keys, id], limit });
   return {
     statement: { text },
     values: parameters.values,
@@ -98,8 +98,28 @@ export function planRows(queryable: Queryable, query: RowsQuery): PlannedRows {
   };
 }
 
+/** The first rows of all parts together; each part gives its own first ones, as an index of it can. */
+function orderedUnion(
+  parts: readonly string[],
+  {
+    columns,
+    where,
+    keys,
+    limit,
+  }: { columns: readonly string[]; where: readonly string[]; keys: readonly Key[]; limit: string },
+): string {
+  const order = keys.map((key) => orderBy(key, key.sql)).join(', ');
+  const first = (relation: string, listed: readonly string[]) =>
+    `select ${listed.join(', ')} from ${relation} t${conditions(where)} order by ${order} limit ${limit}`;
+  const [only, ...others] = parts;
+  if (only !== undefined && others.length === 0) return first(only, columns);
+  const listed = [...columns, ...keys.map((key, index) => `${key.sql} as s${index}`)];
+  const union = parts.map((relation) => `(${first(relation, listed)})`).join(' union all ');
+  return `select * from (${union}) u order by ${keys.map((key, index) => orderBy(key, `s${index}`)).join(', ')} limit ${limit}`;
+}
+
 /** Only what can be null says where null goes: an index of the order that is meant has nulls first. */
-function orderOf({ sql, descending, nullable }: Key): string {
+function orderBy({ descending, nullable }: Key, sql: string): string {
   return `${sql}${descending ? ' desc' : ' asc'}${nullable ? ' nulls last' : ''}`;
 }
 
