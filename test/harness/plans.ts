@@ -2,18 +2,26 @@
 import type { Assertion } from '@bankhouse/core';
 import type { Tool, Toolset, Transaction } from '@bankhouse/server';
 import pg from 'pg';
-import { assertionFor, type TestBank } from './postgres.ts';
+import { assertionFor, type TestBank, type TestPostgres, withClient } from './postgres.ts';
 
-/** Settings of a Postgres that sends the plan of every statement to whoever sent it, nested ones first. */
-export const EXPLAINING: readonly string[] = [
-  'session_preload_libraries=auto_explain',
-  'auto_explain.log_min_duration=0',
-  'auto_explain.log_level=notice',
-  'auto_explain.log_nested_statements=on',
-  'auto_explain.log_analyze=on',
-  'auto_explain.log_buffers=on',
-  'auto_explain.log_format=json',
-];
+/** From its next connection on, a role is sent the plan of every statement, nested ones first. */
+export function explainTo(postgres: TestPostgres, role: string): Promise<void> {
+  return withClient(postgres.superuserUrl, async (sql) => {
+    for (const [name, value] of SETTINGS) {
+      await sql.query(`alter role ${pg.escapeIdentifier(role)} set ${name} = ${pg.escapeLiteral(value)}`);
+    }
+  });
+}
+
+const SETTINGS = [
+  ['session_preload_libraries', 'auto_explain'],
+  ['auto_explain.log_min_duration', '0'],
+  ['auto_explain.log_level', 'notice'],
+  ['auto_explain.log_nested_statements', 'on'],
+  ['auto_explain.log_analyze', 'on'],
+  ['auto_explain.log_buffers', 'on'],
+  ['auto_explain.log_format', 'json'],
+] as const;
 
 /** A node of EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON). */
 export interface PlanNode {
@@ -35,7 +43,8 @@ export interface Explained {
 export interface ToolRun {
   /** What each statement of the tool was, nested ones before those that called them. */
   readonly plans: readonly Explained[];
-  readonly structured: unknown;
+  /** From the first statement of the tool to its answer. */
+  readonly milliseconds: number;
 }
 
 /** Runs a tool as the bank server does: one transaction, the bank's own role, this assertion. */
@@ -65,9 +74,11 @@ export async function explainTool(
       rows: async (statement, values = []) => (await client.query({ text: statement.text, values: [...values] })).rows,
     };
     const caller = { assertion, databaseAssertion };
-    const answer = await tool.run(tool.input.parse(args), { bank: bank.id, bankName: bank.id, caller, tx });
+    const began = performance.now();
+    await tool.run(tool.input.parse(args), { bank: bank.id, bankName: bank.id, caller, tx });
+    const milliseconds = performance.now() - began;
     await client.query('rollback');
-    return { plans, structured: answer.structured };
+    return { plans, milliseconds };
   } finally {
     await client.end();
   }
