@@ -199,6 +199,8 @@ describe('the OpenAPI document', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
       '/v1/banks',
       '/v1/banks/{id}/epoch',
+      '/v1/receipts',
+      '/v1/receipts/{id}',
       '/v1/tokens',
       '/v1/tokens/revoke',
     ]);

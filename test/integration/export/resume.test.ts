@@ -1,13 +1,16 @@
 /** What was interrupted goes on: the file is as if it had been written at once, the bank as if it had been imported at once. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync, truncateSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { exportBank } from '../../../client/src/export/index.ts';
 import { importBank } from '../../../client/src/import/index.ts';
 import { withClient } from '../../harness/postgres.ts';
 import { addRecording, asData } from '../database/support.ts';
 import { addCalls, addEntities, content, type Fixture, startFixture } from './support.ts';
+
+const CLI = new URL('../../../client/src/cli/main.ts', import.meta.url).pathname;
 
 let fixture: Fixture;
 let whole: string;
@@ -174,6 +177,22 @@ describe('an import', () => {
     expect(kept.length).toBeGreaterThan(2);
     expect(kept).toEqual(kept.toSorted((a, b) => a - b));
     await same('often');
+  });
+
+  it('whose process is killed goes on in another', async () => {
+    await fixture.bank('killed');
+    const file = fixture.path('whole.jsonl');
+    const child = spawn(process.execPath, [CLI, 'import', file, '--bank', 'killed'], {
+      env: { ...process.env, DATABASE_URL: fixture.postgres.ownerUrl },
+      stdio: 'ignore',
+    });
+    const exited = once(child, 'exit');
+    await vi.waitFor(async () => expect(await rowsIn('killed')).toBeGreaterThan(0), { timeout: 30_000, interval: 20 });
+    child.kill('SIGKILL');
+    await exited;
+    const { stderr } = await fixture.run('import', file, '--bank', 'killed', '--resume');
+    expect(stderr).toMatch(/were there already/);
+    await same('killed');
   });
 
   it('that ends between two checkpoints leaves nothing of what it had not committed', async () => {
