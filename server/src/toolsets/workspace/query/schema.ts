@@ -19,57 +19,64 @@ const alias = z
   .optional()
   .meta({ description: 'Name of the column in the answer.' });
 
+const CONDITION = {
+  field: { type: 'string', description: 'Name of a field.' },
+  op: { type: 'string', enum: OPERATOR_NAMES },
+  value: { description: 'A value of the field; an array for in, hasAny, hasAll; a boolean for isNull, isEmpty.' },
+};
+const DEEPER = { type: 'array', items: { type: 'object' }, description: 'Conditions, built like this one.' };
+const INNER = {
+  type: 'object',
+  properties: {
+    field: { type: 'string' },
+    op: { type: 'string' },
+    value: {},
+    and: DEEPER,
+    or: DEEPER,
+    not: { type: 'object' },
+  },
+};
+
 /**
  * The filter as models see it: two levels written out and what is below said to be alike. A recursive schema would be exact, but
- * clients drop tools, or the whole list, over `$ref` (docs/adr). What comes is checked by compileFilter, whose errors
- * name the node; so zod takes anything.
+ * clients drop tools, or the whole list, over `$ref` (ADR 11). What comes is checked by compileFilter, whose errors name the
+ * node; so zod takes anything.
  */
-function filterSchema(description: string) {
-  const condition = {
-    field: { type: 'string', description: 'Name of a field.' },
-    op: { type: 'string', enum: OPERATOR_NAMES },
-    value: { description: 'A value of the field; an array for in, hasAny, hasAll; a boolean for isNull, isEmpty.' },
-  };
-  const inner = {
-    type: 'object',
-    properties: {
-      ...condition,
-      and: { type: 'array', items: { type: 'object' }, description: 'Conditions, built like this one.' },
-      or: { type: 'array', items: { type: 'object' }, description: 'Conditions, built like this one.' },
-      not: { type: 'object', description: 'A condition, built like this one.' },
+const filter = z.unknown().meta({
+  description: `Which rows: {field, op, value}, {and: […]}, {or: […]} or {not: …}, at most ${MAX_DEPTH} deep and ${MAX_NODES} nodes. Left out: all. A condition on a field that is null is false, but ne is true.`,
+  type: 'object',
+  properties: {
+    ...CONDITION,
+    and: { type: 'array', items: INNER, description: 'All of them.' },
+    or: { type: 'array', items: INNER, description: 'Any of them.' },
+    not: { ...INNER, description: 'All rows but these.' },
+  },
+  examples: [
+    {
+      and: [
+        { field: 'status', op: 'in', value: ['open', 'in_progress'] },
+        {
+          or: [
+            { field: 'dueAt', op: 'lt', value: '2026-06-01' },
+            { field: 'tags', op: 'has', value: 'renewal' },
+          ],
+        },
+        { not: { field: 'assignee', op: 'isNull', value: true } },
+      ],
     },
-  };
-  return z.unknown().meta({
-    description,
-    type: 'object',
-    properties: {
-      ...condition,
-      and: { type: 'array', items: inner, description: 'All of them.' },
-      or: { type: 'array', items: inner, description: 'Any of them.' },
-      not: { ...inner, description: 'All rows but these.' },
-    },
-    examples: [
-      {
-        and: [
-          { field: 'status', op: 'in', value: ['open', 'in_progress'] },
-          {
-            or: [
-              { field: 'dueAt', op: 'lt', value: '2026-06-01' },
-              { field: 'tags', op: 'has', value: 'renewal' },
-            ],
-          },
-          { not: { field: 'assignee', op: 'isNull', value: true } },
-        ],
-      },
-    ],
-  });
-}
+  ],
+});
+
+const having = z.unknown().meta({
+  description: 'Which groups, built like filter, over the columns of aggregate.',
+  type: 'object',
+  properties: INNER.properties,
+  examples: [{ field: 'count', op: 'gte', value: 2 }],
+});
 
 export const queryInput = z.strictObject({
   entity: z.enum(QUERY_KINDS).meta({ description: 'What to look through, one kind at a time.' }),
-  filter: filterSchema(
-    `Which rows: {field, op, value}, {and: […]}, {or: […]} or {not: …}, at most ${MAX_DEPTH} deep and ${MAX_NODES} nodes. Left out: all. A condition on a field that is null is false, but ne is true.`,
-  ).optional(),
+  filter: filter.optional(),
   archived: z
     .enum(['exclude', 'include', 'only'])
     .default('exclude')
@@ -119,9 +126,7 @@ export const queryInput = z.strictObject({
     .max(10)
     .optional()
     .meta({ description: 'What to compute of each group, or of all rows. Left out with groupBy: count.' }),
-  having: filterSchema(
-    'Which groups, as filter, over the columns of aggregate: {"field": "count", "op": "gte", "value": 2}.',
-  ).optional(),
+  having: having.optional(),
   timeZone: z
     .string()
     .max(64)
@@ -161,5 +166,5 @@ const sharedFields = [...(QUERYABLES.get('notes')?.fields.values() ?? [])].filte
 export const FIELD_GUIDE = [
   `Fields of every kind but recordings: ${describeFields(sharedFields)}.`,
   ...own,
-  'Operators: text eq, ne, in, contains, startsWith (in any case); id eq, ne, in, startsWith; numbers, instants and enums (in the order given) eq, ne, in, lt, lte, gt, gte; texts has, hasAny, hasAll, isEmpty; what can be null isNull.',
+  'Operators: text eq, ne, in, contains, startsWith (both in any case); long text all of these but in; id eq, ne, in, startsWith; uuid eq, ne, in; boolean eq, ne; numbers, instants and enums (in the order given) eq, ne, in, lt, lte, gt, gte; texts has, hasAny, hasAll, isEmpty; what can be null isNull.',
 ].join('\n');
