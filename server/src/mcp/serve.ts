@@ -164,7 +164,7 @@ async function callTool(
       tool.run(input, call, prepared),
     );
     return {
-      content: [{ type: 'text', text: answer.text }],
+      content: [{ type: 'text', text: answer.text }, ...(answer.content ?? [])],
       structuredContent: answer.structured as Record<string, unknown>,
     };
   } catch (error) {

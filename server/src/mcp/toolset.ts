@@ -1,5 +1,7 @@
 import type { Logger } from '@bankhouse/core';
 import type {
+  BlobResourceContents,
+  ContentBlock,
   PromptMessage,
   Resource,
   ResourceTemplateType,
@@ -22,6 +24,8 @@ export interface CallContext {
 export interface ToolAnswer<O> {
   readonly structured: O;
   readonly text: string;
+  /** What text can't say, after it: images, sounds, embedded resources. */
+  readonly content?: readonly ContentBlock[];
 }
 
 /** What a tool works with before its transaction, while it waits for others than the database. */
@@ -93,7 +97,7 @@ export interface ResourceProvider {
   /** @param cursor one that this provider gave out */
   list(cursor: string | undefined, context: CallContext): Promise<ResourcePage>;
   /** Undefined for a URI that is another provider's, or of nothing that is there for this caller. */
-  read(uri: string, context: CallContext): Promise<TextResourceContents | undefined>;
+  read(uri: string, context: CallContext): Promise<TextResourceContents | BlobResourceContents | undefined>;
 }
 
 /** A prompt's arguments as zod sees them: all of them texts, as the protocol has it. */

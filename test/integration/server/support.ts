@@ -49,10 +49,12 @@ export async function runBank(
   options: {
     toolsets?: readonly Toolset[];
     databaseUrl?: (own: string) => string;
+    /** Key that the gateway and the operator hold. */
+    root?: Uint8Array;
     env?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<RunningBank> {
-  const root = randomBytes(32);
+  const root = options.root ?? randomBytes(32);
   const bank = await createBank(postgres, id, { root, vaults: VAULTS });
   const dir = mkdtempSync(join(tmpdir(), 'bankhouse-server-'));
   const writeSecret = (name: string, text: string) => {
