@@ -4,8 +4,8 @@ import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { queryTool } from '../../../server/src/toolsets/workspace/query/index.ts';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
-import { call, callError, type RunningBank, runBank } from '../server/support.ts';
-import { comparable, evaluate, insertTasks, makeTasks, type Task, uuid } from './support.ts';
+import { asLoader, call, callError, type RunningBank, runBank } from '../server/support.ts';
+import { comparable, evaluate, insertRow, insertTasks, makeTasks, type Task, uuid } from './support.ts';
 
 const toolset: Toolset = { name: 'workspace', instructions: '', tools: [queryTool], resources: [] };
 const TASKS = makeTasks(120);
@@ -323,6 +323,24 @@ describe('rows', () => {
   ])('come %s, each once over all pages', async (_sentence, sort) => {
     const rows = await allRows({ sort, limit: 7 });
     expect(rows.map((row) => row.id)).toEqual(sorted(LIVING, sort).map((task) => task.id));
+  });
+
+  it('come by the first 100 characters of long texts of any kind, each once over all pages', async () => {
+    const long = Array.from({ length: 6 }, (_, n) => ({
+      id: uuid(9000 + n),
+      title: `${'🦩'.repeat(98)}${n % 2}${'x'.repeat(n)}`,
+      created_by: `${'\u0001"'.repeat(60)}${n}`,
+      assignee: '😀'.repeat(130),
+      updated_by: 'ü'.repeat(250),
+      tags: ['long'],
+    }));
+    await asLoader(postgres, async (sql) => {
+      for (const row of long) await insertRow(sql, 'tasks', 'acme', row);
+    });
+    const sort = ['title', 'createdBy', 'assignee', 'updatedBy'].map((field) => ({ field }));
+    const rows = await allRows({ filter: { field: 'tags', op: 'has', value: 'long' }, sort, limit: 1 });
+    await asLoader(postgres, (sql) => sql.query("delete from bank.tasks where tags = '{long}'"));
+    expect(rows.map((row) => row.id)).toEqual([0, 2, 4, 1, 3, 5].map((n) => uuid(9000 + n)));
   });
 
   it.each<[string, Record<string, unknown>, string, RegExp]>([

@@ -12,6 +12,8 @@ import { SQL_TYPES, shown, wrong } from './values.ts';
 /** Characters of a long text in a row, and of a text that sorts: a row stays short, a cursor too. */
 export const CUT_AT = 1000;
 const SORTED_CHARACTERS = 100;
+/** Four texts of that length, in UTF-8 and base64url, and what else is in a cursor. */
+export const MAX_CURSOR = 4000;
 
 export type Archived = 'exclude' | 'include' | 'only';
 export interface Sort {
@@ -48,7 +50,7 @@ const cursors = cursorsOf(
     z.string().max(64),
   ]),
   {
-    maxLength: 6000,
+    maxLength: MAX_CURSOR,
   },
 );
 

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { COMMON_FIELDS } from '../../../entities/index.ts';
-import { pageShape } from '../../shared/page.ts';
 import { BUCKETS, FUNCTIONS } from './aggregate.ts';
 import { describeFields, QUERY_KINDS, QUERYABLES } from './fields.ts';
 import { MAX_DEPTH, MAX_NODES, OPERATORS } from './filter.ts';
-import { CUT_AT } from './rows.ts';
+import { CUT_AT, MAX_CURSOR } from './rows.ts';
 
 export const MAX_ROWS = 200;
 export const MAX_GROUPS = 1000;
@@ -132,7 +131,7 @@ export const queryInput = z.strictObject({
     .max(64)
     .default('UTC')
     .meta({ description: 'IANA name of the time zone of buckets.', examples: ['Europe/Berlin'] }),
-  cursor: pageShape.cursor.unwrap().max(6000).optional().meta({
+  cursor: z.string().max(MAX_CURSOR).optional().meta({
     description: 'nextCursor of the previous page, sent with the same arguments. Rows only; groups have one page.',
   }),
   limit: z

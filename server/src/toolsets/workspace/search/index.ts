@@ -46,7 +46,7 @@ const input = z.strictObject({
       examples: ['renewal "price list" -draft'],
     }),
   kinds: z.array(z.enum(KINDS)).min(1).max(KINDS.length).optional().meta({ description: 'Left out: all of them.' }),
-  vault: filterShape.vault,
+  vault: filterShape.vault.meta({ description: 'Only what is in the vault with this id; list_vaults gives the ids.' }),
   from: filterShape.from.meta({
     description:
       'Only what was made, or recordings that began, at this instant or later. A plain date: its midnight, UTC.',
