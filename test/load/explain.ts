@@ -1,7 +1,8 @@
 /**
- * `npx node test/load/explain.ts`: loads 100,000 recordings and as many entities into a Postgres of its own, runs every list and
+ * `npx node test/load/explain.ts`: puts 100,000 recordings and as many entities into a Postgres of its own, runs every list and
  * search tool there as the bank server does, and writes the plans of what they send, nested statements too, into
- * docs/benchmarks.md. Options: `--recordings N` and `--entities N` (of all kinds together), `--keep-docs` to print only.
+ * docs/benchmarks.md. Options: `--recordings N`, of which `--distinct N` are generated and loaded and the others are copies of
+ * them at other times, `--entities N` (of all kinds together), `--keep-docs` to print only.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -15,11 +16,13 @@ import { createBank, startPostgres, type TestBank, type TestPostgres, withClient
 const { values: options } = parseArgs({
   options: {
     recordings: { type: 'string', default: '100000' },
+    distinct: { type: 'string', default: '5000' },
     entities: { type: 'string', default: '100000' },
     'keep-docs': { type: 'boolean', default: false },
   },
 });
 const RECORDINGS = Number(options.recordings);
+const DISTINCT = Math.min(RECORDINGS, Number(options.distinct));
 const ENTITIES = Number(options.entities);
 const VAULTS = ['sales', 'support', 'hr'];
 const DOCS = new URL('../../docs/benchmarks.md', import.meta.url).pathname;
@@ -44,12 +47,17 @@ async function fill(postgres: TestPostgres, bank: TestBank): Promise<void> {
   await loadRecordings({
     databaseUrl: postgres.ownerUrl,
     bank: bank.id,
-    lines: numbered(generateCalls({ bank: bank.id, seed: 7, count: RECORDINGS, vaults: VAULTS })),
+    lines: numbered(generateCalls({ bank: bank.id, seed: 7, count: DISTINCT, vaults: VAULTS })),
     onProgress: ({ read }) => {
-      if (read - shown < RECORDINGS / 20) return;
+      if (read - shown < DISTINCT / 5) return;
       shown = read;
       console.log(`${read} recordings after ${Math.round((performance.now() - began) / 1000)} s`);
     },
+  });
+  // Without triggers, which would build every document anew.
+  await withClient(postgres.superuserUrl, async (sql) => {
+    await sql.query('set session_replication_role = replica');
+    for (const text of COPIES) await sql.query(text, [bank.id, Math.round(RECORDINGS / DISTINCT) - 1]);
   });
   await withClient(postgres.ownerUrl, async (sql) => {
     await sql.query('begin; set local role bankhouse_data');
@@ -61,6 +69,34 @@ async function fill(postgres: TestPostgres, bank: TestBank): Promise<void> {
     `${RECORDINGS} recordings and ${ENTITIES} entities are there after ${Math.round((performance.now() - began) / 1000)} s`,
   );
 }
+
+/** A copy's uuid, and how much later it was: a prime number of minutes for each. */
+const COPY_ID = (id: string) => `md5(${id}::text || c)::uuid`;
+const LATER = "c * interval '6007 minutes'";
+/** $1 bank, $2 copies of each call: its old row, its new one, its entries and its search document. */
+const COPIES = [
+  `insert into bank.fathom_calls (bank_id, id, vault_id, title, recording_start_time, recording_end_time, calendar_invitees,
+       transcript, transcript_language, summary, url, migrated)
+     select bank_id, id + c * 10000000, vault_id, title, recording_start_time - ${LATER}, recording_end_time - ${LATER},
+       calendar_invitees, transcript, transcript_language, summary, url, migrated
+       from bank.fathom_calls, generate_series(1, $2) c where bank_id = $1`,
+  `insert into bank.recordings (bank_id, id, legacy_id, title, started_at, duration_seconds, participants, transcript, summary,
+       language, url)
+     select bank_id, ${COPY_ID('id')}, legacy_id + c * 10000000, title, started_at - ${LATER}, duration_seconds, participants,
+       transcript, summary, language, url
+       from bank.recordings, generate_series(1, $2) c where bank_id = $1`,
+  `insert into bank.vault_entries (bank_id, vault_id, recording_id, started_at)
+     select bank_id, vault_id, ${COPY_ID('recording_id')}, started_at - ${LATER}
+       from bank.vault_entries, generate_series(1, $2) c where bank_id = $1`,
+  `insert into bank.search_documents (bank_id, recording_id, legacy_id, call_id, started_at, scopes, participant_keys, document,
+       passage_positions, passage_segments, language)
+     select d.bank_id, ${COPY_ID('d.recording_id')}, d.legacy_id + c * 10000000,
+       coalesce(${COPY_ID('d.recording_id')}::text, 'fathom-' || d.legacy_id + c * 10000000), d.started_at - ${LATER},
+       bank.scopes_of(d.bank_id, array(select distinct split_part(split_part(s, '/', 2), '@', 1) from unnest(d.scopes) s
+         where s like '%/%'), d.started_at - ${LATER}),
+       d.participant_keys, d.document, d.passage_positions, d.passage_segments, d.language
+       from bank.search_documents d, generate_series(1, $2) c where d.bank_id = $1`,
+];
 
 /** As many of each kind; three of four are in a vault, one in none. */
 function entities(id: string): string[] {
@@ -179,7 +215,7 @@ async function explain(bank: TestBank, call: (typeof CALLS)[number], millisecond
 function write(sections: readonly string[]): void {
   const text = [
     '<!-- begin explain -->',
-    `\`npx node test/load/explain.ts\` on ${new Date().toISOString().slice(0, 10)}; ${cpus().length} cores, shared with other work; Postgres 15, ${RECORDINGS.toLocaleString('en')} recordings and ${ENTITIES.toLocaleString('en')} entities in one bank,`,
+    `\`npx node test/load/explain.ts\` on ${new Date().toISOString().slice(0, 10)}; ${cpus().length} cores, shared with other work; Postgres 15, ${RECORDINGS.toLocaleString('en')} recordings (${DISTINCT.toLocaleString('en')} generated ones at ${Math.round(RECORDINGS / DISTINCT)} times each) and ${ENTITIES.toLocaleString('en')} entities in one bank,`,
     'a token of two of its three vaults. Behind a tool’s name stands the median of its transaction without plans. Below it is every statement',
     'that reads rows, those inside functions before those that call them (whose time and buffers include theirs, and what auto_explain',
     'takes); of what `search` does alike with each kind of entity, one. Each plan says how often the policies’ functions',

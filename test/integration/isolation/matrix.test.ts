@@ -41,6 +41,8 @@ const ACCESS: Record<string, Access> = {
   'bank.recordings': READ,
   'bank.vault_entries': READ,
   'bank.unified_recordings': { bank: 'read' },
+  'bank.new_calls': { bank: 'read' },
+  'bank.legacy_calls': { bank: 'read' },
   'bank.search_documents': OURS,
   'bank.search_languages': OURS,
   'bank.idempotency_keys': { bank: 'keys', services: { data: 'write' } },
@@ -62,7 +64,12 @@ const ACCESS: Record<string, Access> = {
 };
 
 /** What tells rows apart where the catalog has no primary key. */
-const KEYS: Record<string, string> = { 'bank.unified_recordings': "concat_ws('/', bank_id, id)" };
+const CALL_KEY = "concat_ws('/', bank_id, id)";
+const KEYS: Record<string, string> = {
+  'bank.unified_recordings': CALL_KEY,
+  'bank.new_calls': CALL_KEY,
+  'bank.legacy_calls': CALL_KEY,
+};
 
 let world: World;
 let tables: Table[];

@@ -103,13 +103,10 @@ async function seedCalls(sql: pg.Client, bank: string): Promise<Row[]> {
       const seenIn = vaults === undefined && legacy.vault !== null ? [legacy.vault] : [];
       rows.push({ table: 'bank.fathom_calls', bank, key: `${bank}/${legacy.id}`, vaults: seenIn, canary });
       if (vaults === undefined) {
-        rows.push({
-          table: 'bank.unified_recordings',
-          bank,
-          key: `${bank}/fathom-${legacy.id}`,
-          vaults: seenIn,
-          canary,
-        });
+        const key = `${bank}/fathom-${legacy.id}`;
+        for (const table of ['bank.legacy_calls', 'bank.unified_recordings']) {
+          rows.push({ table, bank, key, vaults: seenIn, canary });
+        }
       }
     }
     if (vaults !== undefined) rows.push(...(await seedRecording(sql, bank, vaults, legacy?.id)));
@@ -125,7 +122,7 @@ async function seedRecording(sql: pg.Client, bank: string, vaults: string[], leg
        values ($1, $2, $3, $4, '2026-03-02T10:00Z', 60)`,
     [bank, id, legacyId, `${COMMON_WORD} ${canary}`],
   );
-  const tables = ['bank.recordings', 'bank.unified_recordings'];
+  const tables = ['bank.recordings', 'bank.new_calls', 'bank.unified_recordings'];
   const rows: Row[] = tables.map((table) => ({ table, bank, key: `${bank}/${id}`, vaults, canary }));
   for (const vault of vaults) {
     const values = [bank, vault, id];
