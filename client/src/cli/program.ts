@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { banksCommand } from './commands/banks.ts';
 import { callCommand } from './commands/call.ts';
 import { connectCommand } from './commands/connect.ts';
+import { embedCommand } from './commands/embed.ts';
 import { exportCommand } from './commands/export.ts';
 import { importCommand } from './commands/import.ts';
 import { loadCommand } from './commands/load.ts';
@@ -41,6 +42,7 @@ export function createProgram({ env, cwd, out, err }: Surroundings): Command {
   connectCommand(program, context);
   callCommand(program, context);
   loadCommand(program, context);
+  embedCommand(program, context);
   exportCommand(program, context);
   importCommand(program, context);
   receiptsCommand(program, context);

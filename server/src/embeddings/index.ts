@@ -1,2 +1,3 @@
 export { createEmbeddings, type EmbeddingsClient, type EmbedOptions } from './client.ts';
 export { EmbeddingsError, type EmbeddingsErrorReason } from './error.ts';
+export { fromLiteral, similarity, toLiteral } from './vectors.ts';

@@ -74,9 +74,17 @@ describe('a search', () => {
       vectors.as('bankhouse_owner', undefined, (session) => session.query<{ by: string }>(text));
     expect(await owner('select bank.choose_similarity() as by')).toEqual([{ by: 'plain SQL' }]);
     const before = await vectorAnswers(scopes[0]?.[1] ?? {}, queries[0] ?? []);
-    await vectors.query('create extension vector schema public');
+    await vectors.query('create extension vector');
     expect(await owner('select bank.choose_similarity() as by')).toEqual([{ by: 'pgvector' }]);
     expect(await vectorAnswers(scopes[0]?.[1] ?? {}, queries[0] ?? [])).toEqual(before);
+  });
+
+  it('is done by pgvector at once where the extension was there before the first migration', async () => {
+    await using ready = await startVectorPostgres({ installed: true });
+    const [row] = await ready.query<{ score: number }>(
+      "select bank.similarity('{0.6,0.8}', '{0.8,0.6}') as score from pg_proc where proname = 'similarity' and prosqlbody is not null",
+    );
+    expect(row?.score).toBeCloseTo(0.96, 5);
   });
 
   it.each(scopes)('in %s answers the same either way', async (_name, changes) => {

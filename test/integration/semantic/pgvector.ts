@@ -30,7 +30,7 @@ export async function startVectorPostgres(options: { installed: boolean }): Prom
   for (const file of readdirSync(MIGRATIONS).sort()) {
     await db.exec(readFileSync(join(MIGRATIONS, file), 'utf8'));
   }
-  await db.exec('reset session authorization');
+  await db.exec('set session authorization postgres');
   const session: Session = {
     async query<R extends object>(text: string, values: readonly unknown[] = []) {
       const { rows } = await db.query<R>(text, [...values]);
@@ -45,7 +45,7 @@ export async function startVectorPostgres(options: { installed: boolean }): Prom
         if (assertion !== undefined) await db.query("select set_config('bankhouse.assertion', $1, true)", [assertion]);
         return await work(session);
       } finally {
-        await db.exec('commit; reset session authorization');
+        await db.exec('commit; set session authorization postgres');
       }
     },
     [Symbol.asyncDispose]: () => db.close(),

@@ -1,10 +1,9 @@
 import { messageOf } from '@bankhouse/core';
-import { type EmbeddingsClient, EmbeddingsError } from '../../embeddings/index.ts';
+import { type EmbeddingsClient, EmbeddingsError, toLiteral } from '../../embeddings/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import type { PrepareContext } from '../../mcp/toolset.ts';
 import { upstreamFailed } from './errors.ts';
 import { ITEM, KEEP, UNEMBEDDED } from './sql.ts';
-import { toLiteral } from './vectors.ts';
 
 export const KINDS = ['recording', 'note', 'task', 'comment', 'chat', 'chat_message'] as const;
 export type Kind = (typeof KINDS)[number];

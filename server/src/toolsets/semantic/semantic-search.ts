@@ -1,12 +1,12 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
+import { toLiteral } from '../../embeddings/index.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { filterValues } from '../recordings/schemas.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
 import { completeSchema, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS } from './indexing.ts';
-import { toLiteral } from './vectors.ts';
 
 const when = (description: string) =>
   z

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fromLiteral, toLiteral } from '../../embeddings/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { isRecordingId, isUuid } from '../shared/ids.ts';
@@ -6,7 +7,6 @@ import { requireVault } from '../shared/vaults.ts';
 import { completeSchema, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS, type Kind } from './indexing.ts';
 import { minScoreSchema, searchText, vaultSchema } from './semantic-search.ts';
-import { fromLiteral, toLiteral } from './vectors.ts';
 
 /** From here on two texts say the same, whatever the model. */
 const DUPLICATE_SCORE = 0.93;

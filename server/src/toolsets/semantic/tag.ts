@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Statement } from '../../database/database.ts';
+import { fromLiteral, similarity } from '../../embeddings/index.ts';
 import { ENTITIES } from '../../entities/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
@@ -7,7 +8,6 @@ import { isUuid } from '../shared/ids.ts';
 import { ENTITY_TOOLS } from '../workspace/entity-tools.ts';
 import { completeSchema, incomplete, type NearRow, nearest, rounded, SCORE } from './hits.ts';
 import type { Filter, Indexer } from './indexing.ts';
-import { fromLiteral, similarity } from './vectors.ts';
 
 const TAGGED = ['note', 'task', 'chat'] as const;
 type Tagged = (typeof TAGGED)[number];

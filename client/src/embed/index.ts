@@ -1,0 +1,1 @@
+export { type EmbedBankOptions, type EmbedProgress, embedBank } from './embed.ts';
