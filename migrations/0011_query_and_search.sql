@@ -156,7 +156,7 @@ declare
 begin
   if me is null or cardinality(vaults) = 0 then return; end if;
   for wanted in select k.kind, greatest(k.skip, 0) as skip from unnest(p_kinds, p_offsets) k (kind, skip) loop
-    continue when wanted.kind <> all (kinds);
+    continue when (wanted.kind = any (kinds)) is not true;
     first_block := wanted.skip / block;
     amount := ((wanted.skip + greatest(p_limit, 0) + block - 1) / block) * block;
     ids := bank.newest_matches(

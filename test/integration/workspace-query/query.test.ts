@@ -365,6 +365,18 @@ describe('rows', () => {
     if (error.field !== undefined) expect(error.field).toBe(field);
   });
 
+  it('come in shorter pages where they are long', async () => {
+    const participants = Array.from({ length: 50 }, (_, n) => `${String(n).padStart(3, '0')}${'p'.repeat(300)}`);
+    await asLoader(postgres, async (sql) => {
+      for (let n = 0; n < 30; n++) await insertRow(sql, 'chats', 'acme', { title: `chat ${n}`, participants });
+    });
+    const first = await call<Page>(client, 'query', { entity: 'chats', limit: 200 });
+    expect(first.rows.length).toBeLessThan(15);
+    expect(JSON.stringify(first.rows).length).toBeLessThan(210_000);
+    const titles = (await allRows({ entity: 'chats', limit: 200 })).map((row) => row.title);
+    expect([titles.length, new Set(titles).size]).toEqual([30, 30]);
+  });
+
   it('go on only with a cursor of their own', async () => {
     const { nextCursor } = await call<Page>(client, 'query', { entity: 'tasks', limit: 5 });
     const forged = (position: unknown) => {

@@ -300,6 +300,25 @@ describe('vaults (R1.6)', () => {
     expect(namesOf(await find({ query: 'flamingo' }, limited)).sort()).toEqual([...expected].sort());
   });
 
+  it.each<[string, string[] | null, number]>([
+    ['all vaults', null, 130],
+    ['both vaults', ['sales', 'support'], 130],
+    ['one vault', ['support'], 65],
+    ['no vault', [], 0],
+    ['a vault of nobody', ['hr'], 0],
+  ])(
+    'keys are given of no other row than those of %s, to whoever asks the database itself',
+    async (_sentence, vaults, count) => {
+      const { bank } = running;
+      const match = `select m.id, n.id as visible from bank.match_entities('heron', array['notes', 'vaults', null], array[0, 0, 0], 1000) m
+      left join bank.notes n on n.id = m.id where m.kind = 'notes'`;
+      const rows = await bank.asBank(bank.seal({ vaults }), async (sql) => (await sql.query(match)).rows);
+      expect(rows).toHaveLength(count);
+      expect(rows.filter((row) => row.visible === null)).toEqual([]);
+      expect(await bank.asBank(undefined, async (sql) => (await sql.query(match)).rows)).toEqual([]);
+    },
+  );
+
   it('a vault that the caller may not see is told from an empty one', async () => {
     await using limited = await running.connect('modern', { vaults: ['sales'] });
     expect(await callError(limited, 'search', { query: 'flamingo', vault: 'support' })).toMatchObject({

@@ -12,6 +12,8 @@ import { SQL_TYPES, shown, wrong } from './values.ts';
 /** Characters of a long text in a row, and of a text that sorts: a row stays short, a cursor too. */
 export const CUT_AT = 1000;
 const SORTED_CHARACTERS = 100;
+/** A page ends before it has more, whatever its limit is. */
+const MAX_CHARACTERS = 200_000;
 /** Four texts of that length, in UTF-8 and base64url, and what else is in a cursor. */
 export const MAX_CURSOR = 4000;
 
@@ -88,16 +90,28 @@ export function planRows(queryable: Queryable, query: RowsQuery): PlannedRows {
     statement: { text },
     values: parameters.values,
     page(found) {
-      const page = found.slice(0, query.limit);
-      const last = page.at(-1);
-      const rows = page.map((row) =>
-        Object.fromEntries(selected.map((field, index) => [field.name, fieldValue(field, row[`f${index}`])])),
-      );
-      if (found.length <= query.limit || last === undefined) return { rows };
+      const all = found
+        .slice(0, query.limit)
+        .map((row) =>
+          Object.fromEntries(selected.map((field, index) => [field.name, fieldValue(field, row[`f${index}`])])),
+        );
+      const rows = all.slice(0, fitting(all));
+      const last = found[rows.length - 1];
+      if (found.length === rows.length || last === undefined) return { rows };
       const at = keys.map((_, index) => (last[`k${index}`] as string | null) ?? null);
       return { rows, nextCursor: cursors.encode([at, String(last.row_id)], identity) };
     },
   };
+}
+
+/** How many rows of a page fit into an answer; at least one. */
+function fitting(rows: readonly unknown[]): number {
+  let characters = 0;
+  const over = rows.findIndex((row) => {
+    characters += JSON.stringify(row).length;
+    return characters > MAX_CHARACTERS;
+  });
+  return over < 0 ? rows.length : Math.max(over, 1);
 }
 
 /** The first rows of all parts together; each part gives its own first ones, as an index of it can. */
