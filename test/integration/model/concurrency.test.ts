@@ -245,3 +245,34 @@ it('moves, answers and deletions in one chat at once end, each in success, in "i
   );
   expect(strays).toEqual([]);
 });
+
+it('batches that touch rows in opposite orders end: each does all of it, or nothing and says "send it again"', async () => {
+  const made = await times(6, (n) => note(`shared ${n}`));
+  const ids = made.map(({ id }) => id);
+  const archiveAll = (list: readonly string[], archived: boolean) =>
+    attempt('batch', { operations: list.map((id) => ({ tool: 'archive_note', arguments: { id, archived } })) });
+  const outcomes = await times(24, (n) => archiveAll(n % 2 === 0 ? ids : ids.toReversed(), n % 4 < 2));
+  const bad = outcomes.filter(({ code, retryable }) => code !== undefined && !retryable);
+  expect(bad).toEqual([]);
+  expect(outcomes.filter(({ code }) => code === undefined).length).toBeGreaterThan(0);
+  // All or nothing: at the end every row is as the last batch left it, so all of them are alike.
+  const rows = await stored<{ archived: boolean }>(
+    'select distinct archived_at is not null as archived from bank.notes where id = any ($1)',
+    [ids],
+  );
+  expect(rows).toHaveLength(1);
+});
+
+it('a batch that fails at any of its operations changes nothing', async () => {
+  const kept = await note('kept');
+  for (let at = 0; at < 4; at++) {
+    const operations = Array.from({ length: 4 }, (_, n) =>
+      n === at
+        ? { tool: 'patch_note', arguments: { id: kept.id, version: 99, title: 'no' } }
+        : { tool: 'create_note', arguments: { title: `undone ${at}`, vaultId: 'sales' } },
+    );
+    expect((await attempt('batch', { operations })).code).toBe('batch_failed');
+  }
+  expect(await stored("select title from bank.notes where title like 'undone%'")).toEqual([]);
+  expect(await stored('select version from bank.notes where id = $1', [kept.id])).toEqual([{ version: 1 }]);
+});
