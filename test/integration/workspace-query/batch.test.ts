@@ -3,7 +3,7 @@ import { type Toolset, toolsetsNamed } from '@bankhouse/server';
 import type { CallToolResult, Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { workspace } from '../../../server/src/toolsets/workspace/index.ts';
-import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { asLoader, call, callError, type RunningBank, runBank, textOf } from '../server/support.ts';
 
 const toolset: Toolset = { ...workspace, resources: [], prompts: [] };
@@ -209,6 +209,29 @@ describe('a batch that fails', () => {
     expect(
       await batchError([mine, op('patch_note', { id: ref('mine.id'), version: 1, vaultId: 'support' })], limited),
     ).toMatchObject({ operation: { index: 1 } });
+    expect(await everything()).toEqual(before);
+  });
+
+  it('by what is only checked at the end is told so before it claims success', async () => {
+    await withClient(postgres.ownerUrl, (sql) =>
+      sql.query(
+        `create function bank.refuse_late() returns trigger language plpgsql as $$
+           begin raise exception 'secret words' using errcode = 'check_violation'; end $$;
+         create constraint trigger refuse_late after insert on bank.notes deferrable initially deferred
+           for each row when (new.title = 'late') execute function bank.refuse_late()`,
+      ),
+    );
+    const before = await everything();
+    for (const dryRun of [false, true]) {
+      const operations = [op('create_note', { title: 'late' }), op('create_note', { title: 'in time' })];
+      const error = await callError(client, 'batch', { operations, dryRun });
+      expect(error).toMatchObject({ code: 'batch_failed' });
+      expect(error.text).toMatch(
+        /^batch_failed: What the operations make together failed with invalid_argument: .*nothing was changed/,
+      );
+      expect(error.text).not.toContain('secret');
+    }
+    await withClient(postgres.ownerUrl, (sql) => sql.query('drop function bank.refuse_late() cascade'));
     expect(await everything()).toEqual(before);
   });
 
