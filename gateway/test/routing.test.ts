@@ -123,6 +123,13 @@ describe('the choice of an address', () => {
     expect(picked.sort()).toEqual(['127.0.0.1:1', '127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:2']);
   });
 
+  it('takes turns where as many calls are under way', () => {
+    const upstreams = new Upstreams({ headersTimeout: 1, bodyTimeout: 1 });
+    const three = route(endpoint(1), endpoint(2), endpoint(3));
+    const picked = Array.from({ length: 6 }, () => upstreams.pick(three, none)?.address.slice(-1));
+    expect(picked).toEqual(['1', '2', '3', '1', '2', '3']);
+  });
+
   it('leaves out what was tried, and ends with nothing', () => {
     const upstreams = new Upstreams({ headersTimeout: 1, bodyTimeout: 1 });
     expect(upstreams.pick(route(endpoint(1), endpoint(2)), new Set(['127.0.0.1:1']))?.address).toBe('127.0.0.1:2');

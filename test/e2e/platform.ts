@@ -225,26 +225,22 @@ export async function keyOf(name: 'root-key' | 'signing-key'): Promise<string> {
   return Buffer.from(secret.data[name] ?? '', 'base64').toString();
 }
 
-/** Requests that each sample bank's pods have seen so far, whatever became of them. */
-export async function bankRequests(): Promise<Record<string, number>> {
+/** Requests that a bank's pods have seen so far, whatever became of them, by pod. */
+export async function requestsOf(bank: string): Promise<Record<string, number>> {
+  const labels = `bankhouse.dev/bank=${bank}`;
+  const pods = await kubectl(['get', 'pods', '-n', 'banks', '-l', labels, '-o', 'jsonpath={.items[*].metadata.name}']);
   const seen: Record<string, number> = {};
-  for (const { id } of platform.banks) {
-    const pods = await kubectl([
-      'get',
-      'pods',
-      '-n',
-      'banks',
-      '-l',
-      `bankhouse.dev/bank=${id}`,
-      '-o',
-      'jsonpath={.items[*].metadata.name}',
-    ]);
-    for (const pod of pods.split(' ')) {
-      const metrics = await kubectl(['get', '--raw', `/api/v1/namespaces/banks/pods/${pod}:8080/proxy/metrics`]);
-      const count = /^bankhouse_server_requests_total (\d+)$/m.exec(metrics)?.[1];
-      if (count === undefined) throw new Error(`pod ${pod} does not count its requests`);
-      seen[pod] = Number(count);
-    }
+  for (const pod of pods.split(' ')) {
+    const metrics = await kubectl(['get', '--raw', `/api/v1/namespaces/banks/pods/${pod}:8080/proxy/metrics`]);
+    const count = /^bankhouse_server_requests_total (\d+)$/m.exec(metrics)?.[1];
+    if (count === undefined) throw new Error(`pod ${pod} does not count its requests`);
+    seen[pod] = Number(count);
   }
   return seen;
+}
+
+/** The same of all sample banks. */
+export async function bankRequests(): Promise<Record<string, number>> {
+  const all = await Promise.all(platform.banks.map(({ id }) => requestsOf(id)));
+  return Object.assign({}, ...all);
 }

@@ -11,12 +11,15 @@ export interface Upstream {
   readonly pool: Pool;
   /** Calls under way. */
   outstanding: number;
+  /** When it was last picked; a later pick has a higher number. */
+  picked: number;
 }
 
 /** Connections that stay open, by bank and address: an address that passes to another bank starts with none. */
 export class Upstreams {
   private readonly banks = new Map<string, Map<string, Upstream>>();
   private readonly limits: { headersTimeout: number; bodyTimeout: number };
+  private picks = 0;
 
   /** @param limits milliseconds until an answer's headers, and of silence within it */
   constructor(limits: { headersTimeout: number; bodyTimeout: number }) {
@@ -24,7 +27,8 @@ export class Upstreams {
   }
 
   /**
-   * The best endpoint that is not in `except`: serving before starting before terminating, then the fewest calls under way.
+   * The best endpoint that is not in `except`: serving before starting before terminating, then the fewest calls under way, then the
+   * one whose turn is longest ago.
    *
    * @returns undefined when none is left
    */
@@ -35,13 +39,12 @@ export class Upstreams {
       if (except.has(endpoint.address)) continue;
       const upstream = this.upstream(route.id, endpoint.address);
       const rank = rankOf(endpoint);
-      const isBetter =
-        rank < bestRank || (rank === bestRank && best !== undefined && upstream.outstanding < best.outstanding);
-      if (isBetter) {
+      if (best === undefined || rank < bestRank || (rank === bestRank && isLessBusy(upstream, best))) {
         best = upstream;
         bestRank = rank;
       }
     }
+    if (best !== undefined) best.picked = ++this.picks;
     return best;
   }
 
@@ -74,10 +77,15 @@ export class Upstreams {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: { timeout: CONNECT_TIMEOUT_MS },
     });
-    const upstream = { address, pool, outstanding: 0 };
+    const upstream = { address, pool, outstanding: 0, picked: 0 };
     bank.set(address, upstream);
     return upstream;
   }
+}
+
+function isLessBusy(upstream: Upstream, than: Upstream): boolean {
+  if (upstream.outstanding !== than.outstanding) return upstream.outstanding < than.outstanding;
+  return upstream.picked < than.picked;
 }
 
 function rankOf({ isServing, isTerminating }: Endpoint): number {
