@@ -28,8 +28,8 @@ create policy own_keys_update on bank.idempotency_keys for update to bankhouse_b
   using (bank_id = (select bank.me()) and subject = (select bank.subject()) and (select bank.may_write()))
   with check (bank_id = (select bank.me()) and subject = (select bank.subject()) and (select bank.may_write()));
 grant select, insert, update, delete on bank.idempotency_keys to bankhouse_data;
-grant select, insert (key, entity, digest), update (entity, digest, row_id, created_at) on bank.idempotency_keys
-  to bankhouse_bank;
+grant select (bank_id, subject, key, entity, digest, row_id, created_at), insert (key, entity, digest),
+  update (entity, digest, row_id, created_at) on bank.idempotency_keys to bankhouse_bank;
 
 -- How long a key is kept.
 create function bank.idempotency_window() returns interval

@@ -250,6 +250,40 @@ grant execute on function
   bank.any_word(regconfig, text)
   to bankhouse_bank;
 
--- What a batch answered, for when it comes again (R3.9); null for a creation, whose row is told.
-alter table bank.idempotency_keys add column outcome jsonb;
-grant update (outcome) on bank.idempotency_keys to bankhouse_bank;
+-- What a batch answered, for when it comes again (R3.9); null for a creation, whose row is told. The answer names rows of the vaults
+-- that its token opened, so it is kept beyond select, with these, for a token of the same caller that opens all of them.
+alter table bank.idempotency_keys
+  add column outcome jsonb,
+  add column outcome_all_vaults boolean,
+  add column outcome_vaults text[];
+
+create function bank.keep_outcome(p_key text, p_outcome jsonb) returns void
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  if bank.may_write() is not true then return; end if;
+  update bank.idempotency_keys k
+     set outcome = p_outcome, outcome_all_vaults = bank.all_vaults(), outcome_vaults = bank.vault_scope()
+   where k.bank_id = bank.me() and k.subject = bank.subject() and k.key = p_key and k.entity = 'batch';
+end
+$$;
+
+-- Null where there is none, or none for this token.
+create function bank.recall_outcome(p_key text) returns jsonb
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+begin
+  return (
+    select k.outcome from bank.idempotency_keys k
+     where k.bank_id = bank.me() and k.subject = bank.subject() and k.key = p_key and k.entity = 'batch'
+       and (bank.all_vaults() or (not k.outcome_all_vaults and k.outcome_vaults <@ bank.vault_scope()))
+  );
+end
+$$;
+
+grant create on schema bank to bankhouse_data;
+alter function bank.keep_outcome(text, jsonb) owner to bankhouse_data;
+alter function bank.recall_outcome(text) owner to bankhouse_data;
+revoke create on schema bank from bankhouse_data;
+revoke all on all functions in schema bank from public;
+grant execute on function bank.keep_outcome(text, jsonb), bank.recall_outcome(text) to bankhouse_bank;

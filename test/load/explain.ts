@@ -176,24 +176,15 @@ function section({ query, plan, milliseconds }: Explained): string {
 }
 
 const TOOLSETS = toolsetsNamed(['recordings', 'workspace']);
+/** On one connection, as in a bank server's pool. */
+const TURNS = 15;
 const TOKEN = { vaults: ['sales', 'support'], scopes: ['mcp:read'] };
 const shownCall = ([name, args]: (typeof CALLS)[number]) =>
   Object.keys(args).length === 0 ? name : `${name} ${JSON.stringify(args)}`;
 
-/** Median of a few runs without plans, warm, connection included. */
-async function time(bank: TestBank, [name, args]: (typeof CALLS)[number]): Promise<number> {
-  const samples: number[] = [];
-  for (let turn = 0; turn < 8; turn++) {
-    const { milliseconds } = await explainTool(bank, TOOLSETS, name, args, TOKEN);
-    if (turn > 0) samples.push(milliseconds);
-  }
-  return samples.sort((a, b) => a - b)[3] ?? Number.NaN;
-}
-
 async function explain(bank: TestBank, call: (typeof CALLS)[number], milliseconds: number): Promise<string> {
   const [name, args] = call;
-  await explainTool(bank, TOOLSETS, name, args, TOKEN);
-  const { plans } = await explainTool(bank, TOOLSETS, name, args, TOKEN);
+  const { plans } = await explainTool(bank, TOOLSETS, name, args, TOKEN, 3);
   const telling = plans.filter(({ plan }) => [...nodesOf(plan)].some(({ node }) => isOfRows(node)));
   // What search does with each kind of entity is told once.
   const byKind = new Map(
@@ -216,7 +207,7 @@ function write(sections: readonly string[]): void {
   const text = [
     '<!-- begin explain -->',
     `\`npx node test/load/explain.ts\` on ${new Date().toISOString().slice(0, 10)}; ${cpus().length} cores, shared with other work; Postgres 15, ${RECORDINGS.toLocaleString('en')} recordings (${DISTINCT.toLocaleString('en')} generated ones at ${Math.round(RECORDINGS / DISTINCT)} times each) and ${ENTITIES.toLocaleString('en')} entities in one bank,`,
-    'a token of two of its three vaults. Behind a tool’s name stands the median of its transaction without plans. Below it is every statement',
+    'a token of two of its three vaults. Behind a tool’s name stands the median of what it takes without plans, on a connection that has run it before. Below it is every statement',
     'that reads rows, those inside functions before those that call them (whose time and buffers include theirs, and what auto_explain',
     'takes); of what `search` does alike with each kind of entity, one. Each plan says how often the policies’ functions',
     'were evaluated; `$0` and the like in conditions are their values. No plan calls one per row: `test/integration/isolation/plans.test.ts`',
@@ -241,7 +232,8 @@ try {
   const bank = await createBank(postgres, 'acme', { vaults: VAULTS.map((id) => ({ id, displayName: id })) });
   await fill(postgres, bank);
   const times: number[] = [];
-  for (const call of CALLS) times.push(await time(bank, call));
+  for (const [name, args] of CALLS)
+    times.push((await explainTool(bank, TOOLSETS, name, args, TOKEN, TURNS)).milliseconds);
   await explainTo(postgres, bank.role);
   const sections: string[] = [];
   for (const [place, call] of CALLS.entries()) sections.push(await explain(bank, call, times[place] ?? Number.NaN));

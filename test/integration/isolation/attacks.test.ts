@@ -161,6 +161,35 @@ describe('reading through the side', () => {
   });
 });
 
+describe('the answer of a batch, kept for when it comes again', () => {
+  const scopes = [null, ['hr', 'sales'], ['sales']];
+  it.each(scopes.flatMap((made) => scopes.map((asked) => [made, asked] as const)))(
+    'of a token of the vaults %j is told to one of %j only where that opens all of them',
+    async (made, asked) => {
+      const told = await asAcme(acme.seal({ vaults: made, scopes: WRITE }), async (sql) => {
+        await sql.query("insert into bank.idempotency_keys (key, entity, digest) values ('k', 'batch', sha256('x'))");
+        await sql.query(`select bank.keep_outcome('k', '["secret"]')`);
+        await sql.query("select set_config('bankhouse.assertion', $1, true)", [
+          acme.seal({ vaults: asked, scopes: WRITE }),
+        ]);
+        return (await sql.query("select bank.recall_outcome('k') as outcome")).rows;
+      });
+      const covered = asked === null || made?.every((vault) => asked.includes(vault)) === true;
+      expect(told).toEqual([{ outcome: covered ? ['secret'] : null }]);
+    },
+  );
+
+  it('is told to nobody else', async () => {
+    const told = await asAcme(acme.seal({ scopes: WRITE }), async (sql) => {
+      await sql.query("insert into bank.idempotency_keys (key, entity, digest) values ('k', 'batch', sha256('x'))");
+      await sql.query(`select bank.keep_outcome('k', '["secret"]')`);
+      await sql.query("select set_config('bankhouse.assertion', $1, true)", [acme.seal({ sub: 'eve', scopes: WRITE })]);
+      return (await sql.query("select bank.recall_outcome('k') as outcome")).rows;
+    });
+    expect(told).toEqual([{ outcome: null }]);
+  });
+});
+
 describe('writing what is not so', () => {
   it('who, when and which version are not the statement’s to say', async () => {
     await asAcme(sales(), async (sql) => {

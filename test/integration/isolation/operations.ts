@@ -148,7 +148,9 @@ export function keyOperations(table: Table, world: World, bank: string, assertio
     `insert into ${table.name} (key, entity, digest${columns}) values ('new', 'notes', sha256('y')${values})`;
   return [
     { name: 'select', sql: select, expected: rows(own) },
-    { name: 'copy … to', sql: `copy ${table.name} to stdout`, expected: touched(own) },
+    { name: 'copy … to', sql: `copy ${table.name} (key, row_id) to stdout`, expected: touched(own) },
+    { name: 'select the outcomes of batches', sql: `select outcome from ${table.name}`, expected: 'denied' },
+    { name: 'update of an outcome', sql: `update ${table.name} set outcome = '{}'`, expected: 'denied' },
     ...expecting(rows(change), locks(table)),
     { name: 'update', sql: `update ${table.name} set entity = 'tasks'`, expected: touched(change) },
     { name: 'insert', sql: insert('', ''), expected: assertion.grant.write ? 'touched 1' : 'refused' },

@@ -7,18 +7,18 @@ const CLAIM: Statement = {
   name: 'claim_batch',
   text: `insert into bank.idempotency_keys as k (key, digest, entity) values ($1, $2, 'batch')
     on conflict (bank_id, subject, key) do update
-      set digest = excluded.digest, entity = excluded.entity, created_at = clock_timestamp(), outcome = null
+      set digest = excluded.digest, entity = excluded.entity, created_at = clock_timestamp()
       where k.created_at < clock_timestamp() - bank.idempotency_window()
     returning key`,
 };
 const RECALL: Statement = {
   name: 'recall_batch',
-  text: `select k.digest = $2 and k.entity = 'batch' as same, k.outcome
+  text: `select k.digest = $2 and k.entity = 'batch' as same, bank.recall_outcome(k.key) as outcome
     from bank.idempotency_keys k where k.key = $1 and k.subject = (select bank.subject())`,
 };
 const KEEP: Statement = {
   name: 'keep_batch',
-  text: `update bank.idempotency_keys k set outcome = $2::jsonb where k.key = $1 and k.subject = (select bank.subject())`,
+  text: 'select bank.keep_outcome($1, $2::jsonb)',
 };
 
 /**
@@ -33,6 +33,14 @@ export async function claimOrRecall(tx: Transaction, key: string, operations: un
   if (claimed !== undefined) return undefined;
   const [known] = await tx.rows<{ same: boolean; outcome: unknown }>(RECALL, [key, digest]);
   if (known?.same === true && known.outcome !== null) return known.outcome;
+  if (known?.same === true) {
+    throw new ToolError(
+      'conflict',
+      'This batch was done before with this idempotencyKey, by a token that opens vaults which yours does not, so its answer is not for you.',
+      'Send it with a token that opens them, or another key to do it again.',
+      { field: 'idempotencyKey' },
+    );
+  }
   throw new ToolError(
     'conflict',
     'This idempotencyKey was used within the last 24 hours for something else.',
