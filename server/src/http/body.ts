@@ -25,17 +25,34 @@ export class BodyError extends BankhouseError {
  * @throws BodyError 413 over the size, 400 for what is no JSON or nests too deep
  */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
-  const tooLarge = () =>
-    new BodyError(413, -32000, 'body_too_large', `A request body must not exceed ${MAX_BODY_BYTES} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return parseJsonBody((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString('utf8') ?? '');
+  const body = await collect(request);
+  return parseJsonBody(body.toString('utf8'));
+}
+
+function tooLarge(): BodyError {
+  return new BodyError(413, -32000, 'body_too_large', `A request body must not exceed ${MAX_BODY_BYTES} bytes.`);
+}
+
+/** By events: an async iterator over a body costs twice as much as the rest of reading it. */
+function collect(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > MAX_BODY_BYTES) {
+        request.pause();
+        reject(tooLarge());
+        return;
+      }
+      chunks.push(chunk);
+    });
+    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.on('error', reject);
+    // Without an end: the client went away in the middle.
+    request.on('close', () => reject(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })));
+  });
 }
 
 /** @throws BodyError 400 */

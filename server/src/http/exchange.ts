@@ -22,7 +22,7 @@ export async function exchange(
   response.on('close', () => {
     if (!response.writableFinished) abort.abort();
   });
-  const answer = await mcp.fetch(toRequest(request, abort.signal), {
+  const answer = await mcp.fetch(toRequest(request, abort.signal, body !== undefined), {
     authInfo,
     ...(body === undefined ? {} : { parsedBody: body }),
   });
@@ -43,10 +43,22 @@ export async function exchange(
   response.writeHead(answer.status, { ...headers, 'content-length': bytes.length }).end(bytes);
 }
 
-function toRequest(request: IncomingMessage, signal: AbortSignal): Request {
+/**
+ * What the SDK reads of a request when it gets the body parsed. A Request proper would make an AbortSignal that follows ours, a URL
+ * and a body for each call, which is a twentieth of the call's processor time; without a parsed body one is made.
+ */
+type ReadByHandler = Pick<Request, 'method' | 'url' | 'headers' | 'signal'>;
+
+function toRequest(request: IncomingMessage, signal: AbortSignal, hasBody: boolean): Request {
   const headers = new Headers();
   for (let index = 0; index < request.rawHeaders.length; index += 2) {
     headers.append(request.rawHeaders[index] ?? '', request.rawHeaders[index + 1] ?? '');
   }
-  return new Request(`http://bank${request.url ?? '/'}`, { method: request.method ?? 'GET', headers, signal });
+  const read: ReadByHandler = {
+    method: request.method ?? 'GET',
+    url: `http://bank${request.url ?? '/'}`,
+    headers,
+    signal,
+  };
+  return hasBody ? (read as Request) : new Request(read.url, { method: read.method, headers, signal });
 }

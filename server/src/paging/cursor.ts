@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { ToolError } from '../mcp/tool-error.ts';
 
@@ -41,7 +41,7 @@ function parse(cursor: string, maxLength: number): unknown {
 }
 
 function digestOf(filter: unknown): string {
-  return createHash('sha256').update(JSON.stringify(filter)).digest('base64url').slice(0, 8);
+  return hash('sha256', JSON.stringify(filter), 'base64url').slice(0, 8);
 }
 
 function invalid(message: string): ToolError {
