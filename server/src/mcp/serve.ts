@@ -27,7 +27,7 @@ import { withListening } from './live.ts';
 import { fillPrompt } from './prompts.ts';
 import { parseArguments, type Surface } from './surface.ts';
 import { ToolError, toErrorResult } from './tool-error.ts';
-import type { CallContext } from './toolset.ts';
+import { type CallContext, LISTED_A_PAGE } from './toolset.ts';
 
 /** How long a client may keep what a release alone changes, and what the bank's rows change. */
 const STATIC: CacheHint = { ttlMs: 300_000, cacheScope: 'private' };
@@ -183,11 +183,10 @@ async function callTool(
   }
 }
 
-/** A page holds whole pages of providers, until it has this many. */
-const RESOURCES_A_PAGE = 50;
 /** Where the next page begins: the provider's place in the list, and the cursor that it gave. */
 const resourceCursors = cursorsOf('resources', z.tuple([z.int().min(0), z.string().nullable()]));
 
+/** A page holds whole pages of providers, until it is full. */
 async function listResources(
   serving: Serving,
   cursor: string | undefined,
@@ -197,7 +196,7 @@ async function listResources(
   return answer(serving, context, 'resources/list', async (call) => {
     let [index, inner] = cursor === undefined ? [0, null] : resourceCursors.decode(cursor, null);
     const resources: Resource[] = [];
-    while (index < surface.resources.length && resources.length < RESOURCES_A_PAGE) {
+    while (index < surface.resources.length && resources.length < LISTED_A_PAGE) {
       const page = await surface.resources[index]?.list(inner ?? undefined, call);
       resources.push(...(page?.resources ?? []));
       inner = page?.nextCursor ?? null;

@@ -87,6 +87,10 @@ export interface Completion {
 /** Finds values among what the caller may see, for `typed`, which may be empty. */
 export type Completer = (typed: string, context: CompletionContext) => Promise<Completion> | Completion;
 
+/** Resources of one kind that are listed, and as many in a page. */
+export const MAX_LISTED = 300;
+export const LISTED_A_PAGE = 100;
+
 /** Resources of one kind. */
 export interface ResourceProvider {
   /** Few, and good to see first: they stand in front of the others in resources/list. */
@@ -94,7 +98,12 @@ export interface ResourceProvider {
   readonly templates: readonly ResourceTemplateType[];
   /** For variables of the templates; `bank` completes itself. */
   readonly complete?: Readonly<Record<string, Completer>>;
-  /** @param cursor one that this provider gave out */
+  /**
+   * The newest `MAX_LISTED` at most: clients read all pages of resources/list at once, and the SDK's own gives up after 64. What is
+   * older is found by tools and read by a template.
+   *
+   * @param cursor one that this provider gave out
+   */
   list(cursor: string | undefined, context: CallContext): Promise<ResourcePage>;
   /** Undefined for a URI that is another provider's, or of nothing that is there for this caller. */
   read(uri: string, context: CallContext): Promise<TextResourceContents | BlobResourceContents | undefined>;

@@ -171,18 +171,20 @@ describe('resources/list', () => {
     }
   });
 
-  it('pages through many entries, each once, and leaves archived ones out', async () => {
+  it('pages through the newest 300 of many entries, each once, and leaves archived ones out', async () => {
     await using paged = await runSurface(postgres, 'paged');
     await using client = await connect(paged);
-    const titles = Array.from({ length: 120 }, (_, n) => ({
-      tool: 'create_note',
-      arguments: { title: `Note ${n}`, vaultId: 'sales' },
-    }));
-    for (const operations of [titles.slice(0, 60), titles.slice(60)]) await call(client, 'batch', { operations });
+    for (let made = 0; made < 320; made += 80) {
+      const operations = Array.from({ length: 80 }, (_, n) => ({
+        tool: 'create_note',
+        arguments: { title: `Note ${made + n}`, vaultId: 'sales' },
+      }));
+      await call(client, 'batch', { operations });
+    }
     const archived = await make(client, 'create_note', { title: 'Gone', vaultId: 'sales' });
     await call(client, 'archive_note', { id: archived });
     const notes = (await allUris(client)).filter((uri) => uri.startsWith('bankhouse://paged/notes/'));
-    expect([notes.length, new Set(notes).size]).toEqual([120, 120]);
+    expect([notes.length, new Set(notes).size]).toEqual([300, 300]);
     expect(notes).not.toContain(`bankhouse://paged/notes/${archived}`);
     expect((await client.readResource({ uri: `bankhouse://paged/notes/${archived}` })).contents[0]).toMatchObject({
       text: expect.stringContaining('- Archived '),

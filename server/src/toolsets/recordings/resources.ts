@@ -1,9 +1,12 @@
-import type { ResourceProvider } from '../../mcp/toolset.ts';
+import { z } from 'zod';
+import { LISTED_A_PAGE, MAX_LISTED, type ResourceProvider } from '../../mcp/toolset.ts';
+import { cursorsOf } from '../../paging/cursor.ts';
+import { isRecordingId } from '../shared/ids.ts';
 import { parseResourceUri, resourceUri } from '../shared/uris.ts';
+import { isWhen } from '../shared/when.ts';
 import { callMarkdown } from './call-markdown.ts';
 import { completeRecordingId, completeVault } from './completers.ts';
 import { fetchRecording } from './get-recording.ts';
-import { listCursors } from './list-recordings.ts';
 import { filterValues, type RecordingRow, toBrief } from './schemas.ts';
 import { LIST_RECORDINGS, LIST_VAULTS, type VaultRow } from './sql.ts';
 import { briefLine } from './text.ts';
@@ -13,6 +16,12 @@ const MIME_TYPE = 'text/markdown';
 const NO_FILTER = filterValues({});
 /** As long as the tool's page: a client may put a resource into a model's context as it is. */
 const TRANSCRIPT_CHARACTERS = 30_000;
+
+/** How many were listed, and where that ended. */
+const listCursors = cursorsOf(
+  'resources/recordings',
+  z.tuple([z.int().min(0), z.string().max(40).refine(isWhen), z.string().refine(isRecordingId)]),
+);
 
 /** Every vault, then the lists of vaults and of recordings. A vault reads as its newest recordings. */
 export const vaultResources: ResourceProvider = {
@@ -87,10 +96,11 @@ export const recordingResources: ResourceProvider = {
   ],
   complete: { id: completeRecordingId },
   async list(cursor, { tx, bank }) {
-    const after = cursor === undefined ? [null, null] : listCursors.decode(cursor, NO_FILTER);
-    const rows = await tx.rows<RecordingRow>(LIST_RECORDINGS, [...NO_FILTER, ...after, PAGE + 1]);
-    const page = rows.slice(0, PAGE);
+    const [listed, ...after] = cursor === undefined ? [0, null, null] : listCursors.decode(cursor, null);
+    const rows = await tx.rows<RecordingRow>(LIST_RECORDINGS, [...NO_FILTER, ...after, LISTED_A_PAGE + 1]);
+    const page = rows.slice(0, LISTED_A_PAGE);
     const last = page.at(-1);
+    const soFar = listed + page.length;
     return {
       resources: page.map((row) => ({
         uri: resourceUri(bank, 'recordings', row.id),
@@ -99,8 +109,8 @@ export const recordingResources: ResourceProvider = {
         description: briefLine(toBrief(row)),
         mimeType: MIME_TYPE,
       })),
-      ...(rows.length > PAGE && last !== undefined
-        ? { nextCursor: listCursors.encode([last.started_at, last.id], NO_FILTER) }
+      ...(rows.length > page.length && soFar < MAX_LISTED && last !== undefined
+        ? { nextCursor: listCursors.encode([soFar, last.started_at, last.id], null) }
         : {}),
     };
   },

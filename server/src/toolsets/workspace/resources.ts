@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Statement } from '../../database/database.ts';
 import { ENTITIES, type EntityDefinition } from '../../entities/index.ts';
-import type { Completer, ResourceProvider } from '../../mcp/toolset.ts';
+import { type Completer, LISTED_A_PAGE, MAX_LISTED, type ResourceProvider } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
 import { isUuid } from '../shared/ids.ts';
 import { parseResourceUri, type ResourceKind, resourceUri } from '../shared/uris.ts';
@@ -46,7 +46,7 @@ function entityResources(definition: EntityDefinition): ResourceProvider {
   const children = selectChildren(definition);
   const cursors = cursorsOf(
     `resources/${plural}`,
-    z.tuple([z.string().max(40).refine(isWhen), z.string().refine(isUuid)]),
+    z.tuple([z.int().min(0), z.string().max(40).refine(isWhen), z.string().refine(isUuid)]),
   );
   return {
     templates: [
@@ -60,11 +60,13 @@ function entityResources(definition: EntityDefinition): ResourceProvider {
     ],
     complete: { id: completeId(statements.labels) },
     async list(cursor, { tx, bank }) {
-      const rows =
-        cursor === undefined
-          ? await tx.rows<Values>(statements.newest, [PAGE + 1])
-          : await tx.rows<Values>(statements.after, [PAGE + 1, ...cursors.decode(cursor, null)]);
-      const page = rows.slice(0, PAGE);
+      const [listed, ...after] = cursor === undefined ? [0] : cursors.decode(cursor, null);
+      const rows = await tx.rows<Values>(after.length === 0 ? statements.newest : statements.after, [
+        LISTED_A_PAGE + 1,
+        ...after,
+      ]);
+      const page = rows.slice(0, LISTED_A_PAGE);
+      const soFar = listed + page.length;
       const last = page.at(-1);
       return {
         resources: page.map((row) => ({
@@ -74,8 +76,8 @@ function entityResources(definition: EntityDefinition): ResourceProvider {
           description: `${capital(noun(definition))}, ${row.status}.`,
           mimeType: MIME_TYPE,
         })),
-        ...(rows.length > PAGE && last !== undefined
-          ? { nextCursor: cursors.encode([String(last.createdAt), String(last.id)], null) }
+        ...(rows.length > page.length && soFar < MAX_LISTED && last !== undefined
+          ? { nextCursor: cursors.encode([soFar, String(last.createdAt), String(last.id)], null) }
           : {}),
       };
     },
