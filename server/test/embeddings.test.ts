@@ -17,6 +17,7 @@ beforeAll(async () => {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = JSON.parse(Buffer.concat(chunks).toString()) as { input: string[] };
     bodies.push(body);
+    if (body.input.includes('silence')) return;
     const data = body.input.map((text, index) => ({ index, embedding: [text.length, 3] })).reverse();
     response.end(JSON.stringify({ data, path: request.url }));
   });
@@ -27,7 +28,10 @@ beforeAll(async () => {
 beforeEach(() => {
   bodies.length = 0;
 });
-afterAll(() => server?.close());
+afterAll(() => {
+  server?.closeAllConnections();
+  server?.close();
+});
 
 const client = () => createEmbeddings({ url, model: 'm' }, { key: () => undefined });
 
@@ -50,6 +54,21 @@ describe('the client of an endpoint for embeddings (R3.12)', () => {
   it('cuts a text after 8,000 characters, and no character in two', async () => {
     await client().embed([`${'x'.repeat(7999)}😀`]);
     expect(bodies[0]?.input).toEqual(['x'.repeat(7999)]);
+  });
+});
+
+describe('an endpoint that is silent', () => {
+  it('is given up at the deadline', async () => {
+    const asking = client().embed(['silence'], { deadlineMs: 30 });
+    await expect(asking).rejects.toMatchObject({ reason: 'timeout', retryable: true });
+  });
+
+  it('is given up when the caller goes away, with the reason of that', async () => {
+    const reason = new Error('gone');
+    const abort = new AbortController();
+    const asking = client().embed(['silence'], { signal: abort.signal });
+    abort.abort(reason);
+    await expect(asking).rejects.toBe(reason);
   });
 });
 

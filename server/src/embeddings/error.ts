@@ -3,12 +3,20 @@ import { BankhouseError } from '@bankhouse/core';
 /**
  * - `busy`: 429 or 5xx to the last attempt; the same call can succeed later
  * - `unreachable`: no connection, or none that lasted until the answer was there
+ * - `untrusted`: its certificate is not of a CA that is known here
  * - `timeout`: no answer before the deadline
  * - `refused`: 401 or 403, the key is wrong
  * - `rejected`: another 4xx, the endpoint can't work with this request
  * - `malformed`: the answer is no list of vectors for these texts
  */
-export type EmbeddingsErrorReason = 'busy' | 'unreachable' | 'timeout' | 'refused' | 'rejected' | 'malformed';
+export type EmbeddingsErrorReason =
+  | 'busy'
+  | 'unreachable'
+  | 'untrusted'
+  | 'timeout'
+  | 'refused'
+  | 'rejected'
+  | 'malformed';
 
 /** A failure of the endpoint. The message names neither the key nor any text that was sent. */
 export class EmbeddingsError extends BankhouseError {

@@ -18,7 +18,7 @@ export interface Exchange {
  * One POST of JSON. node:http and not fetch: it takes a CA, costs the start of a pod nothing, and its answer is counted while it
  * comes in.
  *
- * @throws EmbeddingsError `unreachable`, `malformed` for an answer of more than 16 MiB; the signal's reason when that fired
+ * @throws EmbeddingsError `unreachable`, `untrusted`, `malformed` for an answer of more than 16 MiB; the signal's reason when that fired
  */
 export function post(
   url: URL,
@@ -28,16 +28,7 @@ export function post(
   const { promise, resolve, reject } = Promise.withResolvers<Exchange>();
   const { key, ca, signal } = options;
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-  const fail = (error: unknown) =>
-    reject(
-      signal.aborted
-        ? signal.reason
-        : error instanceof EmbeddingsError
-          ? error
-          : new EmbeddingsError('unreachable', `The embeddings endpoint can't be reached (${messageOf(error)}).`, {
-              cause: error,
-            }),
-    );
+  const fail = (error: unknown) => reject(signal.aborted ? signal.reason : explained(error));
   const request = send(
     url,
     {
@@ -74,6 +65,15 @@ export function post(
   request.on('error', fail);
   request.end(body);
   return promise;
+}
+
+function explained(error: unknown): EmbeddingsError {
+  if (error instanceof EmbeddingsError) return error;
+  const options = { cause: error };
+  if (/CERT|SELF_SIGNED|ISSUER|ERR_TLS/.test(String((error as { code?: unknown } | null)?.code))) {
+    return new EmbeddingsError('untrusted', "The embeddings endpoint's certificate is not trusted.", options);
+  }
+  return new EmbeddingsError('unreachable', `The embeddings endpoint can't be reached (${messageOf(error)}).`, options);
 }
 
 /** Retry-After (RFC 9110 section 10.2.3): seconds or a date. */

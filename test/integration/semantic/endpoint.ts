@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** What the endpoint does instead of answering; it stays so until it is changed. */
@@ -36,11 +37,13 @@ export interface Endpoint extends AsyncDisposable {
 
 export const DIMENSIONS = 64;
 
-export async function startEndpoint(): Promise<Endpoint> {
+/** @param tls PEM of a key and of its certificate: then it speaks HTTPS */
+export async function startEndpoint(tls?: { key: string; cert: string }): Promise<Endpoint> {
   const sent: Sent[] = [];
   const holding: (() => void)[] = [];
   const waiters: { count: number; resolve: () => void }[] = [];
-  const server = createServer((request, response) => void answer(request, response));
+  const listener = (request: IncomingMessage, response: ServerResponse) => void answer(request, response);
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   const endpoint = { fault: undefined as Fault | undefined };
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -91,11 +94,11 @@ export async function startEndpoint(): Promise<Endpoint> {
     response.end(good);
   };
 
-  server.listen(0, '127.0.0.1');
+  server.listen(0, tls === undefined ? '127.0.0.1' : 'localhost');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}/v1`,
+    url: tls === undefined ? `http://127.0.0.1:${port}/v1` : `https://localhost:${port}/v1`,
     get fault() {
       return endpoint.fault;
     },

@@ -1,5 +1,9 @@
 /** R3.12: what a caller hears when the endpoint fails, and what never leaks. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
 import { call, callError, type RunningBank } from '../server/support.ts';
 import { type Endpoint, type Fault, startEndpoint } from './endpoint.ts';
@@ -152,6 +156,31 @@ describe('the endpoint', () => {
     await expect(calling).rejects.toThrow();
     await expect.poll(() => left.logs.join('')).toMatch(/"outcome":"cancelled"/);
   });
+});
+
+it('an endpoint whose certificate is of a CA of its own is believed where that CA is configured, and only there', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'bankhouse-ca-'));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'],
+      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+    ],
+    { stdio: 'ignore' },
+  );
+  const ca = readFileSync(cert, 'utf8');
+  await using safe = await startEndpoint({ key: readFileSync(key, 'utf8'), cert: ca });
+  await using knows = await runSemanticBank(postgres, 'knows-ca', safe, { EMBEDDINGS_CA: ca });
+  await using client = await knows.connect('modern', mayAll());
+  expect((await search(client, 'x')).results).toEqual([]);
+  await using doubts = await runSemanticBank(postgres, 'doubts-ca', safe);
+  await using other = await doubts.connect('modern', mayAll());
+  const error = await callError(other, 'semantic_search', { query: 'x' });
+  expect(error).toMatchObject({ code: 'upstream_failed', retryable: false });
+  expect(error.text).toMatch(/certificate is not trusted\. An administrator must give the CA/);
+  expect(safe.texts()).toEqual(['x']);
 });
 
 describe('the key', () => {

@@ -9,6 +9,7 @@ const REMEDIES: Record<EmbeddingsErrorReason, string> = {
   busy: AGAIN,
   unreachable: AGAIN,
   timeout: AGAIN,
+  untrusted: `An administrator must give the CA of its certificate as embeddings.ca. ${SEARCH_MEANWHILE}`,
   refused: `An administrator must put the right key into the Secret that embeddings.existingSecret names. ${SEARCH_MEANWHILE}`,
   rejected: COMPARE,
   malformed: COMPARE,

@@ -6,6 +6,7 @@ import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { isUuid } from '../shared/ids.ts';
 import { ENTITY_TOOLS } from '../workspace/entity-tools.ts';
+import { isStorable } from '../workspace/schemas.ts';
 import { completeSchema, incomplete, type NearRow, nearest, rounded, SCORE } from './hits.ts';
 import type { Filter, Indexer } from './indexing.ts';
 
@@ -49,7 +50,14 @@ export function tag(indexer: Indexer): Tool {
       kind: z.enum(TAGGED),
       id: z.string().max(36).toLowerCase().refine(isUuid, { message: 'it must be an id as the lists give it' }),
       candidates: z
-        .array(z.string().trim().min(1).max(MAX_TAG))
+        .array(
+          z
+            .string()
+            .trim()
+            .min(1)
+            .max(MAX_TAG)
+            .refine(isStorable, { message: 'it must not contain NUL characters or unpaired surrogates' }),
+        )
         .max(50)
         .default([])
         .meta({ description: 'Tags to consider beside those that are in use.' }),
