@@ -1,6 +1,7 @@
 /** R3.12: search by meaning, on a real Postgres and a real endpoint. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { addLegacy, addRecording as addNewRecording, asData } from '../database/support.ts';
 import { asLoader, call, callError, type RunningBank, runBank } from '../server/support.ts';
 import { type Endpoint, startEndpoint } from './endpoint.ts';
 import { addRecording, create, mayAll, runSemanticBank, search, stored } from './support.ts';
@@ -248,6 +249,50 @@ describe('a text that changes', () => {
     expect((await search(next, 'text')).results).toMatchObject([{ id: note }]);
     expect(endpoint.texts()).toEqual(['text', 'some text']);
     expect(await stored(postgres, id)).toMatchObject([{ item_id: note, model: env.EMBEDDINGS_MODEL ?? 'words-1' }]);
+  });
+});
+
+describe('recordings of the old table (R1.2)', () => {
+  it('are found, and once they are migrated under their new id alone', async () => {
+    await using bank = await runSemanticBank(postgres, 'legacy', endpoint);
+    await using client = await bank.connect('modern', mayAll(['sales']));
+    await asData(postgres, (sql) =>
+      addLegacy(sql, 'legacy', { id: 7, vault: 'sales', title: 'old call', words: 'walrus' }),
+    );
+    expect((await search(client, 'walrus')).results).toMatchObject([
+      { id: 'fathom-7', startSeconds: 5, vaultIds: ['sales'] },
+    ]);
+    const id = await asData(postgres, (sql) =>
+      addNewRecording(sql, 'legacy', { title: 'old call', vaults: ['support'], legacyId: 7, words: 'walrus' }),
+    );
+    expect(await stored(postgres, 'legacy')).toEqual([]);
+    expect((await search(client, 'walrus')).results).toEqual([]);
+    await using all = await bank.connect('modern', mayAll());
+    expect((await search(all, 'walrus')).results).toMatchObject([{ id, vaultIds: ['support'] }]);
+  });
+});
+
+describe('long texts', () => {
+  it('become 64 passages at most, all of which are found', async () => {
+    await using bank = await runSemanticBank(postgres, 'long', endpoint);
+    await using client = await bank.connect('modern', mayAll());
+    const filler = 'filler '.repeat(14_000);
+    const note = await create(client, 'note', { title: 'long note', body: `${filler}hippopotamus` });
+    const call = await addRecording(postgres, 'long', {
+      title: 'long call',
+      vaults: ['sales'],
+      said: [`${filler}${filler}${filler}`, ...Array.from({ length: 3000 }, () => 'ok'), 'rhinoceros'],
+    });
+    await search(client, 'anything');
+    await search(client, 'anything');
+    const passages = await stored(postgres, 'long');
+    const count = (id: string) => passages.filter(({ item_id }) => item_id === id).length;
+    expect(count(note)).toBeGreaterThan(40);
+    expect(count(call)).toBeGreaterThan(40);
+    expect(Math.max(count(note), count(call))).toBeLessThanOrEqual(64);
+    const found = async (query: string) => (await search(client, query, { limit: 1 })).results[0];
+    expect(await found('filler hippopotamus')).toMatchObject({ id: note, passage: expect.stringContaining('filler') });
+    expect(await found('ann ok rhinoceros')).toMatchObject({ id: call, startSeconds: expect.any(Number) });
   });
 });
 
