@@ -42,7 +42,7 @@ create function bank.text_digest(p_text text) returns bytea
 return sha256(convert_to(p_text, 'UTF8'));
 
 -- Cosine similarity of two vectors of length 1 and of as many dimensions, -1 to 1. Chooses how it is computed from now on:
--- by pgvector where the extension is there (or this role may create it), else in plain SQL, about 50 times as slow. Both
+-- by pgvector where the extension is there (or this role may create it), else in plain SQL, about ten times as slow. Both
 -- compare every row, so both find the same. The migration job calls it each time, so an extension that came later counts
 -- from then on.
 create function bank.choose_similarity() returns text
