@@ -113,7 +113,7 @@ it('every table under policy is read with InitPlans', async () => {
   expect(tables.length).toBeGreaterThan(8);
   await bank.asBank(bank.seal({ vaults: ['sales'] }), async (sql) => {
     for (const name of tables) {
-      const { rows } = await sql.query(`explain (format json) select * from ${name}`);
+      const { rows } = await sql.query(`explain (format json) select from ${name}`);
       const { Plan: plan } = rows[0]['QUERY PLAN'][0] as { Plan: PlanNode };
       const initPlans = [...nodesOf(plan)].filter(({ node }) => node['Parent Relationship'] === 'InitPlan').length;
       expect([name, perRow(plan), initPlans > 0]).toEqual([name, [], true]);
