@@ -38,9 +38,10 @@ create table bank.fathom_calls (
   foreign key (bank_id, vault_id) references bank.vaults,
   check (recording_end_time >= recording_start_time)
 );
-create index fathom_calls_newest on bank.fathom_calls (bank_id, recording_start_time desc, call_id desc);
+create index fathom_calls_newest
+  on bank.fathom_calls (bank_id, recording_start_time desc, call_id desc) where not migrated;
 create index fathom_calls_newest_by_vault
-  on bank.fathom_calls (bank_id, vault_id, recording_start_time desc, call_id desc);
+  on bank.fathom_calls (bank_id, vault_id, recording_start_time desc, call_id desc) where not migrated;
 create index fathom_calls_participants on bank.fathom_calls using gin (bank_id, participant_keys);
 
 create table bank.recordings (

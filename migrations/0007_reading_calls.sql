@@ -41,7 +41,7 @@ $$;
 
 -- The query over the old table and the new, as text with parameters $1 bank, $2 from, $3 to, $4 participant, $5 vaults,
 -- $6 and $7 the last row of the page before, $8 limit. Each half is ordered and limited by an index of its own; a call that
--- was migrated counts once, by NOT EXISTS, which sees all recordings because bankhouse_data executes it.
+-- was migrated counts once: what NOT EXISTS (a new row that links here) would say stands on the legacy row (ADR 7), in its indexes.
 create function bank.calls_query(
   p_by_vault boolean, p_from boolean, p_to boolean, p_participant boolean, p_after boolean, p_ordered boolean
 ) returns text
@@ -77,7 +77,7 @@ begin
     legacy := 'select null::uuid, f.id, f.recording_start_time, f.call_id from bank.fathom_calls f where f.bank_id = $1';
   end if;
   legacy := legacy
-    || ' and not exists (select from bank.recordings m where m.bank_id = f.bank_id and m.legacy_id = f.id)'
+    || ' and not f.migrated'
     || format(conditions || newest, 'f.recording_start_time', 'f.call_id', 'f.participant_keys')
     || case when p_by_vault then ') f' else '' end;
   return format('(%s) union all (%s)', recordings, legacy)
@@ -249,7 +249,7 @@ begin
         union all
         select f.vault_id, count(*) from bank.fathom_calls f
          where f.bank_id = (select bank.me()) and f.vault_id is not null
-           and not exists (select from bank.recordings m where m.bank_id = f.bank_id and m.legacy_id = f.id)
+           and not f.migrated
          group by f.vault_id
       ) c
      where vaults is null or c.vault_id = any (vaults)

@@ -307,12 +307,12 @@ declare
   firsts timestamptz[] := array[
     (select r.started_at from bank.recordings r where r.bank_id = my_bank
       order by r.started_at desc, r.call_id desc offset p_amount limit 1),
-    (select f.recording_start_time from bank.fathom_calls f where f.bank_id = my_bank
+    (select f.recording_start_time from bank.fathom_calls f where f.bank_id = my_bank and not f.migrated
       order by f.recording_start_time desc, f.call_id desc offset p_amount limit 1)
   ];
   lasts timestamptz[] := array[
     (select max(r.started_at) from bank.recordings r where r.bank_id = my_bank),
-    (select max(f.recording_start_time) from bank.fathom_calls f where f.bank_id = my_bank)
+    (select max(f.recording_start_time) from bank.fathom_calls f where f.bank_id = my_bank and not f.migrated)
   ];
 begin
   first_week := bank.week_number(greatest(firsts[1], firsts[2]));

@@ -274,7 +274,7 @@ describe("a bank's role", () => {
     "select bank.drop_login_role('bank_globex_a')",
     "select bank.hmac_sha256('a', 'b')",
     'select bank.open_assertion()',
-    "select bank.newest_documents('a', '{globex}', null, null, null, 9)",
+    "select bank.newest_documents(row('a'), '{globex}', null, null, null, 9)",
     'select * from bank.newest_weeks(3)',
     'set role bankhouse_data',
     'set role bankhouse_owner',

@@ -228,7 +228,7 @@ describe('plans', () => {
     ],
     [
       'the newest legacy calls',
-      'select id from bank.fathom_calls order by recording_start_time desc, call_id desc limit 20',
+      'select id from bank.fathom_calls where not migrated order by recording_start_time desc, call_id desc limit 20',
       'fathom_calls_newest',
     ],
     [
