@@ -8,7 +8,7 @@ import { serveMcp } from './mcp/serve.ts';
 import { buildSurface } from './mcp/surface.ts';
 import type { Toolset } from './mcp/toolset.ts';
 import { createToolMetrics } from './metrics.ts';
-import { collectAtRest } from './rest.ts';
+import { watchRest } from './rest.ts';
 import { openSecrets } from './secrets.ts';
 import { toolsetsNamed } from './toolsets/index.ts';
 
@@ -26,12 +26,13 @@ export interface BankServer {
  *
  * @param options.toolsets instead of those that the configuration names
  * @param options.database instead of the one in the bank's Secret, to measure the server alone
+ * @param options.onRest called when nothing was asked for 5 to 10 seconds
  * @throws ConfigError when the bank's Secret is missing or malformed
  */
 export async function startBankServer(
   config: ServerConfig,
   logger: Logger,
-  options: { toolsets?: readonly Toolset[]; database?: Database; now?: () => number } = {},
+  options: { toolsets?: readonly Toolset[]; database?: Database; now?: () => number; onRest?: () => void } = {},
 ): Promise<BankServer> {
   const { bank, bankName } = config;
   const secrets = openSecrets(config.secretDir, {
@@ -42,7 +43,7 @@ export async function startBankServer(
   const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets, { embeddings }), bankName);
   const database = options.database ?? openDatabase({ secrets, logger });
   const metrics = createToolMetrics();
-  const rest = collectAtRest();
+  const rest = watchRest(options.onRest ?? (() => {}));
   const changes = openChanges({ bank, secrets, database, logger, onActivity: rest.touch });
   const mcp = serveMcp({
     surface,

@@ -1,6 +1,7 @@
 import { ConfigError, createLogger, messageOf } from '@bankhouse/core';
 import { startBankServer } from './bank-server.ts';
 import { loadServerConfig } from './config.ts';
+import { collectGarbage } from './rest.ts';
 
 /** `EX_CONFIG` of sysexits. */
 const EXIT_CONFIG = 78;
@@ -10,7 +11,7 @@ async function main(): Promise<void> {
   const logger = createLogger({ component: 'server', level: config.logLevel, gatherMs: 1000 }).child({
     bank: config.bank,
   });
-  const server = await startBankServer(config, logger);
+  const server = await startBankServer(config, logger, { onRest: () => void collectGarbage() });
   const startMs = Math.round(performance.now());
   logger.info({ port: server.port, toolsets: config.toolsets, startMs }, 'listening');
 
