@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTransport, isApiError, type Transport } from '@bankhouse/kube';
 import { KubeConfig } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
+import { atEnd, removeFolder } from './at-end.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 /** Where `make up` puts the built binaries; etcd's is called `server`. */
@@ -48,6 +49,11 @@ export async function startApiServer(options: { crds?: boolean; args?: string[] 
     throw new Error(`There is no kube-apiserver in ${BIN}: run "make tools", or set BANKHOUSE_BIN.`);
   }
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bankhouse-apiserver-'));
+  const children: Running[] = [];
+  const forget = atEnd(() => {
+    for (const child of children) child.kill();
+    removeFolder(dir);
+  });
   const [etcdPort, port] = await freePorts(2);
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const url = `https://127.0.0.1:${port}`;
@@ -56,15 +62,11 @@ export async function startApiServer(options: { crds?: boolean; args?: string[] 
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   writeFileSync(join(dir, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
 
-  const children: Running[] = [];
   const stopAll = async () => {
-    for (const child of children.splice(0).reverse()) await child.stop();
-    rmSync(dir, { recursive: true, force: true });
+    for (const child of [...children].reverse()) await child.stop();
+    removeFolder(dir);
+    forget();
   };
-  const onExit = () => {
-    for (const child of children) child.kill();
-  };
-  process.on('exit', onExit);
   try {
     children.push(run(dir, 'server', etcdArguments(dir, etcdUrl)));
     let apiServer = run(dir, 'kube-apiserver', [...apiServerArguments(dir, etcdUrl, port), ...(options.args ?? [])]);
@@ -104,7 +106,6 @@ export async function startApiServer(options: { crds?: boolean; args?: string[] 
         await post(`${etcdUrl}/v3/kv/compaction`, { revision: status.header.revision, physical: true });
       },
       async stop() {
-        process.off('exit', onExit);
         await transport.close();
         await stopAll();
       },

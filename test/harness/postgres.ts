@@ -1,13 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Assertion, databaseRole, deriveSealKey, scramVerifier, sealAssertion } from '@bankhouse/core';
 import pg from 'pg';
 import { migrate } from '../../control/src/migrate.ts';
+import { atEnd, removeFolder } from './at-end.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
@@ -44,45 +45,28 @@ export async function startPostgres(
   }
   const account = serverAccount();
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bankhouse-postgres-'));
-  if (account !== undefined) chownSync(dir, account.uid, account.gid);
-  const superuserPassword = randomBytes(12).toString('hex');
-  const passwordFile = join(dir, 'password');
-  writeFileSync(passwordFile, superuserPassword);
-  if (account !== undefined) chownSync(passwordFile, account.uid, account.gid);
-  chmodSync(passwordFile, 0o600);
-  const data = join(dir, 'data');
-  execFileSync(
-    join(BIN, 'initdb'),
-    [
-      '-D',
-      data,
-      '-U',
-      'postgres',
-      '-A',
-      'scram-sha-256',
-      `--pwfile=${passwordFile}`,
-      '-E',
-      'UTF8',
-      '--locale=C.UTF-8',
-      '-N',
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'], cwd: dir, ...account },
-  );
-
-  const port = await freePort();
-  const urlFor = (role: string, password: string, database = DATABASE) =>
-    `postgres://${encodeURIComponent(role)}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
-  const adminUrl = urlFor('postgres', superuserPassword, 'postgres');
-  let server = run(dir, data, port, options.settings ?? [], account);
-  const onExit = () => server.kill();
-  process.on('exit', onExit);
+  let server: Running | undefined;
+  const forget = atEnd(() => {
+    server?.kill();
+    removeFolder(dir);
+  });
   const stop = async () => {
-    process.off('exit', onExit);
-    await server.stop();
-    rmSync(dir, { recursive: true, force: true });
+    await server?.stop();
+    removeFolder(dir);
+    forget();
   };
   try {
-    await ready(adminUrl, server);
+    const { data, superuserPassword } = makeCluster(dir, account);
+    const port = await freePort();
+    const urlFor = (role: string, password: string, database = DATABASE) =>
+      `postgres://${encodeURIComponent(role)}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
+    const adminUrl = urlFor('postgres', superuserPassword, 'postgres');
+    const start = async () => {
+      const started = run(dir, data, port, options.settings ?? [], account);
+      server = started;
+      await ready(adminUrl, started);
+    };
+    await start();
     const ownerPassword = randomBytes(12).toString('hex');
     await withClient(adminUrl, async (client) => {
       await client.query(`create role ${OWNER} login createrole password '${ownerPassword}'`);
@@ -104,9 +88,8 @@ export async function startPostgres(
       urlFor,
       serviceUrl: (service) => urlFor(`bankhouse_${service}`, passwords[service]),
       async restart() {
-        await server.stop();
-        server = run(dir, data, port, options.settings ?? [], account);
-        await ready(adminUrl, server);
+        await server?.stop();
+        await start();
       },
       stop,
     };
@@ -114,6 +97,27 @@ export async function startPostgres(
     await stop();
     throw error;
   }
+}
+
+/** Makes the data of a server, in a folder that is there. */
+function makeCluster(
+  dir: string,
+  account: { uid: number; gid: number } | undefined,
+): { data: string; superuserPassword: string } {
+  if (account !== undefined) chownSync(dir, account.uid, account.gid);
+  const superuserPassword = randomBytes(12).toString('hex');
+  const passwordFile = join(dir, 'password');
+  writeFileSync(passwordFile, superuserPassword);
+  if (account !== undefined) chownSync(passwordFile, account.uid, account.gid);
+  chmodSync(passwordFile, 0o600);
+  const data = join(dir, 'data');
+  const login = ['-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+  execFileSync(join(BIN, 'initdb'), ['-D', data, ...login, '-E', 'UTF8', '--locale=C.UTF-8', '-N'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    cwd: dir,
+    ...account,
+  });
+  return { data, superuserPassword };
 }
 
 /** postgres refuses to run as root, so root hands it to the account of Debian's package. */
