@@ -331,8 +331,18 @@ begin
 end
 $$;
 
--- Keeps the embeddings of whole items; each item counts only when its passages have exactly these texts now, and when the
--- caller may see it. The item is locked meanwhile, so that it neither changes nor moves unseen. Answers how many were kept.
+-- Whether every vector is a plain list of numbers and of length 1. One of another length would be closest to every question,
+-- and one with a gap or of two dimensions would make every comparison fail.
+create function bank.are_units(p_vectors text[]) returns boolean
+  language sql immutable strict parallel safe
+return (
+  select bool_and(array_ndims(t.v) = 1 and n.filled = cardinality(t.v) and abs(n.square - 1) < 0.001)
+    from (select w.vector::real[] as v from unnest(p_vectors) w (vector)) t
+   cross join lateral (select sum(e::float8 * e::float8) as square, count(e) as filled from unnest(t.v) e) n
+);
+
+-- Keeps the embeddings of whole items; each item counts only when its passages have exactly these texts now, when its vectors
+-- are of length 1, and when the caller may see it. The item is locked meanwhile, so that it neither changes nor moves unseen. Answers how many were kept.
 --   p_vaults: of the caller; null: all
 --   the arrays belong together, one entry per passage: hexadecimal SHA-256 of the text, and the vector as {…}
 create function bank.store_embeddings(
@@ -373,6 +383,7 @@ begin
     continue when item.digests <> array(
       select encode(bank.text_digest(p.body), 'hex') from bank.item_passages(p_bank, item.kind, item.id) p order by p.passage
     );
+    continue when bank.are_units(item.vectors) is not true;
     delete from bank.embeddings e where e.bank_id = p_bank and e.kind = item.kind and e.item_id = item.id;
     insert into bank.embeddings (bank_id, kind, item_id, passage, vault_ids, at, model, dimensions, digest, embedding)
       select p_bank, item.kind, item.id, t.place::int - 1, item_vaults, item_at, p_model, cardinality(t.vector::real[]),
@@ -384,7 +395,8 @@ begin
 end
 $$;
 
--- The same for a bank's own role, under the caller's assertion. mcp:read suffices: what is kept follows from what it read.
+-- The same for a bank's own role, under the caller's assertion. mcp:read suffices: what is kept follows from what it read
+-- (docs/adr/0012).
 create function bank.keep_embeddings(
   p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[], p_vectors text[]
 ) returns int
@@ -501,6 +513,7 @@ revoke create on schema bank from bankhouse_data;
 
 revoke all on all functions in schema bank from public;
 grant execute on function bank.text_digest(text), bank.item_passages(text, text, text) to bankhouse_bank, bankhouse_data;
+grant execute on function bank.are_units(text[]) to bankhouse_data;
 grant execute on function
   bank.similarity(real[], real[]),
   bank.unembedded(text, int, text[], text, timestamptz, timestamptz, int),

@@ -20,14 +20,20 @@ beforeAll(async () => {
 afterAll(() => postgres?.stop());
 
 const KEEP = `select bank.keep_embeddings('m', array['recording'], array[$1::text], array[0],
-  array[encode(bank.text_digest($2::text), 'hex')], array['{1,0}']) as kept`;
+  array[encode(bank.text_digest($2::text), 'hex')], array[$3::text]) as kept`;
 
 /** Kept by a committed transaction of the bank's role. */
-async function keep(bank: TestBank, sealed: string | undefined, id: string | undefined, text: string): Promise<number> {
+async function keep(
+  bank: TestBank,
+  sealed: string | undefined,
+  id: string | undefined,
+  text: string,
+  vector = '{0.6,0.8}',
+): Promise<number> {
   return withClient(bank.url, async (sql) => {
     await sql.query('begin read write');
     if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
-    const { rows } = await sql.query<{ kept: number }>(KEEP, [id, text]);
+    const { rows } = await sql.query<{ kept: number }>(KEEP, [id, text, vector]);
     await sql.query('commit');
     return rows[0]?.kept ?? -1;
   });
@@ -50,6 +56,21 @@ it.each<[string, () => Promise<number>, number]>([
   await asLoader(postgres, (sql) => sql.query('delete from bank.embeddings'));
   expect(await work()).toBe(kept);
   expect(await stored(postgres, 'acme')).toHaveLength(kept);
+});
+
+it.each([
+  ['that would be closest to every question', '{100,0}'],
+  ['without a direction', '{0,0}'],
+  ['that is no number', '{NaN,0}'],
+  ['that is endless', '{Infinity,0}'],
+  ['with a gap', '{1,null}'],
+  ['of two dimensions at once', '{{1,0}}'],
+  ['without an entry', '{}'],
+])('a vector %s is not kept, and what was there stays', async (_sentence, vector) => {
+  await asLoader(postgres, (sql) => sql.query('delete from bank.embeddings'));
+  expect(await keep(acme, acme.seal(), ids.sales, 'of sales')).toBe(1);
+  expect(await keep(acme, acme.seal(), ids.sales, 'of sales', vector)).toBe(0);
+  expect(await stored(postgres, 'acme')).toHaveLength(1);
 });
 
 it.each([
