@@ -269,31 +269,48 @@ begin
 end
 $$;
 
--- Ids of the newest p_amount documents in one of the scopes that match, newest first. p_reading: of bank.read_query.
+-- Ids of the newest p_amount documents in one of the scopes that match, newest first. p_reading: of bank.read_query. Statements
+-- are planned once a connection, except for a participant, whom the index should find too.
 create function bank.newest_documents(
   p_reading record, p_scopes text[], p_from timestamptz, p_to timestamptz, p_participant text, p_amount int
 ) returns bigint[]
   language plpgsql stable set search_path = pg_catalog
 as $$
 declare
-  conditions constant text := concat(
-    case when p_from is not null then ' and d.started_at >= $3' end,
-    case when p_to is not null then ' and d.started_at < $4' end,
-    case when p_participant is not null then ' and d.participant_keys @> array[lower($5)]' end,
-    ' order by d.started_at desc, d.call_id desc '
-  );
+  any_of constant tsquery := p_reading.any_of;
+  languages constant text[] := p_reading.languages;
+  queries constant tsquery[] := p_reading.queries;
   ids bigint[];
 begin
-  execute case when p_reading.exact
-    then concat('select array(select d.id from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
-      conditions, 'limit $6)')
-    -- From the newest on, and no further than needed.
-    else concat('select array(select d.id from (
-        select d.id, d.document, d.language from bank.search_documents d where d.document @@ $1 and d.scopes && $2',
-      conditions, 'offset 0) d where d.document @@ ($8::tsquery[])[array_position($7::text[], d.language)] limit $6)')
-  end into ids
-  using p_reading.any_of, p_scopes, p_from, p_to, p_participant, p_amount, p_reading.languages, p_reading.queries;
-  return ids;
+  if p_participant is not null then
+    execute 'select array(select d.id from (
+        select d.id, d.document, d.language from bank.search_documents d
+         where d.document @@ $1 and d.scopes && $2 and d.participant_keys @> array[lower($5)]
+           and ($3 is null or d.started_at >= $3) and ($4 is null or d.started_at < $4)
+         order by d.started_at desc, d.call_id desc offset 0
+      ) d where d.document @@ ($8::tsquery[])[array_position($7::text[], d.language)] limit $6)'
+      into ids using any_of, p_scopes, p_from, p_to, p_participant, p_amount, languages, queries;
+    return ids;
+  end if;
+  if p_reading.exact then
+    return array(
+      select d.id from bank.search_documents d
+       where d.document @@ any_of and d.scopes && p_scopes
+         and (p_from is null or d.started_at >= p_from) and (p_to is null or d.started_at < p_to)
+       order by d.started_at desc, d.call_id desc limit p_amount
+    );
+  end if;
+  -- From the newest on, and no further than needed.
+  return array(
+    select d.id
+      from (
+        select d.id, d.document, d.language from bank.search_documents d
+         where d.document @@ any_of and d.scopes && p_scopes
+           and (p_from is null or d.started_at >= p_from) and (p_to is null or d.started_at < p_to)
+         order by d.started_at desc, d.call_id desc offset 0
+      ) d
+     where d.document @@ queries[array_position(languages, d.language)] limit p_amount
+  );
 end
 $$;
 
@@ -335,8 +352,11 @@ return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_fir
 create function bank.match_documents(
   p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int,
   p_language text
-) returns table (place int, recording_id uuid, legacy_id bigint, rank real, first_segment int, last_segment int)
-  language plpgsql stable security definer rows 20 set search_path = pg_catalog set enable_seqscan = off set jit = off
+) returns table (
+    place int, recording_id uuid, legacy_id bigint, call_id text, language text, rank real, first_segment int, last_segment int
+  )
+  language plpgsql stable security definer rows 20
+  set search_path = pg_catalog set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -389,11 +409,11 @@ begin
     ), page as materialized (
       -- Only now, for the page alone: where in the document its words are.
       select row_number() over (order by (r.place - 1) / block, r.rank desc, r.place)::int as place, r.rank,
-             d.recording_id, d.legacy_id, d.passage_positions, d.passage_segments,
+             d.recording_id, d.legacy_id, d.call_id, d.language, d.passage_positions, d.passage_segments,
              ts_filter(setweight(d.document, 'B', words), '{b}') as found
         from ranked r join bank.search_documents d on d.id = r.id
     )
-    select p.place, p.recording_id, p.legacy_id, p.rank, p.passage_segments[best.passage],
+    select p.place, p.recording_id, p.legacy_id, p.call_id::text, p.language::text, p.rank, p.passage_segments[best.passage],
            p.passage_segments[best.passage + 1] - 1
       from page p
       left join lateral (
@@ -410,21 +430,27 @@ $$;
 --   p_query: words (all of them), "a phrase", or, -without (websearch syntax)
 --   p_language: only calls in that language, the query read in it; null: all, each in its own
 --   start_seconds: where the snippet's passage begins; null where only title or summary match
---   snippet: about 40 words with **hits** marked
+--   snippet: about 40 words with **hits** marked; more: whether there are further pages
 create function bank.search_recordings(
   p_query text, p_from timestamptz default null, p_to timestamptz default null, p_participant text default null,
   p_vault text default null, p_limit int default 20, p_offset int default 0, p_language text default null
 ) returns table (
     id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
-    vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text
+    vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text, more boolean
   )
   language plpgsql stable rows 20 set search_path = pg_catalog
 as $$
 begin
   return query
-    with m as materialized (
-      select * from bank.match_documents(
-        p_query, p_from, p_to, p_participant, p_vault, p_limit, p_offset, p_language)
+    with matches as materialized (
+      select *, count(*) over () > p_limit as more
+        from bank.match_documents(p_query, p_from, p_to, p_participant, p_vault, p_limit + 1, p_offset, p_language)
+    ), m as materialized (
+      select * from matches order by place limit p_limit
+    ), w as materialized (
+      -- Any of the words, because a passage need not have all of them.
+      select l.language, bank.text_config(l.language) as config, bank.any_word(bank.text_config(l.language), p_query) as words
+        from (select distinct m.language from m) l
     )
     select d.id, d.source, d.title, d.started_at, d.duration_seconds, d.participants, d.vault_ids, d.language, d.url,
            m.rank,
@@ -432,13 +458,14 @@ begin
              when 'recording' then (said.segments -> 0 ->> 'start')::numeric
              else extract(epoch from (said.segments -> 0 ->> 'timestamp')::interval)
            end,
-           -- Any of the words, because a passage need not have all of them.
-           ts_headline(bank.text_config(d.language), coalesce(
+           ts_headline(w.config, coalesce(
                (select string_agg(s ->> 'text', ' ' order by n) from jsonb_array_elements(said.segments) with ordinality t (s, n)),
                concat_ws('. ', d.title, d.summary)
-             ), bank.any_word(bank.text_config(d.language), p_query), 'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0')
+             ), w.words, 'StartSel=**, StopSel=**, MaxWords=40, MinWords=20, ShortWord=0'),
+           m.more
       from bank.describe_calls(array(select m.recording_id from m), array(select m.legacy_id from m)) d
-      join m on d.id = coalesce(m.recording_id::text, 'fathom-' || m.legacy_id)
+      join m on d.id = m.call_id
+      join w on w.language = m.language
      cross join lateral (
        -- A path unpacks the transcript once and builds only what is asked for.
        select case when m.first_segment is not null then jsonb_path_query_array(

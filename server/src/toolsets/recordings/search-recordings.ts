@@ -16,6 +16,7 @@ interface HitRow extends RecordingRow {
   rank: number;
   start_seconds: number | null;
   snippet: string | null;
+  more: boolean;
 }
 
 const hitSchema = z.object({
@@ -51,16 +52,16 @@ export const searchRecordings = defineTool({
     const values = filterValues(filters);
     const filter = [query, ...values, language];
     const [offset] = cursor === undefined ? [0] : cursors.decode(cursor, filter);
-    const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit + 1, offset, language ?? null]);
+    const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit, offset, language ?? null]);
     if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
-    const results = rows.slice(0, limit).map((row) => ({
+    const results = rows.map((row) => ({
       ...toBrief(row),
       rank: row.rank,
       startSeconds: row.start_seconds,
       snippet: row.snippet,
     }));
     const reached = offset + limit;
-    const next = rows.length > limit && reached <= MAX_OFFSET ? cursors.encode([reached], filter) : undefined;
+    const next = rows[0]?.more === true && reached <= MAX_OFFSET ? cursors.encode([reached], filter) : undefined;
     const lines = results.map((hit) => {
       const at =
         hit.startSeconds === null ? '' : `at ${formatPosition(hit.startSeconds)} (second ${hit.startSeconds}): `;

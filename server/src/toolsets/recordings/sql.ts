@@ -56,7 +56,7 @@ export const GET_TRANSCRIPT: Statement = {
 export const SEARCH_RECORDINGS: Statement = {
   name: 'search_recordings',
   text: `select id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language,
-      rank::float8 as rank, start_seconds::float8 as start_seconds, snippet
+      rank::float8 as rank, start_seconds::float8 as start_seconds, snippet, more
     from bank.search_recordings($1, $2, $3, $4, $5, $6, $7, $8)`,
 };
 
