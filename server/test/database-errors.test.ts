@@ -27,6 +27,13 @@ describe('a failure of the database becomes an error that a model can act on', (
       true,
     ],
     ['an end without a word', failure(undefined, 'Connection terminated unexpectedly'), 'database_unavailable', true],
+    ['a pooler without a server', failure('08P01', 'server login has been failing'), 'database_unavailable', true],
+    [
+      'a message of ours that Postgres can not read',
+      Object.assign(failure('08P01'), { routine: 'exec_bind_message' }),
+      'internal',
+      false,
+    ],
     ['a refused login', failure('28P01'), 'database_unavailable', true],
     ['the time limit', failure('57014'), 'too_slow', false],
     ['no privilege', failure('42501'), 'forbidden', false],

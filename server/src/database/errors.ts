@@ -7,6 +7,12 @@ const UNAVAILABLE =
 const CONNECTION_GONE =
   /connection terminated|connection error|not queryable|connection timeout|timeout exceeded when trying to connect|query read timeout|client was closed|client has encountered/i;
 
+/**
+ * From Postgres: a message of ours that it can't read, such as one with too few parameters. From PgBouncer: anything, such as
+ * a server that is not there or a client too many.
+ */
+const PROTOCOL_VIOLATION = '08P01';
+
 /** SQLSTATE (PostgreSQL, appendix A) or the system's error code; undefined for anything else. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
@@ -14,9 +20,15 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** Postgres names the place in its source; PgBouncer doesn't. */
+function isOfPostgres(error: unknown): boolean {
+  return (error as { routine?: unknown }).routine !== undefined;
+}
+
 /** The server, or the way to it, is gone; the same call can succeed in a moment. */
 export function isUnavailable(error: unknown): boolean {
   const code = codeOf(error);
+  if (code === PROTOCOL_VIOLATION) return !isOfPostgres(error);
   if (code !== undefined) return UNAVAILABLE.test(code);
   return error instanceof Error && CONNECTION_GONE.test(error.message);
 }

@@ -34,6 +34,18 @@ const brokenTool = defineTool({
     return { structured: {}, text: '' };
   },
 });
+const miscountedTool = defineTool({
+  name: 'get_miscounted',
+  title: 'Miscounted',
+  description: 'Sends more parameters than the statement has.',
+  access: 'read',
+  input: z.strictObject({}),
+  output: z.object({}),
+  async run(_args, { tx }) {
+    await tx.rows({ text: 'select $1::int' }, [1, 2]);
+    return { structured: {}, text: '' };
+  },
+});
 const scopeTool = defineTool({
   name: 'get_scope',
   title: 'Scope',
@@ -65,7 +77,7 @@ const forgetTool = defineTool({
 const toolset: Toolset = {
   name: 'database',
   instructions: 'For tests.',
-  tools: [sleepTool, brokenTool, scopeTool, forgetTool],
+  tools: [sleepTool, brokenTool, miscountedTool, scopeTool, forgetTool],
   resources: [],
 };
 
@@ -122,6 +134,13 @@ describe('a transaction', () => {
     expect(error).toMatchObject({ code: 'internal', retryable: false });
     expect(error.text).not.toMatch(/secret_column|no_such_table|select/);
     expect(running.logs.join('')).toContain('no_such_table');
+    expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
+  });
+
+  it('of a message that Postgres can not read is a mistake of ours, not its absence', async () => {
+    await using client = await running.connect();
+    expect(await callError(client, 'get_miscounted')).toMatchObject({ code: 'internal', retryable: false });
+    expect(running.logs.join('')).toContain('bind message supplies 2 parameters');
     expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
   });
 
@@ -231,7 +250,7 @@ describe('a Postgres that restarts', () => {
       databaseUrl: (own) => own.replace(/:\d+\//, ':1/'),
     });
     await using client = await lonely.connect();
-    expect((await client.listTools()).tools).toHaveLength(4);
+    expect((await client.listTools()).tools).toHaveLength(toolset.tools.length);
     expect(await callError(client, 'get_scope')).toMatchObject({
       code: 'database_unavailable',
       text: expect.stringMatching(/temporary.*again in a few seconds/),
