@@ -9,6 +9,7 @@ import { cancelQuery } from './cancel.ts';
 import {
   codeOf,
   isLoginRefused,
+  isNoneFree,
   isPreparedStatementLost,
   isUnavailable,
   outcomeUnknown,
@@ -71,6 +72,9 @@ class PooledDatabase implements Database {
   #pool: pg.Pool;
   /** pgbouncer before 1.21, or with max_prepared_statements = 0, keeps no names: then statements go without. */
   #named = true;
+  /** Connections whose transaction has an answer and goes on; when the last one began. Both are signs of life of the database. */
+  readonly #working = new Set<pg.PoolClient>();
+  #answeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(secrets: Secrets, logger: Logger) {
     this.#secrets = secrets;
@@ -123,7 +127,7 @@ class PooledDatabase implements Database {
     signal.throwIfAborted();
     const pool = this.#currentPool();
     if (pool.waitingCount >= MAX_WAITING) throw overloaded();
-    const client = await pool.connect();
+    const client = await this.#connect(pool);
     if (signal.aborted) {
       client.release();
       throw signal.reason;
@@ -139,6 +143,16 @@ class PooledDatabase implements Database {
       signal.removeEventListener('abort', onAbort),
     );
     return Promise.race([running, aborted.promise]);
+  }
+
+  /** A connection. That none comes free within the time is no absence of the database while others work with theirs. */
+  async #connect(pool: pg.Pool): Promise<pg.PoolClient> {
+    const since = performance.now();
+    try {
+      return await pool.connect();
+    } catch (error) {
+      throw isNoneFree(error) && (this.#working.size > 0 || this.#answeredAt > since) ? overloaded(error) : error;
+    }
   }
 
   /**
@@ -168,6 +182,8 @@ class PooledDatabase implements Database {
     const begun = Promise.all([
       first.then(() => {
         progress.answered = true;
+        this.#answeredAt = performance.now();
+        this.#working.add(client);
       }),
       set,
     ]);
@@ -249,6 +265,7 @@ class PooledDatabase implements Database {
     // Without listeners a connection that breaks would end the process; the call that used it fails by itself.
     const report = (error: Error) => this.#logger.debug({ reason: messageOf(error) }, 'database connection lost');
     pool.on('error', report);
+    pool.on('release', (_error, client) => this.#working.delete(client as pg.PoolClient));
     pool.on('connect', (client) => client.on('error', report));
     return pool;
   }
@@ -276,11 +293,11 @@ function wireName(statement: Statement, given: string): string {
   return name;
 }
 
-function overloaded(): ToolError {
+function overloaded(cause?: unknown): ToolError {
   return new ToolError(
     'overloaded',
     'Too many calls of this bank are waiting for its database.',
     'Send the same call again in a few seconds.',
-    { retryable: true },
+    { retryable: true, cause },
   );
 }

@@ -33,6 +33,11 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof Error && CONNECTION_GONE.test(error.message);
 }
 
+/** The pool is full, with connections that others have or that are being made, and none came free in time. */
+export function isNoneFree(error: unknown): boolean {
+  return error instanceof Error && error.message === 'timeout exceeded when trying to connect';
+}
+
 /** The login was refused: the password may just have been rotated. */
 export function isLoginRefused(error: unknown): boolean {
   const code = codeOf(error);

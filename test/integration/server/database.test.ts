@@ -1,5 +1,6 @@
-/** The database behind the tools: away, back, slow, with a client that is gone, under another login. */
-
+/** The database behind the tools: away, back, slow, busy, with a client that is gone, under another login. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { scramVerifier } from '@bankhouse/core';
 import { defineTool, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -208,6 +209,35 @@ describe('a client that goes away', () => {
     expect(await until(async () => (await runningStatements()) === 0, 2000)).toBeLessThan(1000);
     await using client = await running.connect();
     expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
+  });
+});
+
+describe('a call for which no connection comes free', () => {
+  it('is told that the bank is busy, while others work with the connections, and they finish', async () => {
+    await using busy = await runBank(postgres, 'busy', { toolsets: [toolset] });
+    await using client = await busy.connect();
+    const sleeps = Array.from({ length: 4 }, () => call(client, 'get_sleep', { seconds: 3.5 }));
+    await until(async () => (await runningStatements(busy)) === 4, 2000);
+    expect(await callError(client, 'get_scope')).toMatchObject({ code: 'overloaded', retryable: true });
+    expect(await Promise.all(sleeps)).toHaveLength(4);
+    expect(await call(client, 'get_scope')).toMatchObject({ bank: 'busy' });
+  });
+
+  it('since none can be made is told that the database is away', async () => {
+    // Takes connections and says nothing on them.
+    const held: Socket[] = [];
+    const silent = createServer((socket) => held.push(socket)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    await using mute = await runBank(postgres, 'mute', {
+      toolsets: [toolset],
+      databaseUrl: (own) => own.replace(/:\d+\//, `:${port}/`),
+    });
+    await using client = await mute.connect();
+    const errors = await Promise.all(Array.from({ length: 8 }, () => callError(client, 'get_scope')));
+    expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['database_unavailable']));
+    for (const socket of held) socket.destroy();
+    silent.close();
   });
 });
 
