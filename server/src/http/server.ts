@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
-import { isJsonContentType, type McpHttpHandler } from '@modelcontextprotocol/server';
-import { toAuthInfo } from '../mcp/serve.ts';
+import { isJsonContentType } from '@modelcontextprotocol/server';
+import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
 import { BodyError, readJsonBody } from './body.ts';
 import { checkScopes, DoorError, openDoor } from './door.ts';
@@ -27,7 +27,7 @@ export interface HttpOptions {
   bank: string;
   port: number;
   secrets: Secrets;
-  mcp: McpHttpHandler;
+  mcp: McpService;
   logger: Logger;
   /** Text for /metrics. */
   metrics(): string;
@@ -175,7 +175,7 @@ function isListen(body: unknown): boolean {
   return (body as { method?: unknown } | null)?.method === 'subscriptions/listen';
 }
 
-async function drain(server: Server, mcp: McpHttpHandler, running: Running, listening: Running): Promise<void> {
+async function drain(server: Server, mcp: McpService, running: Running, listening: Running): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   await within(DRAIN_MS, running.idle());

@@ -23,6 +23,7 @@ import type { Changes } from '../changes/index.ts';
 import type { Database } from '../database/database.ts';
 import { cursorsOf } from '../paging/cursor.ts';
 import { completeArgument } from './completion.ts';
+import { DIRECT_REVISION, type DirectCalls, directCalls } from './direct.ts';
 import { withListening } from './live.ts';
 import { fillPrompt } from './prompts.ts';
 import { parseArguments, type Surface } from './surface.ts';
@@ -52,11 +53,16 @@ export interface Serving {
   onToolCall?(tool: string, outcome: string, durationMs: number): void;
 }
 
+/** The SDK's handler, and beside it the short way of plain tool calls. */
+export interface McpService extends McpHttpHandler {
+  readonly direct: DirectCalls;
+}
+
 /**
  * The SDK's handler for both eras of the protocol. It wants a Server of its own for every request; what costs in one (the list
  * of tools, schemas, validators) is made once, here and in the surface, and shared by all.
  */
-export function serveMcp(serving: Serving): McpHttpHandler {
+export function serveMcp(serving: Serving): McpService {
   const { surface, logger } = serving;
   const info = { name: `bankhouse-${serving.bank}`, title: serving.bankName, version: serving.version };
   const capabilities = {
@@ -87,8 +93,8 @@ export function serveMcp(serving: Serving): McpHttpHandler {
     },
   };
   const templates = { resourceTemplates: surface.resourceTemplates };
-  const factory: McpServerFactory = ({ era }) => {
-    const server = new Server(info, era === 'modern' ? modernOptions : legacyOptions);
+  const makeServer = (options: ServerOptions) => {
+    const server = new Server(info, options);
     server.setRequestHandler('tools/list', () => surface.toolList);
     server.setRequestHandler('tools/call', ({ params }, context) =>
       callTool(serving, params.name, params.arguments, context),
@@ -113,12 +119,24 @@ export function serveMcp(serving: Serving): McpHttpHandler {
     }
     return server;
   };
+  const factory: McpServerFactory = ({ era }) => makeServer(era === 'modern' ? modernOptions : legacyOptions);
   const handler = createMcpHandler(factory, {
     legacy: 'stateless',
     maxSubscriptions: 0,
     onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
   });
-  return withListening(handler, { factory, changes: serving.changes, bank: serving.bank, logger });
+  const listening = withListening(handler, { factory, changes: serving.changes, bank: serving.bank, logger });
+  const direct = directCalls(
+    () => makeServer({ ...modernOptions, supportedProtocolVersions: [DIRECT_REVISION] }),
+    (tool) => surface.tools.has(tool),
+  );
+  return {
+    ...listening,
+    direct,
+    async close() {
+      await Promise.all([direct.close(), listening.close()]);
+    },
+  };
 }
 
 /** The caller as the SDK's pass-through `authInfo`; there is no token in it, since none comes this far. */
