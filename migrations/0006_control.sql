@@ -1,41 +1,40 @@
--- Revocation: control writes, every gateway hears of it and reads it.
+-- Revocation: control writes, every gateway reads what is new (docs/adr/0015).
 
 create table control.revoked_tokens (
   jti text primary key,
   -- from then on the row says nothing that the token's own exp does not
   expires_at timestamptz not null,
-  revoked_at timestamptz not null default now()
+  revoked_at timestamptz not null default now(),
+  xid xid8 not null
 );
 create index revoked_tokens_expiry on control.revoked_tokens (expires_at);
+create index revoked_tokens_new on control.revoked_tokens (xid);
 
 -- Tokens of a bank that were issued before the instant are refused.
 create table control.bank_epochs (
   bank_id text collate "C" primary key,
-  not_before timestamptz not null
+  not_before timestamptz not null,
+  xid xid8 not null
 );
+create index bank_epochs_new on control.bank_epochs (xid);
 
 grant select, insert, update, delete on control.revoked_tokens, control.bank_epochs to bankhouse_control;
 grant select on control.revoked_tokens, control.bank_epochs to bankhouse_gateway;
 
--- A notification is a hint to read the tables again and no more: every role that may connect, a bank's too, can send and
--- hear notifications, so a listener must not believe the payload.
-create function control.notify_revocation() returns trigger
+-- xid is the transaction that last changed a row, whoever it was. All transactions before pg_snapshot_xmin of a snapshot are
+-- over, so a reader that asks for rows from there on the next time misses none, in whatever order transactions commit.
+create function control.stamp_xid() returns trigger
   language plpgsql set search_path = pg_catalog
 as $$
 begin
-  perform pg_notify('bankhouse_revocations', case tg_table_name
-    when 'revoked_tokens' then jsonb_build_object('jti', to_jsonb(new) ->> 'jti',
-      'exp', ceil(extract(epoch from (to_jsonb(new) ->> 'expires_at')::timestamptz))::bigint)
-    else jsonb_build_object('bank', to_jsonb(new) ->> 'bank_id',
-      'notBefore', ceil(extract(epoch from (to_jsonb(new) ->> 'not_before')::timestamptz))::bigint)
-  end::text);
-  return null;
+  new.xid := pg_current_xact_id();
+  return new;
 end
 $$;
-create trigger notify_revocation after insert or update on control.revoked_tokens
-  for each row execute function control.notify_revocation();
-create trigger notify_revocation after insert or update on control.bank_epochs
-  for each row execute function control.notify_revocation();
+create trigger stamp_xid before insert or update on control.revoked_tokens
+  for each row execute function control.stamp_xid();
+create trigger stamp_xid before insert or update on control.bank_epochs
+  for each row execute function control.stamp_xid();
 
 -- Banks that exist, for discovery (R1.7).
 create policy directory on bank.banks for select to bankhouse_control using (retained_at is null);

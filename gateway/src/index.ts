@@ -5,6 +5,6 @@ export { ALGORITHMS, configSchema, type GatewayConfig, type IssuerConfig, issuer
 export { MAX_HEADER_BYTES } from './gateway.ts';
 export { type GatewayProcess, startGateway } from './process.ts';
 export { RevocationFeed } from './revocation/feed.ts';
-export { parseNotice, type RevocationNotice, Revocations } from './revocation/revocations.ts';
+export { type RevocationNotice, Revocations } from './revocation/revocations.ts';
 export type { BankRoute, Endpoint, RoutingTable } from './routing/routing-table.ts';
 export { BankTable, type EndpointSlice, type RoutedBank } from './routing/table.ts';

@@ -1,6 +1,6 @@
 import type { Database } from './pool.ts';
 
-/** Revokes one token until it expires; a trigger tells every gateway (R1.4). @param expiresAt seconds since 1970 */
+/** Revokes one token until it expires; every gateway reads it within a second (R1.4). @param expiresAt seconds since 1970 */
 export async function revokeToken(database: Database, jti: string, expiresAt: number): Promise<void> {
   await database.query(
     `insert into control.revoked_tokens as t (jti, expires_at) values ($1, to_timestamp($2))

@@ -8,20 +8,16 @@ const noticeSchema = z.union([
 /** One revocation, times in seconds since 1970: of a token until it expires anyway, or of all tokens of a bank up to an instant. */
 export type RevocationNotice = z.infer<typeof noticeSchema>;
 
-/** @returns undefined for what is not a notice */
-export function parseNotice(payload: string | undefined): RevocationNotice | undefined {
-  try {
-    return noticeSchema.parse(JSON.parse(payload ?? ''));
-  } catch {
-    return undefined;
-  }
+/** @throws ZodError */
+export function parseNotices(value: unknown): RevocationNotice[] {
+  return z.array(noticeSchema).parse(value);
 }
 
 /**
  * What is revoked (R1.4), and whether that knowledge is fresh. Pure: the feed fills it.
  *
- * Fresh means that a message through the database's notifications came back to us not longer than `maxStalenessMs` ago:
- * whatever was revoked before that message was sent is known here.
+ * Fresh means that a read of the database that was sent not longer than `maxStalenessMs` ago was answered: whatever was revoked
+ * before it was sent is known here.
  */
 export class Revocations {
   private readonly maxStalenessMs: number;
