@@ -7,9 +7,9 @@ import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
 
 /**
- * One request: the short way where it can be, else through the SDK's handler. For that one it does what the SDK's own toNodeHandler does, with two differences that are a third of
- * a request's CPU time: the body is passed on parsed only, not serialized once more, and an answer that is no stream goes out
- * with its length in one write instead of chunked in three.
+ * One request: the short way (ADR 16) where that takes it, else through the SDK's handler. There it does what the SDK's own
+ * toNodeHandler does, with two differences that are a third of a request's CPU time: the body is passed on parsed only, not
+ * serialized once more, and an answer that is no stream goes out with its length in one write instead of chunked in three.
  *
  * @param body the parsed JSON body; undefined for a request that the SDK answers without one
  */
@@ -48,8 +48,8 @@ export async function exchange(
 }
 
 /**
- * An error here is the handler's, since whatever the protocol refuses goes the long way: those are answered with 200. The exception
- * (-32021) is for tools that ask the client for input, and here is none.
+ * An error here is a handler's, which HTTP has with 200: what the protocol refuses before goes the long way. The one exception
+ * (-32021) is for tools that ask the client something, and here is none.
  */
 async function answerDirectly(call: DirectCall, response: ServerResponse): Promise<void> {
   response.on('close', () => {

@@ -23,7 +23,7 @@ export interface DirectCall {
   cancel(): void;
 }
 
-/** One SDK Server that runs the calls of all callers, for what needs no stream and no judgement. */
+/** One SDK Server that runs the calls of all callers, for what needs no stream and no judgement (ADR 16). */
 export interface DirectCalls {
   /** Undefined for what must go through the SDK's handler; nothing of it has run then. */
   open(headers: IncomingHttpHeaders, body: unknown, authInfo: AuthInfo): DirectCall | undefined;
@@ -32,7 +32,8 @@ export interface DirectCalls {
 }
 
 /**
- * @param makeServer makes a Server that supports `DIRECT_REVISION` and keeps nothing of a caller; asked at the first call, to keep the start short
+ * @param makeServer makes a Server that supports `DIRECT_REVISION` and keeps nothing of a caller; asked at the first call, to keep the
+ *   start short
  * @param takes whether a tool of this name is there
  */
 export function directCalls(makeServer: () => Server, takes: (tool: string) => boolean): DirectCalls {

@@ -59,7 +59,7 @@ export interface McpService extends McpHttpHandler {
 }
 
 /**
- * The SDK's handler for both eras of the protocol. It wants a Server of its own for every request; what costs in one (the list
+ * The SDK's handler for both eras of the protocol, and the short way of plain calls. The handler wants a Server of its own for every request; what costs in one (the list
  * of tools, schemas, validators) is made once, here and in the surface, and shared by all.
  */
 export function serveMcp(serving: Serving): McpService {
