@@ -1,4 +1,4 @@
--- Revocation: control writes, every gateway reads what is new (docs/adr/0015).
+-- Revocation: control writes, every gateway reads what is new (docs/adr/0014).
 
 create table control.revoked_tokens (
   jti text primary key,

@@ -1,4 +1,4 @@
-/** Calls that go to one Server for all callers (ADR 16): it serves as the SDK's handler does, and no two calls meet. */
+/** Calls that go to one Server for all callers (ADR 15): it serves as the SDK's handler does, and no two calls meet. */
 import { createLogger } from '@bankhouse/core';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';

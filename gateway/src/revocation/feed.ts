@@ -30,7 +30,7 @@ const FROM_THE_BEGINNING = '0';
  * before calls are refused is Revocations' own rule.
  *
  * No LISTEN: every role of a database, a bank's too, can flood its channels, or fill the queue that all of them share, and then
- * nobody's notification can be sent (docs/adr/0015).
+ * nobody's notification can be sent (docs/adr/0014).
  */
 export class RevocationFeed {
   private readonly databaseUrl: string;

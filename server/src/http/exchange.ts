@@ -7,7 +7,7 @@ import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
 
 /**
- * One request: the short way (ADR 16) where that takes it, else through the SDK's handler. There it does what the SDK's own
+ * One request: the short way (ADR 15) where that takes it, else through the SDK's handler. There it does what the SDK's own
  * toNodeHandler does, with two differences that are a third of a request's CPU time: the body is passed on parsed only, not
  * serialized once more, and an answer that is no stream goes out with its length in one write instead of chunked in three.
  *

@@ -23,7 +23,7 @@ export interface DirectCall {
   cancel(): void;
 }
 
-/** One SDK Server that runs the calls of all callers, for what needs no stream and no judgement (ADR 16). */
+/** One SDK Server that runs the calls of all callers, for what needs no stream and no judgement (ADR 15). */
 export interface DirectCalls {
   /** Undefined for what must go through the SDK's handler; nothing of it has run then. */
   open(headers: IncomingHttpHeaders, body: unknown, authInfo: AuthInfo): DirectCall | undefined;
