@@ -34,7 +34,13 @@ export interface Row {
   fields: Fields;
 }
 
-export type Code = 'not_found' | 'stale_version' | 'invalid_transition' | 'invalid_argument' | 'conflict';
+export type Code =
+  | 'not_found'
+  | 'stale_version'
+  | 'invalid_transition'
+  | 'invalid_argument'
+  | 'conflict'
+  | 'batch_failed';
 export type Result =
   | { ok: true; row: Row; replayed?: boolean; deleted?: Record<string, number> }
   | { ok: false; code: Code };
@@ -86,13 +92,56 @@ export class Model {
   readonly rows = new Map<string, Row>();
   /** Ids that were ever made, also of rows that are gone. */
   readonly known: { id: string; kind: Kind }[] = [];
-  readonly #keys = new Map<string, { digest: string; id: string }>();
+  /** The last batch with a key that was done. */
+  lastBatch: { by: Token; args: Fields; key: string; digest: string } | undefined;
+  readonly #keys = new Map<string, { digest: string; id: string; batch?: { by: Token; answer: readonly Fields[] } }>();
   readonly #vaults: readonly string[];
   readonly #recordings: ReadonlyMap<string, readonly string[]>;
 
   constructor(vaults: readonly string[], recordings: ReadonlyMap<string, readonly string[]>) {
     this.#vaults = vaults;
     this.#recordings = recordings;
+  }
+
+  /** A copy to try things on. */
+  clone(): Model {
+    const copy = new Model(this.#vaults, this.#recordings);
+    for (const [id, row] of this.rows) copy.rows.set(id, { ...row });
+    copy.known.push(...this.known);
+    for (const [key, known] of this.#keys) copy.#keys.set(key, known);
+    return copy;
+  }
+
+  /** Ids of the calls that a token sees in a vault, or in any. */
+  recordings(token: Token, vaultId?: string): string[] {
+    return [...this.#recordings]
+      .filter(([id, vaults]) => this.#seesRecording(token, id) && (vaultId === undefined || vaults.includes(vaultId)))
+      .filter(() => vaultId === undefined || this.sees(token, vaultId))
+      .map(([id]) => id);
+  }
+
+  hasVault(token: Token, vaultId: string): boolean {
+    return this.#vaults.includes(vaultId) && this.sees(token, vaultId);
+  }
+
+  /**
+   * What a batch with this key answers without doing anything: what it answered before, to a token that opens all that the
+   * first one opened, or a conflict. undefined: it is to be done, and the key is taken.
+   */
+  claimBatch(token: Token, key: string, digest: string): readonly Fields[] | 'conflict' | undefined {
+    const known = this.#keys.get(`${token.sub}/${key}`);
+    if (known === undefined) {
+      this.#keys.set(`${token.sub}/${key}`, { digest, id: '' });
+      return undefined;
+    }
+    const { batch } = known;
+    if (batch === undefined || known.digest !== digest) return 'conflict';
+    const opens = token.vaults === null || batch.by.vaults?.every((vault) => token.vaults?.includes(vault)) === true;
+    return opens ? batch.answer : 'conflict';
+  }
+
+  keepBatch(token: Token, key: string, digest: string, answer: readonly Fields[]): void {
+    this.#keys.set(`${token.sub}/${key}`, { digest, id: '', batch: { by: token, answer } });
   }
 
   sees(token: Token, vaultId: string | null): boolean {

@@ -104,19 +104,24 @@ export async function insertRow(client: pg.Client, table: string, bank: string, 
   );
 }
 
+/** Values of a field in the order in which they compare. */
+export type Places = Readonly<Record<string, readonly string[]>>;
+const TASK_PLACES: Places = { priority: PRIORITIES, status: STATUSES };
+
 /** What the filter lets through, computed without a database. */
-export function evaluate(filter: unknown, row: Row): boolean {
+export function evaluate(filter: unknown, row: Row, places: Places = TASK_PLACES): boolean {
   const node = filter as { and?: unknown[]; or?: unknown[]; not?: unknown; field: string; op: string; value: unknown };
-  if (node.and !== undefined) return node.and.every((part) => evaluate(part, row));
-  if (node.or !== undefined) return node.or.some((part) => evaluate(part, row));
-  if (node.not !== undefined) return !evaluate(node.not, row);
-  return test(node.op, comparable(node.field, row[node.field]), node.value, node.field);
+  if (node.and !== undefined) return node.and.every((part) => evaluate(part, row, places));
+  if (node.or !== undefined) return node.or.some((part) => evaluate(part, row, places));
+  if (node.not !== undefined) return !evaluate(node.not, row, places);
+  const place = (value: unknown) => comparable(node.field, value, places);
+  return test(node.op, place(row[node.field]), node.value, place);
 }
 
-function test(op: string, actual: unknown, value: unknown, field: string): boolean {
+function test(op: string, actual: unknown, value: unknown, place: (value: unknown) => unknown): boolean {
   if (op === 'isNull') return (actual === null) === value;
   if (actual === null) return op === 'ne';
-  const values = (Array.isArray(value) ? value : [value]).map((one) => comparable(field, one));
+  const values = (Array.isArray(value) ? value : [value]).map(place);
   const [wanted] = values as [string & number];
   const entries = actual as (string | number)[];
   switch (op) {
@@ -159,13 +164,11 @@ function lowered(text: unknown): string {
 const INSTANTS = new Set(['createdAt', 'updatedAt', 'archivedAt', 'dueAt', 'completedAt']);
 
 /** Instants as microseconds, priorities and statuses as their places; all else as it is. */
-export function comparable(field: string, value: unknown): unknown {
+export function comparable(field: string, value: unknown, places: Places = TASK_PLACES): unknown {
   if (typeof value !== 'string') return value;
   if (INSTANTS.has(field)) {
     const fraction = /\.(\d+)/.exec(value)?.[1] ?? '';
     return Date.parse(value.replace(/\.\d+/, '')) * 1000 + Number(fraction.padEnd(6, '0'));
   }
-  if (field === 'priority') return PRIORITIES.indexOf(value);
-  if (field === 'status') return STATUSES.indexOf(value);
-  return value;
+  return places[field]?.indexOf(value) ?? value;
 }
