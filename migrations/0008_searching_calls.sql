@@ -111,7 +111,7 @@ create function bank.passage_mark() returns text
   language sql immutable
 return 'x0passage0x';
 
--- The document of a call, from the texts of its segments. Passages have about 300 characters, and at most 250 are marked
+-- The document of a call, from the texts of its segments. Passages have about 200 characters, and at most 250 are marked
 -- because a tsvector keeps 255 positions of a word. What is said after the first 250,000 characters (five hours) is not
 -- found: a tsvector has a maximal size.
 create function bank.build_document(
@@ -123,7 +123,7 @@ as $$
 declare
   body text;
   total constant bigint := (select sum(length(t) + 1) from unnest(p_texts) t);
-  size constant bigint := greatest(300, total / 250 + 1);
+  size constant bigint := greatest(200, total / 250 + 1);
 begin
   select string_agg(bank.passage_mark() || ' ' || p.words, ' ' order by p.first_segment),
          coalesce(array_agg(p.first_segment order by p.first_segment), '{}')
@@ -345,7 +345,7 @@ return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_fir
 -- Keys of a page of the calls that match, with rank and the passage [first_segment, last_segment] that has most of the
 -- words (null where only title or summary match).
 --
--- Ranking unpacks a document, so it is bounded: matches are taken newest first in blocks of 50, and sorted by rank within
+-- Ranking unpacks a document, so it is bounded: matches are taken newest first in blocks of 40, and sorted by rank within
 -- their block. A word that many calls have is looked for among the newest calls first, and among more of them only where
 -- those are too few: a phrase has to be looked up in each document that has its words.
 -- Pages of one search fit together, and all pages together hold every match once.
@@ -360,13 +360,14 @@ create function bank.match_documents(
 as $$
 #variable_conflict use_column
 declare
-  block constant int := 50;
+  block constant int := 40;
   me constant text := bank.me();
   reading constant record := bank.read_query(me, p_query, p_language);
   words constant text[] := array(
     select distinct w
       from unnest(reading.languages) l, unnest(tsvector_to_array(to_tsvector(bank.text_config(l), p_query))) w
   );
+  has_several constant boolean := cardinality(words) > 1;
   vaults constant text[] := bank.vaults_to_search(p_vault);
   scopes constant text[] := case when vaults is null then array[me] else array(select me || '/' || unnest(vaults)) end;
   amount constant int := ((greatest(p_offset, 0) + greatest(p_limit, 0) + block - 1) / block) * block;
@@ -381,7 +382,7 @@ declare
   ids bigint[] := '{}';
 begin
   if reading.any_of is null or cardinality(scopes) = 0 then return; end if;
-  foreach recent in array array[250, 1500] loop
+  foreach recent in array array[200, 1500] loop
     newest := bank.newest_weeks(recent);
     last_week := least(to_week, newest.last_week);
     exit when newest.first_week is null;
@@ -417,11 +418,20 @@ begin
            p.passage_segments[best.passage + 1] - 1
       from page p
       left join lateral (
+        -- Of one word, its first passage; of several, the one that has most of them.
+        select min(position) as position
+          from unnest(p.found) u, unnest(u.positions) position
+         where not has_several and position >= p.passage_positions[1]
+      ) first on not has_several
+      left join lateral (
         select width_bucket(position, p.passage_positions) as passage
           from unnest(p.found) u, unnest(u.positions) position
          where position >= p.passage_positions[1]
          group by 1 order by count(distinct u.lexeme) desc, 1 limit 1
-      ) best on true
+      ) most on has_several
+      cross join lateral (
+        select coalesce(most.passage, width_bucket(first.position, p.passage_positions)) as passage
+      ) best
      order by p.place;
 end
 $$;
