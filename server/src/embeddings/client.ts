@@ -188,7 +188,9 @@ function saidBy(body: string, key: string | undefined): string {
     const failure = failureSchema.safeParse(JSON.parse(body));
     if (failure.success)
       said = typeof failure.data.error === 'string' ? failure.data.error : failure.data.error.message;
-  } catch {}
+  } catch {
+    // Not JSON, so there is nothing in it that is meant for us.
+  }
   const known = key === undefined ? said : said.replaceAll(key, '[redacted]');
   return known === '' ? 'It gives no reason.' : known.slice(0, 300);
 }
