@@ -1,6 +1,7 @@
 /**
  * `make bench`: the figures of docs/benchmarks.md, taken from the running platform over loopback and written there with the
- * command that made them. Options: `--quick` for a tenth of the time, `--large` to include the 100,000 recordings.
+ * command that made them. Options: `--quick` for a tenth of the time, `--large` to include the 100,000 recordings,
+ * `--large-alone` for these and nothing else. Neither the first nor the last writes into the file.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -29,6 +30,7 @@ import { openWire, type Wire } from './wire.ts';
 
 const QUICK = process.argv.includes('--quick');
 const LARGE = process.argv.includes('--large');
+const LARGE_ALONE = process.argv.includes('--large-alone');
 const PHASE = QUICK ? { warmUpMs: 1000, durationMs: 3000 } : { warmUpMs: 5000, durationMs: 30_000 };
 const CLIENTS = 10;
 const USERS = 50;
@@ -293,13 +295,16 @@ function write(): void {
   writeFileSync(path, `${head}<!-- begin platform -->\n${body}<!-- end platform -->\n${tail}`);
 }
 
-await workingSet('at rest');
-await firstResult();
-await tools(sampleBank(0).id, '3,000 (two banks)', 50);
-await withDirectAccess(sampleBank(0).id, addedLatency);
-await workingSet('right after the load');
-await new Promise((resolve) => setTimeout(resolve, REST_MS));
-await workingSet(`${REST_MS / 1000} s later`);
-await users();
-if (LARGE) await large();
-if (!QUICK) write();
+if (LARGE_ALONE) await large();
+else {
+  await workingSet('at rest');
+  await firstResult();
+  await tools(sampleBank(0).id, '3,000 (two banks)', 50);
+  await withDirectAccess(sampleBank(0).id, addedLatency);
+  await workingSet('right after the load');
+  await new Promise((resolve) => setTimeout(resolve, REST_MS));
+  await workingSet(`${REST_MS / 1000} s later`);
+  await users();
+  if (LARGE) await large();
+  if (!QUICK) write();
+}
