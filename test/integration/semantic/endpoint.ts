@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 
 /** What the endpoint does instead of answering; it stays so until it is changed. */
 export type Fault =
-  | { kind: 'status'; status: number; retryAfter?: string; times?: number; message?: string }
+  /** `after` so many good answers, and so many `times` or for good. */
+  | { kind: 'status'; status: number; retryAfter?: string; after?: number; times?: number; message?: string }
   /** Answers when `release` is called, or never. */
   | { kind: 'hold' }
   | { kind: 'dimensions'; dimensions: number }
@@ -65,6 +66,7 @@ export async function startEndpoint(tls?: { key: string; cert: string }): Promis
     switch (fault?.kind) {
       case 'status': {
         const { status, retryAfter, message = 'no' } = fault;
+        if (fault.after !== undefined && fault.after-- > 0) break;
         if (fault.times !== undefined && --fault.times <= 0) endpoint.fault = undefined;
         const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
         return void response.writeHead(status, headers).end(JSON.stringify({ error: { message } }));
