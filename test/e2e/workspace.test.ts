@@ -206,7 +206,7 @@ describe('a token', () => {
   });
 });
 
-it('semantic search is off here, and says what to set (R3.12)', async () => {
+it('semantic search is off where nothing is configured, and says what to set (R3.12)', async () => {
   expect(await failure(writer, 'semantic_search', { query: 'anything' })).toBe('not_configured');
   expect((await writer.listTools()).tools.map((tool) => tool.name)).not.toContain('semantic_search');
 });
