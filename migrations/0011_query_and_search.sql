@@ -91,7 +91,7 @@ declare
     case when p_from is not null then ' and t.created_at >= $4' end,
     case when p_to is not null then ' and t.created_at < $5' end,
     case p_archived when 'exclude' then ' and t.archived_at is null' when 'only' then ' and t.archived_at is not null' end,
-    case when p_language is not null then ' and lower(split_part(coalesce(t.language, ''en''), ''-'', 1)) = $6' end
+    case when p_language is not null then ' and bank.plain_language(t.language) = $6' end
   );
   last_ones constant text := ' order by t.created_at desc, t.id desc limit $7';
   seen int;

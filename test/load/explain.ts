@@ -7,9 +7,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { generateCalls } from '@bankhouse/client';
 import { toolsetsNamed } from '@bankhouse/server';
 import { loadRecordings, numbered } from '../../client/src/load/index.ts';
-import { generateCalls } from '../../client/src/samples/index.ts';
 import { type Explained, explainTo, explainTool, nodesOf, type PlanNode } from '../harness/plans.ts';
 import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../harness/postgres.ts';
 

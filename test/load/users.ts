@@ -1,4 +1,5 @@
 /** R3.13: people at work, each with a token and a connection of their own, who think between calls. */
+import { createRandom, type Random } from '@bankhouse/client';
 import { type Latencies, summarize } from './measure.ts';
 import { openWire, type Wire } from './wire.ts';
 
@@ -18,7 +19,7 @@ export const THINK_MS = { least: 500, most: 1500 };
 
 interface User {
   readonly wire: Wire;
-  readonly random: () => number;
+  readonly random: Random;
   recording?: string;
   note?: { id: string; version: number };
   task?: { id: string; status: string };
@@ -33,7 +34,6 @@ interface Doing {
 }
 
 const WORDS = ['pricing', 'contract', 'onboarding', 'renewal', 'security review', '"next steps"'];
-const pick = <T>(user: User, values: readonly T[]): T => values[Math.floor(user.random() * values.length)] as T;
 
 /** Two thirds read recordings and lists, a third write. */
 const DOINGS: readonly Doing[] = [
@@ -42,10 +42,10 @@ const DOINGS: readonly Doing[] = [
     tool: 'list_recordings',
     args: () => ({}),
     learn(user, result) {
-      user.recording = pick(user, result.recordings as { id: string }[]).id;
+      user.recording = user.random.pick(result.recordings as { id: string }[]).id;
     },
   },
-  { weight: 12, tool: 'search_recordings', args: (user) => ({ query: pick(user, WORDS) }) },
+  { weight: 12, tool: 'search_recordings', args: (user) => ({ query: user.random.pick(WORDS) }) },
   {
     weight: 8,
     tool: 'get_recording',
@@ -59,7 +59,7 @@ const DOINGS: readonly Doing[] = [
   },
   { weight: 12, tool: 'list_tasks', args: () => ({}) },
   { weight: 8, tool: 'list_notes', args: () => ({}) },
-  { weight: 3, tool: 'search', args: (user) => ({ query: pick(user, WORDS) }) },
+  { weight: 3, tool: 'search', args: (user) => ({ query: user.random.pick(WORDS) }) },
   {
     weight: 3,
     tool: 'query',
@@ -100,17 +100,6 @@ const DOINGS: readonly Doing[] = [
 ];
 const TOTAL = DOINGS.reduce((sum, { weight }) => sum + weight, 0);
 
-/** Mulberry32: the same users do the same in every run. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export async function runUsers(options: UsersOptions): Promise<Latencies & { byTool: Map<string, Latencies> }> {
   const samples = new Map<string, number[]>(DOINGS.map(({ tool }) => [tool, []]));
   const told = new Set<string>();
@@ -123,9 +112,9 @@ export async function runUsers(options: UsersOptions): Promise<Latencies & { byT
   const live = async (number: number): Promise<void> => {
     const headers = { authorization: `Bearer ${tokens[number]}` };
     const wire = openWire(options.url, () => headers, { connections: 1, caFile: options.caFile });
-    const user: User = { wire, random: randomOf(number + 1) };
+    const user: User = { wire, random: createRandom(`user ${number}`) };
     const think = (least: number) =>
-      new Promise((resolve) => setTimeout(resolve, least + user.random() * (THINK_MS.most - THINK_MS.least)));
+      new Promise((resolve) => setTimeout(resolve, least + user.random.next() * (THINK_MS.most - THINK_MS.least)));
     await think(0);
     while (performance.now() < end) {
       const doing = choose(user);
@@ -153,7 +142,7 @@ export async function runUsers(options: UsersOptions): Promise<Latencies & { byT
 }
 
 function choose(user: User): Doing {
-  let at = user.random() * TOTAL;
+  let at = user.random.next() * TOTAL;
   for (const doing of DOINGS) {
     at -= doing.weight;
     if (at < 0) return doing;
