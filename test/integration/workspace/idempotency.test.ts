@@ -2,17 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { callError, type RunningBank } from '../server/support.ts';
 import {
   type Args,
   checked,
   idsOfAllPages,
   KINDS,
-  makeParents,
   type Parents,
-  runWorkspace,
+  startWorkspace,
   unique,
+  type Workspace,
   writer,
 } from './support.ts';
 
@@ -20,18 +20,12 @@ let postgres: TestPostgres;
 let running: RunningBank;
 let client: Client;
 let parents: Parents;
+let workspace: Workspace;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  running = await runWorkspace(postgres, 'acme');
-  client = await writer(running);
-  await client.listTools();
-  parents = await makeParents(client);
+  workspace = await startWorkspace();
+  ({ postgres, running, client, parents } = workspace);
 });
-afterAll(async () => {
-  await client?.close();
-  await running?.[Symbol.asyncDispose]();
-  await postgres?.stop();
-});
+afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 /** As the superuser, since no role of ours may do this. */
 const atDatabase = (text: string, values: unknown[]) =>

@@ -1,7 +1,7 @@
 /** Lists of the five entities (R3.1): pages, orders, filters. */
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import type { TestPostgres } from '../../harness/postgres.ts';
 import { asLoader, callError, type RunningBank } from '../server/support.ts';
 import {
   type Args,
@@ -13,12 +13,12 @@ import {
   idsOfAllPages,
   KINDS,
   LEGACY,
-  makeParents,
   NOBODY,
   type Page,
   type Parents,
-  runWorkspace,
+  startWorkspace,
   unique,
+  type Workspace,
   writer,
 } from './support.ts';
 
@@ -26,18 +26,12 @@ let postgres: TestPostgres;
 let running: RunningBank;
 let client: Client;
 let parents: Parents;
+let workspace: Workspace;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  running = await runWorkspace(postgres, 'acme');
-  client = await writer(running);
-  await client.listTools();
-  parents = await makeParents(client);
+  workspace = await startWorkspace();
+  ({ postgres, running, client, parents } = workspace);
 });
-afterAll(async () => {
-  await client?.close();
-  await running?.[Symbol.asyncDispose]();
-  await postgres?.stop();
-});
+afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 /** Rows of one instant, as an import leaves them: 31 of them, in two instants. */
 async function addTwins(table: string, vault = 'sales'): Promise<string[]> {

@@ -1,26 +1,17 @@
 /** The state machines behind process_* (R3.1): every action from every state. */
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
-import { callError, type RunningBank } from '../server/support.ts';
-import { checked, type Entry, KINDS, makeParents, NOBODY, type Parents, runWorkspace, writer } from './support.ts';
+import { callError } from '../server/support.ts';
+import { checked, type Entry, KINDS, NOBODY, type Parents, startWorkspace, type Workspace } from './support.ts';
 
-let postgres: TestPostgres;
-let running: RunningBank;
 let client: Client;
 let parents: Parents;
+let workspace: Workspace;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  running = await runWorkspace(postgres, 'acme');
-  client = await writer(running);
-  await client.listTools();
-  parents = await makeParents(client);
+  workspace = await startWorkspace();
+  ({ client, parents } = workspace);
 });
-afterAll(async () => {
-  await client?.close();
-  await running?.[Symbol.asyncDispose]();
-  await postgres?.stop();
-});
+afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 interface Machine {
   /** Actions that lead from the first state to each. */

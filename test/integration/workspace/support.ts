@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Assertion } from '@bankhouse/core';
 import { type Tool, toolsetsNamed } from '@bankhouse/server';
 import type { Client } from '@modelcontextprotocol/client';
-import type { TestPostgres } from '../../harness/postgres.ts';
+import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
 import { asLoader, call, type RunningBank, runBank } from '../server/support.ts';
 
 export type Args = Record<string, unknown>;
@@ -41,6 +41,29 @@ export async function runWorkspace(postgres: TestPostgres, id: string): Promise<
     await client.query('commit');
   });
   return running;
+}
+
+/** What most of these tests stand on: a bank as above, a client that may write everywhere, and rows to write below. */
+export interface Workspace extends AsyncDisposable {
+  readonly postgres: TestPostgres;
+  readonly running: RunningBank;
+  readonly client: Client;
+  readonly parents: Parents;
+}
+
+export async function startWorkspace(): Promise<Workspace> {
+  const stack = new AsyncDisposableStack();
+  const postgres = stack.adopt(await startPostgres(), (started) => started.stop());
+  try {
+    const running = stack.use(await runWorkspace(postgres, 'acme'));
+    const client = stack.use(await writer(running));
+    await client.listTools();
+    const parents = await makeParents(client);
+    return { postgres, running, client, parents, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
 }
 
 /** A client that may write, for all vaults or some. */

@@ -1,40 +1,30 @@
 /** The forty tools (R3.1), each of them, by an SDK client on a real Postgres. */
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
-import { callError, type RunningBank } from '../server/support.ts';
+import { callError } from '../server/support.ts';
 import {
   type Args,
   checked,
   type Entry,
   idsOfAllPages,
   KINDS,
-  makeParents,
   NOBODY,
   type Page,
   type Parents,
-  runWorkspace,
-  writer,
+  startWorkspace,
+  type Workspace,
 } from './support.ts';
 
 const OPERATIONS = ['list', 'get', 'create', 'update', 'patch', 'delete', 'archive', 'process'];
 
-let postgres: TestPostgres;
-let running: RunningBank;
 let client: Client;
 let parents: Parents;
+let workspace: Workspace;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  running = await runWorkspace(postgres, 'acme');
-  client = await writer(running);
-  await client.listTools();
-  parents = await makeParents(client);
+  workspace = await startWorkspace();
+  ({ client, parents } = workspace);
 });
-afterAll(async () => {
-  await client?.close();
-  await running?.[Symbol.asyncDispose]();
-  await postgres?.stop();
-});
+afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 it('there are forty of them, and each says truly what it does', async () => {
   const { tools } = await client.listTools();
