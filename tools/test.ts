@@ -1,7 +1,7 @@
 /** `make test`: static checks, unit, integration, the platform brought up, end to end, and gone without a trace. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { buildAll, installPackages } from './build/index.ts';
 import { ROOT, STATE, say } from './shared/index.ts';
 
@@ -13,8 +13,22 @@ interface Outcome {
   failed: number;
 }
 
+/** What is read of the file that vitest's JSON reporter writes. */
+interface Report {
+  numPassedTests: number;
+  numFailedTests: number;
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { fullName: string; status: string; failureMessages: string[] }[];
+  }[];
+}
+
 const total: Outcome = { passed: 0, failed: 0 };
 const trouble: string[] = [];
+/** Each failed test with the first line of its message, said again at the end: whoever sees only the end of a log must not guess. */
+const failures: string[] = [];
 
 rmSync(RESULTS, { recursive: true, force: true });
 mkdirSync(RESULTS, { recursive: true });
@@ -32,6 +46,7 @@ if (isReady) {
   await stage('make down', () => script('down.ts'));
 }
 if (trouble.length > 0) say(`\nnot in order: ${trouble.join(', ')}`);
+for (const failure of failures) say(failure);
 say(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 && trouble.length === 0 ? 0 : 1;
 
@@ -64,9 +79,16 @@ async function vitest(project: string): Promise<boolean> {
     `--outputFile.json=${results}`,
   ]);
   if (!existsSync(results)) return false;
-  const counts = JSON.parse(readFileSync(results, 'utf8')) as { numPassedTests: number; numFailedTests: number };
-  total.passed += counts.numPassedTests;
-  total.failed += counts.numFailedTests;
+  const report = JSON.parse(readFileSync(results, 'utf8')) as Report;
+  total.passed += report.numPassedTests;
+  total.failed += report.numFailedTests;
+  for (const file of report.testResults) {
+    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    const messages = failed.map(({ fullName, failureMessages }) => `${fullName}: ${failureMessages[0] ?? ''}`);
+    // A file that fails outside of its tests, in a hook or on import, has a message of its own.
+    if (failed.length === 0 && file.status === 'failed') messages.push(file.message);
+    failures.push(...messages.map((message) => `  ${relative(ROOT, file.name)}: ${message.split('\n')[0]}`));
+  }
   return isGood;
 }
 
