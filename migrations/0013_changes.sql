@@ -279,7 +279,8 @@ begin
 end
 $$;
 
--- Opens a feed for the caller of this transaction, with its limits, for an hour. What is committed after p_position is heard.
+-- Opens a feed for the caller of this transaction, with its limits, until its token expires, for an hour at most. What is committed
+-- after the position is heard. (exp is compared as a number: it may be beyond what a timestamp holds.)
 -- A bank has at most 1,000; then the oldest makes room, which is one that a server left behind when it died.
 create function bank.open_feed(out feed uuid, out "position" text, out channel text)
   language plpgsql security definer set search_path = pg_catalog
@@ -293,15 +294,17 @@ begin
     payload := convert_from(
       bank.base64url_decode(split_part(current_setting('bankhouse.assertion'), '.', 2)), 'UTF8')::jsonb;
   end if;
-  if not coalesce(payload -> 'scopes' ? 'mcp:read', false) then
-    raise exception 'a feed needs a valid assertion with the scope mcp:read' using errcode = 'insufficient_privilege';
+  if not coalesce(payload -> 'scopes' ? 'mcp:read' and jsonb_typeof(payload -> 'exp') = 'number', false) then
+    raise exception 'a feed needs a valid assertion with the scope mcp:read and exp of its token'
+      using errcode = 'insufficient_privilege';
   end if;
   delete from bank.feeds f where f.bank_id = my_bank and f.expires_at <= clock_timestamp();
   delete from bank.feeds f where f.id in (
     select o.id from bank.feeds o where o.bank_id = my_bank order by o.opened_at desc offset 999);
   insert into bank.feeds (bank_id, subject, jti, asserted_at, all_vaults, vaults, expires_at)
     values (my_bank, asserted.subject, payload ->> 'jti', to_timestamp((payload ->> 'iat')::bigint), asserted.all_vaults,
-            asserted.vaults, clock_timestamp() + interval '1 hour')
+            asserted.vaults,
+            to_timestamp(least((payload ->> 'exp')::numeric, extract(epoch from clock_timestamp()) + 3600)::float8))
     returning id into feed;
   "position" := pg_current_snapshot();
   channel := (select k.channel from bank.bank_keys k where k.bank_id = my_bank order by k.generation desc limit 1);

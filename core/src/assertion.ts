@@ -28,6 +28,8 @@ const assertionSchema = z.object({
   vaults: z.array(z.string()).nullable(),
   /** The token's `jti`. */
   jti: z.string(),
+  /** When the token expires: `exp` of it, seconds since 1970 (RFC 7519). Without it the database opens no feed. */
+  exp: z.number().int().optional(),
   /** When the gateway made the assertion: seconds since 1970. */
   iat: z.number().int(),
   /** Request id, for logs. */

@@ -14,11 +14,15 @@ function assertion(changes: Partial<Assertion> = {}): Assertion {
     scopes: ['mcp:read'],
     vaults: null,
     jti: 'j1',
+    exp: NOW + 3600,
     iat: NOW,
     rid: 'r1',
     ...changes,
   };
 }
+
+/** Also what no type allows. */
+const withExp = (exp: unknown) => assertion({ exp } as Partial<Assertion>);
 
 function codeOf(sealed: string | undefined, now = NOW, keys: ReadonlyMap<number, Uint8Array> = KEYS): string {
   try {
@@ -64,6 +68,10 @@ describe('a sealed assertion (R3.2)', () => {
     ],
     ['another bank in the payload', sealAssertion(assertion({ bank: 'globex' }), KEY, 1), 'assertion_forged'],
     ['a payload that is not an assertion', sealAssertion({} as Assertion, KEY, 1), 'assertion_malformed'],
+    ['without the expiry of a token', sealAssertion(assertion({ exp: undefined }), KEY, 1), 'opened'],
+    ['an expiry of null', sealAssertion(withExp(null), KEY, 1), 'assertion_malformed'],
+    ['an expiry that is a text', sealAssertion(withExp(String(NOW)), KEY, 1), 'assertion_malformed'],
+    ['an expiry that is no whole number', sealAssertion(withExp(NOW + 0.5), KEY, 1), 'assertion_malformed'],
     ['made 300 s ago', sealAssertion(assertion({ iat: NOW - 300 }), KEY, 1), 'opened'],
     ['made 301 s ago', sealAssertion(assertion({ iat: NOW - 301 }), KEY, 1), 'assertion_expired'],
     ['made 5 s ahead', sealAssertion(assertion({ iat: NOW + 5 }), KEY, 1), 'opened'],

@@ -8,6 +8,9 @@ interface SealKeys {
   readonly database: Buffer;
 }
 
+/** About a caller that came with a token, as all do here: what the token opens must not outlive it. */
+export type TokenAssertion = Assertion & { readonly exp: number };
+
 /** Seals assertions for a bank's pod and for the database; the keys of a bank are derived once per generation. */
 export class Sealer {
   private readonly root: Uint8Array;
@@ -17,7 +20,7 @@ export class Sealer {
     this.root = root;
   }
 
-  seal(assertion: Assertion, generation: number): { pod: string; database: string } {
+  seal(assertion: TokenAssertion, generation: number): { pod: string; database: string } {
     const keys = this.keysOf(assertion.bank, generation);
     return {
       pod: sealAssertion(assertion, keys.pod, generation),

@@ -5,7 +5,14 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, openSync, readFileSync, 
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Assertion, databaseRole, deriveSealKey, scramVerifier, sealAssertion } from '@bankhouse/core';
+import {
+  type Assertion,
+  databaseRole,
+  deriveSealKey,
+  scramVerifier,
+  sealAssertion,
+  TOKEN_DEFAULT_TTL_SECONDS,
+} from '@bankhouse/core';
 import pg from 'pg';
 import { migrate } from '../../control/src/migrate.ts';
 import { atEnd, removeFolder } from './at-end.ts';
@@ -271,8 +278,9 @@ export async function createBank(postgres: TestPostgres, id: string, options: Te
   };
 }
 
-/** An assertion for every vault of a bank, made now, with changes. */
+/** An assertion for every vault of a bank, made now of a token that holds for a day, with changes. */
 export function assertionFor(bank: string, changes: Partial<Assertion> = {}): Assertion {
+  const now = Math.floor(Date.now() / 1000);
   return {
     bank,
     sub: 'test',
@@ -280,7 +288,8 @@ export function assertionFor(bank: string, changes: Partial<Assertion> = {}): As
     scopes: ['mcp:read'],
     vaults: null,
     jti: 'test',
-    iat: Math.floor(Date.now() / 1000),
+    exp: now + TOKEN_DEFAULT_TTL_SECONDS,
+    iat: now,
     rid: 'test',
     ...changes,
   };

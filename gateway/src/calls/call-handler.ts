@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Assertion, bankPath, type Logger, messageOf, REDACTED_FIELDS } from '@bankhouse/core';
+import { bankPath, type Logger, messageOf, REDACTED_FIELDS } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
 import {
@@ -17,7 +17,7 @@ import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
 import type { RoutingTable } from '../routing/routing-table.ts';
-import type { Sealer } from '../seal.ts';
+import type { Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
@@ -216,13 +216,14 @@ export class CallHandler {
     body: UpstreamRequest['body'],
   ): UpstreamRequest {
     const { claims, scopes, vaults } = caller;
-    const assertion: Assertion = {
+    const assertion: TokenAssertion = {
       bank: call.bank,
       sub: claims.sub,
       iss: claims.iss,
       scopes: [...scopes],
       vaults: vaults === null ? null : [...vaults],
       jti: claims.jti,
+      exp: claims.exp,
       iat: Math.floor(Date.now() / 1000),
       rid: call.requestId,
     };

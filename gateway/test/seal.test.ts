@@ -1,0 +1,78 @@
+/** What the gateway seals of a token's time, so that nothing that the token opens outlives it. */
+import { deriveSealKey, openAssertion } from '@bankhouse/core';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Sealer, type TokenAssertion } from '../src/seal.ts';
+import {
+  JSON_TYPE,
+  LIST,
+  MODERN_LIST,
+  ROOT_KEY,
+  seconds,
+  send,
+  startIssuer,
+  startPod,
+  startTestGateway,
+} from './support.ts';
+
+const TARGETS = { pod: 'bankhouse-assertion', database: 'bankhouse-database-assertion' } as const;
+type Target = keyof typeof TARGETS;
+
+const opened = (sealed: string, target: Target, now: number) =>
+  openAssertion(sealed, { bank: 'acme', keys: new Map([[1, deriveSealKey(ROOT_KEY, target, 'acme', 1)]]), now });
+
+const issuer = await startIssuer();
+const pod = await startPod();
+const gateway = await startTestGateway({ issuers: [issuer], podPort: pod.port });
+afterAll(async () => {
+  await gateway.stop(0);
+  await Promise.all([issuer.close(), pod.close()]);
+});
+
+describe('a call', () => {
+  const TOKENS: [string, () => { iat: number; exp: number }][] = [
+    ['for five minutes', () => ({ iat: seconds(), exp: seconds() + 300 })],
+    ['for an hour', () => ({ iat: seconds(), exp: seconds() + 3600 })],
+    ['for two days', () => ({ iat: seconds(), exp: seconds() + 48 * 3600 })],
+    ['that expires in a minute, an hour old', () => ({ iat: seconds() - 3600, exp: seconds() + 60 })],
+    ['that expired a second ago, within the leeway', () => ({ iat: seconds() - 60, exp: seconds() - 1 })],
+  ];
+  it.each(TOKENS)('carries exp of a token %s, to the second, for the pod and the database', async (_sentence, of) => {
+    for (const type of [JSON_TYPE, MODERN_LIST]) {
+      const claims = of();
+      const authorization = `Bearer ${await issuer.token(claims)}`;
+      const answer = await send(gateway.port, { headers: { ...type, authorization }, body: LIST });
+      expect(answer.status).toBe(200);
+      const headers = pod.seen.pop()?.headers ?? {};
+      for (const target of ['pod', 'database'] as const) {
+        expect(opened(String(headers[TARGETS[target]]), target, seconds()).exp).toBe(claims.exp);
+      }
+    }
+  });
+});
+
+describe('a sealer', () => {
+  const NOW = 1_800_000_000;
+  const assertion: TokenAssertion = {
+    bank: 'acme',
+    sub: 'ann',
+    iss: 'https://i',
+    scopes: ['mcp:read'],
+    vaults: ['sales'],
+    jti: 'j1',
+    exp: NOW + 60,
+    iat: NOW,
+    rid: 'r1',
+  };
+
+  it.each<Target>(['pod', 'database'])('seals for the %s what it is given, and nothing else', (target) => {
+    const sealed = new Sealer(ROOT_KEY).seal(assertion, 1)[target];
+    expect(opened(sealed, target, NOW)).toEqual(assertion);
+  });
+
+  it('is not given an assertion without exp: the compiler refuses it', () => {
+    const { exp: _, ...without } = assertion;
+    // @ts-expect-error what such an assertion opens would not end with its token
+    const sealed = new Sealer(ROOT_KEY).seal(without, 1);
+    expect(opened(sealed.database, 'database', NOW)).not.toHaveProperty('exp');
+  });
+});
