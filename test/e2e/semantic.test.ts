@@ -125,7 +125,7 @@ interface Hit {
 it('finds what is near in meaning, listed best first', async () => {
   const { results } = await callTool<{ results: Hit[] }>(client, 'semantic_search', {
     query: 'a lower price for the customer',
-    kinds: ['note'],
+    kinds: ['notes'],
     vault: 'sales',
   });
   expect(results[0]).toMatchObject({ title: 'Prices' });

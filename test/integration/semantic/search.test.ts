@@ -91,7 +91,7 @@ describe('what is found', () => {
   });
 
   it.each<[string, Record<string, unknown>, (found: string[]) => void]>([
-    ['kinds', { kinds: ['task', 'note'] }, (found) => expect(new Set(found)).toEqual(new Set(['task', 'note']))],
+    ['kinds', { kinds: ['tasks', 'notes'] }, (found) => expect(new Set(found)).toEqual(new Set(['task', 'note']))],
     ['vault', { vault: 'support' }, (found) => expect(found.sort()).toEqual(['recording', 'task'])],
     ['to', { to: '2026-03-31' }, (found) => expect(found).toEqual(['recording'])],
     ['from', { from: '2026-04-01' }, (found) => expect(found).not.toContain('recording')],
@@ -100,6 +100,19 @@ describe('what is found', () => {
   ])('is limited by %s', async (_name, filter, check) => {
     await using client = await bank.connect('modern', mayAll());
     check((await search(client, 'penguins', filter)).results.map(({ kind }) => kind));
+  });
+
+  it('of each kind is found alone, by the name that search has for it', async () => {
+    await using client = await bank.connect('modern', mayAll());
+    const { tools } = await client.listTools();
+    const kindsOf = (name: string) => tools.find((tool) => tool.name === name)?.inputSchema.properties?.kinds;
+    const kinds = kindsOf('search') as { items: { enum: string[] } };
+    expect(kindsOf('semantic_search')).toEqual(kinds);
+    expect(kinds.items.enum).toHaveLength(6);
+    for (const kind of kinds.items.enum) {
+      const { results } = await search(client, 'penguins', { kinds: [kind], limit: 50 });
+      expect(new Set(results.map((hit) => `${hit.kind}s`))).toEqual(new Set([kind]));
+    }
   });
 
   it('needs only the query of the endpoint once everything is embedded', async () => {
@@ -120,7 +133,9 @@ describe('what is found', () => {
 
   it.each<[string, Record<string, unknown>, string]>([
     ['a blank query', { query: '  ' }, 'invalid_argument'],
-    ['a kind that is none', { query: 'x', kinds: ['vault'] }, 'invalid_argument'],
+    ['a kind that is none', { query: 'x', kinds: ['vaults'] }, 'invalid_argument'],
+    ['a kind in the singular', { query: 'x', kinds: ['note'] }, 'invalid_argument'],
+    ['no kind at all', { query: 'x', kinds: [] }, 'invalid_argument'],
     ['a range from later to earlier', { query: 'x', from: '2026-05-01', to: '2026-04-01' }, 'invalid_range'],
     ['too high a limit', { query: 'x', limit: 51 }, 'invalid_argument'],
   ])('refuses %s before anything is sent', async (_sentence, args, code) => {
@@ -340,7 +355,7 @@ describe('the work of one call', () => {
 /** A search whose missing texts are held by the endpoint while `work` runs. */
 async function holdWhile(client: Parameters<typeof search>[0], work: () => Promise<void>) {
   endpoint.fault = { kind: 'hold' };
-  const searching = search(client, 'before', { kinds: ['note'] });
+  const searching = search(client, 'before', { kinds: ['notes'] });
   await endpoint.held(1);
   // The query alone is let go, the texts are held.
   endpoint.release();

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { toLiteral } from '../../embeddings/index.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { filterValues } from '../recordings/schemas.ts';
+import { kindsFilter } from '../shared/kinds.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
 import { completeSchema, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
@@ -44,12 +45,7 @@ export function semanticSearch(indexer: Indexer): Tool {
         description: 'A question, a sentence or keywords.',
         examples: ['complaints about late delivery'],
       }),
-      kinds: z
-        .array(z.enum(KINDS))
-        .min(1)
-        .max(KINDS.length)
-        .optional()
-        .meta({ description: 'Only these; default: all.' }),
+      kinds: kindsFilter,
       vault: vaultSchema,
       from: when('Only recordings that began, and entries that were made, at this instant or later.'),
       to: when('Only such from before this instant; a plain date includes that whole day, UTC.'),
@@ -59,7 +55,8 @@ export function semanticSearch(indexer: Indexer): Tool {
     output: z.object({ results: z.array(hitSchema), model: z.string(), complete: completeSchema }),
     async prepare({ query, kinds, vault, from, to }, context) {
       const [start, end, , inVault] = filterValues({ from, to, vault });
-      const filter: Filter = { kinds: [...new Set(kinds ?? KINDS)], vault: inVault, from: start, to: end };
+      const wanted = KINDS.filter((kind) => kinds?.includes(`${kind}s`) ?? true);
+      const filter: Filter = { kinds: wanted, vault: inVault, from: start, to: end };
       const [vector = new Float32Array()] = await indexer.embed([query], context);
       const complete = await indexer.embedMissing(filter, vector.length, context);
       return { vector: toLiteral(vector), filter, complete };

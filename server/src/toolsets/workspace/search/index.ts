@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import type { Transaction } from '../../../database/database.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { defineTool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { filterShape, filterValues } from '../../recordings/schemas.ts';
+import { ENTITY_KINDS, KINDS, type Kind, kindsFilter } from '../../shared/kinds.ts';
 import { morePages, nextCursor, pageShape } from '../../shared/page.ts';
 import { languageFilter } from '../../shared/search-language.ts';
 import { resourceUri } from '../../shared/uris.ts';
@@ -19,10 +20,6 @@ import {
   NOW,
   type RecordingMatch,
 } from './sql.ts';
-
-const ENTITY_KINDS = ['notes', 'tasks', 'comments', 'chats', 'chat_messages'] as const;
-const KINDS = [...ENTITY_KINDS, 'recordings'] as const;
-type Kind = (typeof KINDS)[number];
 
 /** Matches that pages can reach, of all kinds together; nobody reads further. */
 const MAX_OFFSET = 10_000;
@@ -45,7 +42,7 @@ const input = z.strictObject({
       description: 'Words that must all occur; "a phrase"; a or b; -without.',
       examples: ['renewal "price list" -draft'],
     }),
-  kinds: z.array(z.enum(KINDS)).min(1).max(KINDS.length).optional().meta({ description: 'Left out: all of them.' }),
+  kinds: kindsFilter,
   vault: filterShape.vault.meta({ description: 'Only what is in the vault with this id; list_vaults gives the ids.' }),
   from: filterShape.from.meta({
     description:
