@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type { TestPostgres } from '../../harness/postgres.ts';
 import { asLoader } from '../server/support.ts';
+import { micros } from '../workspace/support.ts';
 
 /** A task as a tool names its fields. */
 export interface Task {
@@ -166,9 +167,6 @@ const INSTANTS = new Set(['createdAt', 'updatedAt', 'archivedAt', 'dueAt', 'comp
 /** Instants as microseconds, priorities and statuses as their places; all else as it is. */
 export function comparable(field: string, value: unknown, places: Places = TASK_PLACES): unknown {
   if (typeof value !== 'string') return value;
-  if (INSTANTS.has(field)) {
-    const fraction = /\.(\d+)/.exec(value)?.[1] ?? '';
-    return Date.parse(value.replace(/\.\d+/, '')) * 1000 + Number(fraction.padEnd(6, '0'));
-  }
+  if (INSTANTS.has(field)) return micros(value);
   return places[field]?.indexOf(value) ?? value;
 }

@@ -2,7 +2,7 @@
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callError } from '../server/support.ts';
-import { checked, type Entry, KINDS, NOBODY, type Parents, startWorkspace, type Workspace } from './support.ts';
+import { checked, type Entry, KINDS, micros, NOBODY, type Parents, startWorkspace, type Workspace } from './support.ts';
 
 let client: Client;
 let parents: Parents;
@@ -117,7 +117,7 @@ describe('an action', () => {
     const { id } = await checked(client, 'create_task', { title: 'x' });
     const done = await checked(client, 'process_task', { id, action: 'complete' });
     const { completedAt } = await checked(client, 'get_task', { id });
-    expect(String(completedAt) <= String(done.updatedAt)).toBe(true);
+    expect(micros(completedAt)).toBeLessThanOrEqual(micros(done.updatedAt));
     expect(Date.now() - Date.parse(String(completedAt))).toBeLessThan(60_000);
     await checked(client, 'process_task', { id, action: 'reopen' });
     expect(await checked(client, 'get_task', { id })).toMatchObject({ completedAt: null, status: 'open' });

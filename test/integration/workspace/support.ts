@@ -250,3 +250,10 @@ export const KINDS: readonly Kind[] = [
 export function unique(): string {
   return `unique ${randomUUID()}`;
 }
+
+/** Microseconds since 1970. Instants come without the zeros at their ends, so as texts they don't always compare as times do. */
+export function micros(instant: unknown): number {
+  const text = String(instant);
+  const fraction = /\.(\d+)/.exec(text)?.[1] ?? '';
+  return Date.parse(text.replace(/\.\d+/, '')) * 1000 + Number(fraction.padEnd(6, '0'));
+}

@@ -8,6 +8,7 @@ import {
   type Entry,
   idsOfAllPages,
   KINDS,
+  micros,
   NOBODY,
   type Page,
   type Parents,
@@ -88,7 +89,7 @@ describe.each(KINDS)('$name', (kind) => {
       version: 2,
       createdAt: before.createdAt,
     });
-    expect(String(after.updatedAt) > String(before.updatedAt)).toBe(true);
+    expect(micros(after.updatedAt)).toBeGreaterThan(micros(before.updatedAt));
   });
 
   it('is patched: only what is given changes, and null empties', async () => {
@@ -140,7 +141,8 @@ describe.each(KINDS)('$name', (kind) => {
     expect(await checked(client, `archive_${name}`, { id })).toEqual(archived);
     expect([await listed(), await listed('only'), await listed('include')]).toEqual([false, true, true]);
     const { archivedAt, createdAt } = await get(id);
-    expect(String(archivedAt) > String(createdAt) && String(archivedAt) <= String(archived.updatedAt)).toBe(true);
+    expect(micros(archivedAt)).toBeGreaterThan(micros(createdAt));
+    expect(micros(archivedAt)).toBeLessThanOrEqual(micros(archived.updatedAt));
     const back = await checked(client, `archive_${name}`, { id, archived: false });
     expect(back).toMatchObject({ archived: false, version: 3 });
     expect(await checked(client, `archive_${name}`, { id, archived: false })).toEqual(back);
