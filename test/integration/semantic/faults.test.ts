@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { SOON } from '../../harness/soon.ts';
 import { call, callError, type RunningBank } from '../server/support.ts';
 import { type Endpoint, type Fault, startEndpoint } from './endpoint.ts';
 import { create, mayAll, runSemanticBank, search, stored } from './support.ts';
@@ -154,7 +155,7 @@ describe('the endpoint', () => {
     await endpoint.held(1);
     abort.abort();
     await expect(calling).rejects.toThrow();
-    await expect.poll(() => left.logs.join('')).toMatch(/"outcome":"cancelled"/);
+    await expect.poll(() => left.logs.join(''), SOON).toMatch(/"outcome":"cancelled"/);
   });
 });
 

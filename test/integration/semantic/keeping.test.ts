@@ -1,7 +1,7 @@
 /** R1.6, R3.12: who may put what into bank.embeddings, tried on the database itself. */
-import type pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { SOON } from '../../harness/soon.ts';
 import { asLoader } from '../server/support.ts';
 import { addRecording, stored } from './support.ts';
 
@@ -90,28 +90,25 @@ it.each([
 
 it('an item that moves while its embedding is kept ends up with the vaults that it has then, whoever is first', async () => {
   await asLoader(postgres, (sql) => sql.query('delete from bank.embeddings'));
-  const mover = (use: (sql: pg.Client) => Promise<void>) => asLoader(postgres, use);
-  await mover(async (sql) => {
+  await asLoader(postgres, async (sql) => {
     await sql.query('begin');
     await sql.query("update bank.vault_entries set vault_id = 'support' where bank_id = 'acme' and recording_id = $1", [
       ids.sales,
     ]);
     const keeping = keep(acme, acme.seal(), ids.sales, 'of sales');
-    await expect
-      .poll(() =>
-        withClient(
-          postgres.superuserUrl,
-          async (watch) =>
-            (
-              await watch.query(
-                "select count(*)::int as n from pg_stat_activity where usename = 'bank_acme_a' and wait_event_type = 'Lock'",
-              )
-            ).rows[0].n,
-        ),
-      )
-      .toBe(1);
+    await expect.poll(waiting, SOON).toBe(1);
     await sql.query('commit');
     expect(await keeping).toBe(1);
   });
   expect(await stored(postgres, 'acme')).toMatchObject([{ item_id: ids.sales, vault_ids: ['support'] }]);
 });
+
+/** Statements of the bank that wait for a lock. */
+async function waiting(): Promise<number> {
+  return withClient(postgres.superuserUrl, async (sql) => {
+    const { rows } = await sql.query<{ n: number }>(
+      "select count(*)::int as n from pg_stat_activity where usename = 'bank_acme_a' and wait_event_type = 'Lock'",
+    );
+    return rows[0]?.n ?? 0;
+  });
+}

@@ -3,6 +3,7 @@ import { defineTool, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { SOON } from '../../harness/soon.ts';
 import { call, callError, type RunningBank, runBank } from '../server/support.ts';
 import { writer } from './support.ts';
 
@@ -110,8 +111,6 @@ it('a client that goes away before its change is saved has changed nothing', asy
   });
   expect(await titles()).toEqual(before);
 });
-
-const SOON = { timeout: 20_000 };
 
 /** Statements of banks that wait for a lock. Asked on a connection of its own: within a transaction the list stays as it was first. */
 function waiting(): Promise<number | null> {
