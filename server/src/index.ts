@@ -1,6 +1,7 @@
 export { type BankServer, startBankServer } from './bank-server.ts';
 export { loadServerConfig, type ServerConfig } from './config.ts';
-export type { Database, Statement, Transaction } from './database/database.ts';
+export type { Database } from './database/database.ts';
+export type { Statement, Transaction } from './database/transaction.ts';
 export { ERROR_META_KEY, ToolError, type ToolErrorCode } from './mcp/tool-error.ts';
 export {
   type CallContext,

@@ -1,6 +1,7 @@
 import type { Logger } from '@bankhouse/core';
 import type { Caller } from '../caller.ts';
-import type { Database, Statement } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
+import type { Statement } from '../database/transaction.ts';
 import { ToolError } from '../mcp/tool-error.ts';
 import type { Secrets } from '../secrets.ts';
 import type { EndReason } from './connection.ts';

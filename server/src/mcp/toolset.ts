@@ -10,7 +10,7 @@ import type {
 } from '@modelcontextprotocol/server';
 import type { z } from 'zod';
 import type { Caller } from '../caller.ts';
-import type { Transaction } from '../database/database.ts';
+import type { Transaction } from '../database/transaction.ts';
 
 /** What a tool or a resource works with: one caller, one transaction. */
 export interface CallContext {

@@ -75,10 +75,32 @@ const forgetTool = defineTool({
     return { structured: {}, text: '' };
   },
 });
+/** When the transactions of two queries sent at once, and of one sent after their answers, began. */
+const beginningsTool = (access: 'read' | 'write') =>
+  defineTool({
+    name: access === 'read' ? 'get_beginnings' : 'create_beginnings',
+    title: 'Beginnings',
+    description: 'Says when the transactions of its queries began.',
+    access,
+    ...(access === 'read' ? {} : { annotations: { destructiveHint: false, idempotentHint: true } }),
+    input: z.strictObject({}),
+    output: z.object({ first: z.string(), beside: z.string(), after: z.string() }),
+    async run(_args, { tx }) {
+      const began = async () => {
+        const [row] = await tx.rows<{ at: string }>({ text: "select now()::text || ' ' || bank.me() as at" });
+        return row?.at ?? '';
+      };
+      const [first, beside] = await Promise.all([began(), began()]);
+      return { structured: { first, beside, after: await began() }, text: '' };
+    },
+  });
 const toolset: Toolset = {
   name: 'database',
   instructions: 'For tests.',
-  tools: [sleepTool, brokenTool, miscountedTool, scopeTool, forgetTool],
+  tools: [
+    ...[sleepTool, brokenTool, miscountedTool, scopeTool, forgetTool],
+    ...[beginningsTool('read'), beginningsTool('write')],
+  ],
   resources: [],
 };
 
@@ -127,6 +149,20 @@ describe('a transaction', () => {
     expect(await call(client, 'get_sleep', { seconds: 0 })).toMatchObject({
       application: 'bankhouse 0191f0aa-1111-7000-8000-000000000001',
     });
+  });
+
+  it('of a reader holds what is asked for at once, so that none stays open while a tool does something else', async () => {
+    await using client = await running.connect();
+    const { first, beside, after } = await call<Record<string, string>>(client, 'get_beginnings');
+    expect(beside).toBe(first);
+    expect(after).not.toBe(first);
+    expect(after).toMatch(/ acme$/);
+  });
+
+  it('of a writer holds all that its call does', async () => {
+    await using client = await running.connect('modern', { scopes: ['mcp:read', 'mcp:write'] });
+    const { first, beside, after } = await call<Record<string, string>>(client, 'create_beginnings');
+    expect([beside, after]).toEqual([first, first]);
   });
 
   it('that fails for a mistake of ours tells the caller nothing about it, and the log everything', async () => {

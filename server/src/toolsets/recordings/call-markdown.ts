@@ -1,4 +1,4 @@
-import type { Transaction } from '../../database/database.ts';
+import type { Transaction } from '../../database/transaction.ts';
 import type { Recording } from './get-recording.ts';
 import { fetchTranscript, transcriptLine } from './get-transcript.ts';
 import { formatDuration } from './text.ts';

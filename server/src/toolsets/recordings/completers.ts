@@ -1,4 +1,4 @@
-import type { Transaction } from '../../database/database.ts';
+import type { Transaction } from '../../database/transaction.ts';
 import type { Completer } from '../../mcp/toolset.ts';
 import { isRecordingId } from '../shared/ids.ts';
 import { cut, fitsWords, oneLine } from '../shared/words.ts';

@@ -1,4 +1,4 @@
-import type { Statement } from '../../database/database.ts';
+import type { Statement } from '../../database/transaction.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { instantSql } from '../shared/when.ts';
 

@@ -1,4 +1,4 @@
-import type { Statement } from '../../database/database.ts';
+import type { Statement } from '../../database/transaction.ts';
 import { instantSql } from '../shared/when.ts';
 
 /** $1 model, $2 dimensions, $3 kinds, $4 vault, $5, $6 range, $7 passages at most; a last row of nulls: there are more */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Statement } from '../../database/database.ts';
+import type { Statement } from '../../database/transaction.ts';
 import { fromLiteral, similarity } from '../../embeddings/index.ts';
 import { ENTITIES } from '../../entities/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';

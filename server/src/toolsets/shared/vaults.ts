@@ -1,4 +1,4 @@
-import type { Statement, Transaction } from '../../database/database.ts';
+import type { Statement, Transaction } from '../../database/transaction.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 
 const VAULT_EXISTS: Statement = {

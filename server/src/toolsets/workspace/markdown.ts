@@ -1,4 +1,4 @@
-import type { Statement, Transaction } from '../../database/database.ts';
+import type { Statement, Transaction } from '../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition, type Field } from '../../entities/index.ts';
 import { type ResourceKind, resourceUri } from '../shared/uris.ts';
 import { label, longText, noun, nouns, selectList, toEntry } from './rows.ts';

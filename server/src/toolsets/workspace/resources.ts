@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Statement } from '../../database/database.ts';
+import type { Statement } from '../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition } from '../../entities/index.ts';
 import { type Completer, LISTED_A_PAGE, MAX_LISTED, type ResourceProvider } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';

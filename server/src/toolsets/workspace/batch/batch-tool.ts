@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Statement, Transaction } from '../../../database/database.ts';
 import {
   codeOf,
   isLoginRefused,
@@ -7,6 +6,7 @@ import {
   isUnavailable,
   toToolError,
 } from '../../../database/errors.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { parseArguments } from '../../../mcp/surface.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { type CallContext, defineTool, type Tool } from '../../../mcp/toolset.ts';

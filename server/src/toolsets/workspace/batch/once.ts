@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Statement, Transaction } from '../../../database/database.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 
 /** As create's own (operations/create.ts), of which a batch is one more kind; the same key can't be used for both. */

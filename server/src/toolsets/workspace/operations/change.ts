@@ -1,4 +1,4 @@
-import type { Statement, Transaction } from '../../../database/database.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import type { EntityDefinition, Field } from '../../../entities/index.ts';
 import { staleVersion, writeRefused } from '../errors.ts';
 import { parameter, RECEIPT, type Receipt, toReceipt } from '../rows.ts';

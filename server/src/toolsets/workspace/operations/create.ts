@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Statement, Transaction } from '../../../database/database.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import type { EntityDefinition, Field } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';

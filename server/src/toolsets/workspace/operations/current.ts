@@ -1,4 +1,4 @@
-import type { Statement, Transaction } from '../../../database/database.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import type { EntityDefinition } from '../../../entities/index.ts';
 import { notFound } from '../errors.ts';
 import { RECEIPT, type Receipt } from '../rows.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Statement } from '../../../database/database.ts';
+import type { Statement } from '../../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { staleVersion, writeRefused } from '../errors.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Statement } from '../../../database/database.ts';
+import type { Statement } from '../../../database/transaction.ts';
 import { type Action, allFields, type EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { contended, invalidTransition, staleVersion } from '../errors.ts';

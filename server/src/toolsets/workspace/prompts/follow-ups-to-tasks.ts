@@ -1,6 +1,6 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
-import type { Statement, Transaction } from '../../../database/database.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { definePrompt } from '../../../mcp/toolset.ts';
 import { callArgument, callMaterial, completeCall, completeVault, MATERIAL_ONLY, say } from '../../recordings/index.ts';
 import { completeLanguage, languageArgument, writeIn } from '../../shared/languages.ts';

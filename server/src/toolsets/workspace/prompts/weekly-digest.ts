@@ -1,6 +1,6 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
-import type { Statement, Transaction } from '../../../database/database.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition } from '../../../entities/index.ts';
 import { definePrompt } from '../../../mcp/toolset.ts';
 import { completeVault, formatDuration, MATERIAL_ONLY, say } from '../../recordings/index.ts';

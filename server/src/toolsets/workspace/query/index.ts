@@ -1,5 +1,5 @@
-import type { Statement, Transaction } from '../../../database/database.ts';
 import { codeOf } from '../../../database/errors.ts';
+import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { defineTool } from '../../../mcp/toolset.ts';
 import { morePages } from '../../shared/page.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Statement } from '../../../database/database.ts';
+import type { Statement } from '../../../database/transaction.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { isUuid } from '../../shared/ids.ts';
 import { instantSql, isWhen, toInstant } from '../../shared/when.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Transaction } from '../../../database/database.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { defineTool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { filterShape, filterValues } from '../../recordings/schemas.ts';

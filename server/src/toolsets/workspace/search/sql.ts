@@ -1,4 +1,4 @@
-import type { Statement } from '../../../database/database.ts';
+import type { Statement } from '../../../database/transaction.ts';
 import { instantSql } from '../../shared/when.ts';
 
 export interface MatchRow {
