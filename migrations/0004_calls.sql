@@ -7,12 +7,16 @@ return array(select lower(t) from unnest(p_texts) t);
 
 -- E-mail addresses, or names where there is none, of Fathom's calendar_invitees: [{"name", "email"}].
 create function bank.invited(p_invitees jsonb) returns text[]
-  language sql immutable strict
-return array(
-  select coalesce(nullif(i ->> 'email', ''), i ->> 'name')
-    from jsonb_array_elements(p_invitees) i
-   where coalesce(nullif(i ->> 'email', ''), i ->> 'name') is not null
-);
+  language plpgsql immutable strict
+as $$
+begin
+  return array(
+    select coalesce(nullif(i ->> 'email', ''), i ->> 'name')
+      from jsonb_array_elements(p_invitees) i
+     where coalesce(nullif(i ->> 'email', ''), i ->> 'name') is not null
+  );
+end
+$$;
 
 -- As Fathom's export had it. Superseded row by row: a migrated call has a row in bank.recordings that links here.
 create table bank.fathom_calls (

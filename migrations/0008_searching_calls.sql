@@ -90,10 +90,15 @@ exception when feature_not_supported then
 end
 $$;
 
--- Weeks since 1970.
+-- Weeks since 1970. (A function that can't become part of the statement that calls it is in plpgsql, which keeps its plan;
+-- one in SQL is planned at every call.)
 create function bank.week_number(p_at timestamptz) returns int
-  language sql immutable
-return floor(extract(epoch from p_at) / 604800)::int;
+  language plpgsql immutable
+as $$
+begin
+  return floor(extract(epoch from p_at) / 604800)::int;
+end
+$$;
 
 create function bank.scopes_of(p_bank text, p_vaults text[], p_started_at timestamptz) returns text[]
   language plpgsql immutable set search_path = pg_catalog
@@ -339,8 +344,12 @@ $$;
 
 -- These scopes in these weeks.
 create function bank.scopes_in_weeks(p_scopes text[], p_first_week int, p_last_week int) returns text[]
-  language sql immutable
-return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_first_week, p_last_week) w);
+  language plpgsql immutable
+as $$
+begin
+  return array(select s || '@' || w from unnest(p_scopes) s, generate_series(p_first_week, p_last_week) w);
+end
+$$;
 
 -- Keys of a page of the calls that match, with rank and the passage [first_segment, last_segment] that has most of the
 -- words (null where only title or summary match).
@@ -426,7 +435,7 @@ begin
       left join lateral (
         select width_bucket(position, p.passage_positions) as passage
           from unnest(p.found) u, unnest(u.positions) position
-         where position >= p.passage_positions[1]
+         where has_several and position >= p.passage_positions[1]
          group by 1 order by count(distinct u.lexeme) desc, 1 limit 1
       ) most on has_several
       cross join lateral (
@@ -448,7 +457,7 @@ create function bank.search_recordings(
     id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
     vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text, more boolean
   )
-  language plpgsql stable rows 20 set search_path = pg_catalog
+  language plpgsql stable rows 20 set search_path = pg_catalog set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query

@@ -228,11 +228,15 @@ $$;
 
 -- A query for any of the words, to mark them wherever they stand; what tsquery takes for syntax is escaped.
 create function bank.any_word(p_config regconfig, p_query text) returns tsquery
-  language sql immutable parallel safe
-return coalesce((
-  select string_agg('''' || replace(replace(w, '\', '\\'), '''', '''''') || '''', ' | ')
-    from unnest(tsvector_to_array(to_tsvector(p_config, p_query))) w
-), '')::tsquery;
+  language plpgsql immutable parallel safe
+as $$
+begin
+  return coalesce((
+    select string_agg('''' || replace(replace(w, '\', '\\'), '''', '''''') || '''', ' | ')
+      from unnest(tsvector_to_array(to_tsvector(p_config, p_query))) w
+  ), '')::tsquery;
+end
+$$;
 
 grant create on schema bank to bankhouse_data;
 alter function bank.readings(text, text) owner to bankhouse_data;
