@@ -3,7 +3,7 @@ import type { Toolset } from '@bankhouse/server';
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { queryTool } from '../../../server/src/toolsets/workspace/query/index.ts';
-import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { addLegacy, addRecording } from '../database/support.ts';
 import { asLoader, call, callError, type RunningBank, runBank } from '../server/support.ts';
 import { insertTasks, makeTasks, type Task } from './support.ts';
@@ -353,10 +353,33 @@ describe('limits', () => {
       op: 'contains',
       value: `${'a%b_'.repeat(3)}${n}`,
     }));
-    const began = performance.now();
-    const error = await callError(client, 'query', { entity: 'notes', filter: { or: slow } });
+    const calling = callError(client, 'query', { entity: 'notes', filter: { or: slow } });
+    const ages = await agesUntil(calling);
+    const error = await calling;
     expect(error).toMatchObject({ code: 'too_slow' });
     expect(error.text).toMatch(/2 s.*period of createdAt/);
-    expect(performance.now() - began).toBeLessThan(4500);
+    expect(ages.length).toBeGreaterThan(0);
+    expect(Math.max(...ages)).toBeLessThan(4500);
   });
 });
+
+/** For how many milliseconds the bank's statement had run, asked over and over until the call is answered: its way here and back is left out. */
+async function agesUntil(call: Promise<unknown>): Promise<number[]> {
+  let isAnswered = false;
+  const answered = call.finally(() => {
+    isAnswered = true;
+  });
+  answered.catch(() => {});
+  return withClient(postgres.superuserUrl, async (sql) => {
+    const ages: number[] = [];
+    while (!isAnswered) {
+      const { rows } = await sql.query<{ age: number }>(
+        `select extract(epoch from clock_timestamp() - query_start)::float8 * 1000 as age
+           from pg_stat_activity where usename = $1 and state = 'active'`,
+        [running.bank.role],
+      );
+      ages.push(...rows.map(({ age }) => age));
+    }
+    return ages;
+  });
+}
