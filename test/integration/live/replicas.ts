@@ -1,5 +1,5 @@
 /** Bank servers side by side on one bank, and clients that listen. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import { loadServerConfig, startBankServer } from '@bankhouse/server';
 import { Client, StreamableHTTPClientTransport, type SubscriptionFilter } from '@modelcontextprotocol/client';
 import { expect } from 'vitest';
 import { assertionFor, createBank, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { SOON } from '../../harness/soon.ts';
 import { VAULTS } from './support.ts';
 
 export const MODERN = '2026-07-28';
@@ -34,16 +35,19 @@ export interface Replicas extends AsyncDisposable {
   useDatabaseUrl(url: string): void;
   /** Connections of the servers that wait for changes. */
   listeners(): Promise<number>;
+  /** Feeds that are open. @param jti those of one token alone */
+  feeds(jti?: string): Promise<number>;
 }
 
+/** Disposed of, it has no feed any more: what its server had still to read is told to nobody who listens after it. */
 export interface Listener extends AsyncDisposable {
   readonly client: Client;
   readonly honored: SubscriptionFilter;
   readonly closed: Promise<'local' | 'graceful' | 'remote'>;
   /** URIs that were updated, and `list_changed`, in order of arrival. */
   readonly heard: string[];
-  /** Waits until all of these were heard, and forgets what was. */
-  hears(...notices: string[]): Promise<void>;
+  /** Waits until all of these were heard, for 10 seconds at most, and forgets what was. @returns what was */
+  hears(...notices: string[]): Promise<string[]>;
 }
 
 export async function runReplicas(
@@ -80,6 +84,13 @@ export async function runReplicas(
     );
     return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
   };
+  const count = (text: string, values: unknown[]) =>
+    withClient(postgres.superuserUrl, async (sql) => {
+      const { rows } = await sql.query<{ n: number }>(`select count(*)::int as n from ${text}`, values);
+      return rows[0]?.n ?? 0;
+    });
+  const feeds = (jti?: string) =>
+    count('bank.feeds where bank_id = $1 and jti = coalesce($2, jti) and expires_at > now()', [id, jti]);
   let stopped: Promise<unknown> | undefined;
   const stop = async () => {
     stopped ??= Promise.all(servers.map((server) => server.stop()));
@@ -94,7 +105,8 @@ export async function runReplicas(
     headers,
     connect,
     async listen(filter, changes = {}, replica = 0) {
-      const client = await connect(replica, changes);
+      const jti = changes.jti ?? randomUUID();
+      const client = await connect(replica, { ...changes, jti });
       const heard: string[] = [];
       client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
         heard.push(params.uri);
@@ -109,24 +121,20 @@ export async function runReplicas(
         closed: subscription.closed,
         heard,
         async hears(...notices) {
-          await expect.poll(() => heard, { timeout: 10_000 }).toEqual(expect.arrayContaining(notices));
-          heard.length = 0;
+          await expect.poll(() => heard, SOON).toEqual(expect.arrayContaining(notices));
+          return heard.splice(0);
         },
         async [Symbol.asyncDispose]() {
           await subscription.close();
           await client.close();
+          await expect.poll(() => feeds(jti), SOON).toBe(0);
         },
       };
     },
     useDatabaseUrl: (url) => writeFileSync(join(dir, SECRET_DATABASE_URL), url),
     listeners: () =>
-      withClient(postgres.superuserUrl, async (sql) => {
-        const { rows } = await sql.query<{ n: number }>(
-          "select count(*)::int as n from pg_stat_activity where application_name = 'bankhouse changes' and usename = $1",
-          [bank.role],
-        );
-        return rows[0]?.n ?? 0;
-      }),
+      count("pg_stat_activity where application_name = 'bankhouse changes' and usename = $1", [bank.role]),
+    feeds,
     async [Symbol.asyncDispose]() {
       await stop();
       rmSync(dir, { recursive: true, force: true });
