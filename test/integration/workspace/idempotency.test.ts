@@ -1,31 +1,16 @@
 /** Keys of creations (R3.1): a call that is sent again makes nothing twice. */
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type TestPostgres, withClient } from '../../harness/postgres.ts';
-import { callError, type RunningBank } from '../server/support.ts';
-import {
-  type Args,
-  checked,
-  idsOfAllPages,
-  KINDS,
-  type Parents,
-  startWorkspace,
-  unique,
-  type Workspace,
-  writer,
-} from './support.ts';
+import { describe, expect, it } from 'vitest';
+import { withClient } from '../../harness/postgres.ts';
+import { shared } from '../../harness/shared.ts';
+import { callError } from '../server/support.ts';
+import { type Args, checked, idsOfAllPages, KINDS, startWorkspace, unique, type Workspace, writer } from './support.ts';
 
-let postgres: TestPostgres;
-let running: RunningBank;
-let client: Client;
-let parents: Parents;
-let workspace: Workspace;
-beforeAll(async () => {
-  workspace = await startWorkspace();
+let { postgres, running, client, parents } = {} as Workspace;
+shared(startWorkspace, (workspace) => {
   ({ postgres, running, client, parents } = workspace);
 });
-afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 /** As the superuser, since no role of ours may do this. */
 const atDatabase = (text: string, values: unknown[]) =>

@@ -1,8 +1,7 @@
 /** Lists of the five entities (R3.1): pages, orders, filters. */
-import type { Client } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TestPostgres } from '../../harness/postgres.ts';
-import { asLoader, callError, type RunningBank } from '../server/support.ts';
+import { describe, expect, it } from 'vitest';
+import { shared } from '../../harness/shared.ts';
+import { asLoader, callError } from '../server/support.ts';
 import {
   type Args,
   allPages,
@@ -15,23 +14,16 @@ import {
   LEGACY,
   NOBODY,
   type Page,
-  type Parents,
   startWorkspace,
   unique,
   type Workspace,
   writer,
 } from './support.ts';
 
-let postgres: TestPostgres;
-let running: RunningBank;
-let client: Client;
-let parents: Parents;
-let workspace: Workspace;
-beforeAll(async () => {
-  workspace = await startWorkspace();
+let { postgres, running, client, parents } = {} as Workspace;
+shared(startWorkspace, (workspace) => {
   ({ postgres, running, client, parents } = workspace);
 });
-afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 /** Rows of one instant, as an import leaves them: 31 of them, in two instants. */
 async function addTwins(table: string, vault = 'sales'): Promise<string[]> {

@@ -1,17 +1,13 @@
 /** The state machines behind process_* (R3.1): every action from every state. */
-import type { Client } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { shared } from '../../harness/shared.ts';
 import { callError } from '../server/support.ts';
-import { checked, type Entry, KINDS, micros, NOBODY, type Parents, startWorkspace, type Workspace } from './support.ts';
+import { checked, type Entry, KINDS, micros, NOBODY, startWorkspace, type Workspace } from './support.ts';
 
-let client: Client;
-let parents: Parents;
-let workspace: Workspace;
-beforeAll(async () => {
-  workspace = await startWorkspace();
+let { client, parents } = {} as Workspace;
+shared(startWorkspace, (workspace) => {
   ({ client, parents } = workspace);
 });
-afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 interface Machine {
   /** Actions that lead from the first state to each. */

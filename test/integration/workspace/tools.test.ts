@@ -1,6 +1,6 @@
 /** The forty tools (R3.1), each of them, by an SDK client on a real Postgres. */
-import type { Client } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { shared } from '../../harness/shared.ts';
 import { callError } from '../server/support.ts';
 import {
   type Args,
@@ -11,21 +11,16 @@ import {
   micros,
   NOBODY,
   type Page,
-  type Parents,
   startWorkspace,
   type Workspace,
 } from './support.ts';
 
 const OPERATIONS = ['list', 'get', 'create', 'update', 'patch', 'delete', 'archive', 'process'];
 
-let client: Client;
-let parents: Parents;
-let workspace: Workspace;
-beforeAll(async () => {
-  workspace = await startWorkspace();
+let { client, parents } = {} as Workspace;
+shared(startWorkspace, (workspace) => {
   ({ client, parents } = workspace);
 });
-afterAll(() => workspace?.[Symbol.asyncDispose]());
 
 it('there are forty of them, and each says truly what it does', async () => {
   const { tools } = await client.listTools();
