@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { scramVerifier } from '@bankhouse/core';
-import { defineTool, type Toolset } from '@bankhouse/server';
+import { defineTool, type Statement, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -23,30 +23,23 @@ const sleepTool = defineTool({
     return { structured: { slept: seconds, application: row?.application ?? '' }, text: 'slept' };
   },
 });
-const brokenTool = defineTool({
-  name: 'get_broken',
-  title: 'Broken',
-  description: 'Runs SQL that is wrong.',
-  access: 'read',
-  input: z.strictObject({}),
-  output: z.object({}),
-  async run(_args, { tx }) {
-    await tx.rows({ name: 'broken', text: 'select secret_column from bank.no_such_table' });
-    return { structured: {}, text: '' };
-  },
-});
-const miscountedTool = defineTool({
-  name: 'get_miscounted',
-  title: 'Miscounted',
-  description: 'Sends more parameters than the statement has.',
-  access: 'read',
-  input: z.strictObject({}),
-  output: z.object({}),
-  async run(_args, { tx }) {
-    await tx.rows({ text: 'select $1::int' }, [1, 2]);
-    return { structured: {}, text: '' };
-  },
-});
+/** A tool whose one statement fails. */
+const failingTool = (name: string, statement: Statement, values: readonly unknown[] = []) =>
+  defineTool({
+    name,
+    title: name,
+    description: 'Runs what is wrong.',
+    access: 'read',
+    input: z.strictObject({}),
+    output: z.object({}),
+    async run(_args, { tx }) {
+      await tx.rows(statement, values);
+      return { structured: {}, text: '' };
+    },
+  });
+const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from bank.no_such_table' });
+/** More parameters than the statement has. */
+const miscountedTool = failingTool('get_miscounted', { text: 'select $1::int' }, [1, 2]);
 const scopeTool = defineTool({
   name: 'get_scope',
   title: 'Scope',
