@@ -26,7 +26,7 @@ await main(async () => {
   await Promise.all([waitForPlatform(cluster), complete]);
   await Promise.all([
     step('sample banks in the database', () => waitForBanks(cluster, 'DatabaseReady')).then(() =>
-      loadSamples(databaseUrl),
+      loadSamples(cluster, databaseUrl),
     ),
     step('sample banks', () => waitForBanks(cluster, 'Ready')),
   ]);

@@ -23,8 +23,8 @@ export interface Cluster {
   images: Record<'server' | 'platform', ImageReference> & { postgres?: ImageReference };
   /** Address and port of this host's way to Postgres. */
   databaseAddress: string;
-  /** NetworkPolicyPeer of this host, where pods see it by an address. */
-  hostPeer?: object;
+  /** As what Postgres may see this host, for its network policy: CIDRs. */
+  hostCidrs: string[];
   storageClass?: string;
   /** Whether it lives on this machine alone, and no longer than it. */
   isOurs: boolean;

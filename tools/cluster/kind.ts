@@ -32,7 +32,7 @@ export async function startKindCluster(): Promise<Cluster> {
     images,
     databaseAddress: `${node}:${POSTGRES_NODE_PORT}`,
     isOurs: true,
-    hostPeer: { ipBlock: { cidr: `${gateway}/32` } },
+    hostCidrs: [`${gateway}/32`],
   };
 }
 

@@ -76,14 +76,22 @@ async function messageOf(cluster: Cluster, name: string, namespace: string): Pro
   return first === undefined ? undefined : `${first.type}: ${first.message}`;
 }
 
-/** The sample recordings, unless these very ones are loaded into this cluster. */
-export async function loadSamples(databaseUrl: string): Promise<void> {
+/** The sample recordings, unless these very ones are loaded into this database, whose password is its own. */
+export async function loadSamples(cluster: Cluster, databaseUrl: string): Promise<void> {
   const stamp = stateFile('samples');
-  const inputs = digest({ paths: [SAMPLES_FILE, BANKS_FILE, join(ROOT, 'client/src/samples')] });
+  const inputs = digest({ texts: [databaseUrl], paths: [SAMPLES_FILE, BANKS_FILE, join(ROOT, 'client/src/samples')] });
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
   await step('sample recordings', async (current) => {
-    await bankhouse(['load', '--samples', SAMPLES_FILE], { DATABASE_URL: databaseUrl }, (text) => {
+    const loading = bankhouse(['load', '--samples', SAMPLES_FILE], { DATABASE_URL: databaseUrl }, (text) => {
       current.detail = text.trim().split('\n').at(-1) ?? '';
+    });
+    await loading.catch((cause: Error) => {
+      if (cluster.isOurs) throw cause;
+      throw new Fault(
+        `${cause.message.trim()}\nThis host needs a way to ${cluster.databaseAddress}, and Postgres' network policy lets in ` +
+          `${cluster.hostCidrs.join(', ')}: set HOST_CIDR to what Postgres sees this host as, and run this again.`,
+        { cause },
+      );
     });
   });
   writeFileSync(stamp, inputs);

@@ -15,7 +15,7 @@ const QUICK_POSTGRES = { fsync: 'off', full_page_writes: 'off', synchronous_comm
 
 /** The chart's values for this cluster. */
 function valuesFor(cluster: Cluster): object {
-  const { frontDoor, images, hostPeer, storageClass } = cluster;
+  const { frontDoor, images, hostCidrs, storageClass } = cluster;
   return {
     frontDoor: {
       url: frontDoor.url,
@@ -31,18 +31,21 @@ function valuesFor(cluster: Cluster): object {
       nodePort: POSTGRES_NODE_PORT,
       settings: cluster.isOurs ? QUICK_POSTGRES : {},
       ...(images.postgres === undefined ? {} : { image: images.postgres }),
-      ...(hostPeer === undefined ? {} : { allowFrom: [hostPeer] }),
+      allowFrom: hostCidrs.map((cidr) => ({ ipBlock: { cidr } })),
       ...(storageClass === undefined ? {} : { storage: { className: storageClass } }),
     },
   };
 }
 
-/** Installs the chart, or upgrades it when chart or values have changed. Doesn't wait for the pods. */
+/**
+ * Installs the chart, or upgrades it; in a cluster of ours only when chart or values have changed, as nobody else changes it.
+ * Doesn't wait for the pods.
+ */
 export async function installChart(cluster: Cluster): Promise<void> {
   const values = JSON.stringify(valuesFor(cluster), null, 1);
   const inputs = digest({ texts: [values], paths: [CHART] });
   const stamp = stateFile('installed');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
+  if (cluster.isOurs && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
   const file = stateFile('values.json');
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, values, { mode: 0o600 });

@@ -101,7 +101,7 @@ function describe(images: Record<'server' | 'platform' | 'postgres', BuiltImage>
     },
     images: { server: reference('server'), platform: reference('platform'), postgres: reference('postgres') },
     databaseAddress: `${NODE_ADDRESS}:${POSTGRES_NODE_PORT}`,
-    hostPeer: { ipBlock: { cidr: `${HOST_ADDRESS}/32` } },
+    hostCidrs: [`${HOST_ADDRESS}/32`],
     storageClass: STORAGE_CLASS,
     isOurs: true,
   };
