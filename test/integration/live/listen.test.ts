@@ -1,39 +1,27 @@
-/** R3.11 through bank servers: what clients hear by subscriptions/listen, whichever replica they are on. */
-import { randomBytes, randomUUID } from 'node:crypto';
+/** R3.11 through bank servers: what clients hear by subscriptions/listen, whichever replica they are on, and until when. */
+import { randomUUID } from 'node:crypto';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { describe, expect, it } from 'vitest';
+import { withClient } from '../../harness/postgres.ts';
+import { shared } from '../../harness/shared.ts';
 import { SOON } from '../../harness/soon.ts';
-import { counterBefore, poolerBefore } from './relays.ts';
-import { type Replicas, runReplicas } from './replicas.ts';
-import { addNote, asData, deleteRows, openFeed, VAULTS, write } from './support.ts';
+import { type Acme, EVERYTHING, NOTES, noteUri, type Replicas, rename, runReplicas, startAcme } from './replicas.ts';
+import { addNote, asData, deleteRows, write } from './support.ts';
 
-let postgres: TestPostgres;
-let acme: Replicas;
-beforeAll(async () => {
-  postgres = await startPostgres();
-  acme = await runReplicas(postgres, 'acme', { count: 2 });
-});
-afterAll(async () => {
-  await acme?.[Symbol.asyncDispose]();
-  await postgres?.stop();
+let { postgres, acme } = {} as Acme;
+shared(startAcme, (started) => {
+  ({ postgres, acme } = started);
 });
 
-const NOTES = 'bankhouse://acme/notes';
-const noteUri = (id: string) => `${NOTES}/${id}`;
-const EVERYTHING = { resourceSubscriptions: [NOTES], resourcesListChanged: true };
 const SALES = { vaults: ['sales'] };
 const HR = { vaults: ['hr'] };
-
-const rename = (id: string, title: string) =>
-  write(acme.bank, (sql) => sql.query('update bank.notes set title = $2 where id = $1', [id, title]));
 
 describe('a stream', () => {
   it('hears what was written through any replica, once it was acknowledged', async () => {
     const id = await write(acme.bank, (sql) => addNote(sql, 'sales'));
     await using first = await acme.listen({ resourceSubscriptions: [noteUri(id)] }, {}, 0);
     await using second = await acme.listen(EVERYTHING, {}, 1);
-    await rename(id, 'new');
+    await rename(acme.bank, id, 'new');
     await first.hears(noteUri(id));
     await second.hears(NOTES);
     const other = await write(acme.bank, (sql) => addNote(sql, 'sales'));
@@ -117,7 +105,7 @@ describe('of two streams with a vault each', () => {
     };
     await settle();
 
-    await rename(id, 'in sales');
+    await rename(acme.bank, id, 'in sales');
     await sales.hears(noteUri(id), NOTES);
     expect(hr.heard).toEqual([]);
 
@@ -125,7 +113,7 @@ describe('of two streams with a vault each', () => {
     await sales.hears(noteUri(id), NOTES, 'list_changed');
     await hr.hears(noteUri(id), NOTES, 'list_changed');
 
-    await rename(id, 'in hr');
+    await rename(acme.bank, id, 'in hr');
     await hr.hears(noteUri(id), NOTES);
     expect(sales.heard).toEqual([]);
 
@@ -146,130 +134,6 @@ describe('of two streams with a vault each', () => {
     await write(acme.bank, (sql) => sql.query("insert into bank.tasks (vault_id, title) values ('hr', 't')"));
     await hr.hears('list_changed');
     expect(sales.heard).toEqual([]);
-  });
-});
-
-describe('nothing is lost', () => {
-  it('when the connection that listens is killed while rows change', async () => {
-    const ids = await write(acme.bank, async (sql) => {
-      const made: string[] = [];
-      for (let row = 0; row < 20; row++) made.push(await addNote(sql, 'sales'));
-      return made;
-    });
-    await using listener = await acme.listen({ resourceSubscriptions: ids.map(noteUri) });
-    const all = new Set<string>();
-    for (const id of ids) {
-      await withClient(postgres.superuserUrl, (sql) =>
-        sql.query(
-          "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'bankhouse changes'",
-        ),
-      );
-      await rename(id, 'again');
-    }
-    await expect
-      .poll(
-        () => {
-          for (const uri of listener.heard) all.add(uri);
-          return all.size;
-        },
-        { timeout: 20_000 },
-      )
-      .toBe(ids.length);
-  });
-
-  it('when Postgres restarts', async () => {
-    const id = await write(acme.bank, (sql) => addNote(sql, 'sales'));
-    await using listener = await acme.listen({ resourceSubscriptions: [noteUri(id)] });
-    await postgres.restart();
-    await rename(id, 'after');
-    await listener.hears(noteUri(id));
-  });
-
-  it("when the bank's keys are rotated, and with them the channel", async () => {
-    await using own = await runReplicas(postgres, 'keys');
-    await using listener = await own.listen({ resourcesListChanged: true });
-    const change = (text: string, values: unknown[] = []) => asData(postgres, (sql) => sql.query(text, values));
-    const add = `insert into bank.notes (bank_id, vault_id, title, created_by, updated_by) values ('keys', 'hr', 'n', 't', 't')`;
-    await change("insert into bank.bank_keys (bank_id, generation, key) values ('keys', 2, $1)", [randomBytes(32)]);
-    await change(add);
-    await listener.hears('list_changed');
-    await change("delete from bank.bank_keys where bank_id = 'keys' and generation = 1");
-    // Without a notification, which comes by the new channel alone, it would read every 15 seconds.
-    for (let turn = 0; turn < 3; turn++) {
-      await change(add);
-      await listener.hears('list_changed');
-    }
-  });
-
-  it("when the bank's login is rotated and the former one is dropped", async () => {
-    await using own = await runReplicas(postgres, 'login');
-    await using listener = await own.listen({ resourcesListChanged: true });
-    const { url } = await createBank(postgres, 'login', { vaults: VAULTS, form: 'b' });
-    own.useDatabaseUrl(url);
-    await withClient(postgres.superuserUrl, (sql) => sql.query("select bank.drop_login_role('bank_login_a')"));
-    await asData(postgres, (sql) =>
-      sql.query(
-        "insert into bank.notes (bank_id, vault_id, title, created_by, updated_by) values ('login', 'hr', 'n', 't', 't')",
-      ),
-    );
-    await listener.hears('list_changed');
-  });
-
-  it('of what follows the acknowledgement of a stream that opens while a read for others is under way', async () => {
-    await using pooler = await poolerBefore(postgres.port);
-    await using slow = await runReplicas(postgres, 'slow', {
-      databaseUrl: (own) => own.replace(`:${postgres.port}/`, `:${pooler.port}/`),
-    });
-    await using other = await slow.listen({ resourcesListChanged: true });
-    const id = await write(slow.bank, (sql) => addNote(sql, 'sales'));
-    const uri = `bankhouse://slow/notes/${id}`;
-    await other.hears('list_changed');
-    pooler.hold('bankhouse changes');
-    await expect.poll(() => pooler.held(), SOON).toBeGreaterThan(0);
-    await using late = await slow.listen({ resourceSubscriptions: [uri] });
-    await write(slow.bank, (sql) => sql.query("update bank.notes set title = 'right after' where id = $1", [id]));
-    pooler.release();
-    await late.hears(uri);
-    expect(other.heard).toEqual([]);
-  }, 30_000);
-
-  it('when what a stream missed is not kept any more: it is told to read everything again', async () => {
-    await using own = await runReplicas(postgres, 'pruned');
-    const uri = `bankhouse://pruned/notes/${randomUUID()}`;
-    await using listener = await own.listen({ resourceSubscriptions: [uri], resourcesListChanged: true });
-    await asData(postgres, (sql) =>
-      sql.query(
-        "insert into bank.change_floors (bank_id, pruned) values ('pruned', pg_current_xact_id()); " +
-          `select pg_notify(channel, '') from bank.bank_keys where bank_id = 'pruned'`,
-      ),
-    );
-    await listener.hears(uri, 'list_changed');
-  });
-});
-
-describe('a storm of 5,000 changes', () => {
-  it('reaches a reader as few notices, and the last change is among them', async () => {
-    const id = await write(acme.bank, (sql) => addNote(sql, 'sales'));
-    await using listener = await acme.listen({
-      resourceSubscriptions: [noteUri(id), NOTES],
-      resourcesListChanged: true,
-    });
-    const started = performance.now();
-    for (let turn = 0; turn < 50; turn++) {
-      await asData(postgres, (sql) =>
-        sql.query(
-          `do $$ begin for i in 1..100 loop
-             update bank.notes set title = 'storm ' || i where bank_id = 'acme' and id = '${id}';
-           end loop; end $$`,
-        ),
-      );
-    }
-    await expect.poll(() => listener.heard.length, SOON).toBeGreaterThan(0);
-    const reads = (performance.now() - started) / 200 + 2;
-    expect(listener.heard.length).toBeLessThanOrEqual(2 * reads);
-    await listener.hears(NOTES);
-    await rename(id, 'calm');
-    await listener.hears(noteUri(id), NOTES);
   });
 });
 
@@ -341,42 +205,6 @@ describe('a bank at rest', () => {
     await using again = await own.listen({ resourcesListChanged: true });
     await write(own.bank, (sql) => addNote(sql, 'sales'));
     await again.hears('list_changed');
-  });
-});
-
-describe('notifications that others forge', () => {
-  it('cause reads at a bounded rate, and say nothing', async () => {
-    await using way = await counterBefore(postgres.port, 'bank.read_feeds');
-    await using own = await runReplicas(postgres, 'forged', {
-      databaseUrl: (direct) => direct.replace(`:${postgres.port}/`, `:${way.port}/`),
-    });
-    const { channel } = await openFeed(own.bank);
-    await using listener = await own.listen({ resourcesListChanged: true });
-    await expect.poll(() => way.counted(), SOON).toBeGreaterThan(0);
-    const before = way.counted();
-    const started = performance.now();
-    await withClient(acme.bank.url, async (sql) => {
-      for (let turn = 0; turn < 300 || way.counted() < before + 8; turn++) {
-        await sql.query('select pg_notify($1, $2)', [channel, `list_changed ${turn}`]);
-      }
-    });
-    expect(way.counted() - before).toBeLessThanOrEqual((performance.now() - started) / 200 + 3);
-    expect(listener.heard).toEqual([]);
-  });
-});
-
-describe('behind a pooler', () => {
-  it('changes are looked for, and the log says so once', async () => {
-    await using pooler = await poolerBefore(postgres.port);
-    await using pooled = await runReplicas(postgres, 'pooled', {
-      databaseUrl: (own) => own.replace(`:${postgres.port}/`, `:${pooler.port}/`),
-    });
-    await using listener = await pooled.listen({ resourcesListChanged: true });
-    await write(pooled.bank, (sql) => addNote(sql, 'sales'));
-    await listener.hears('list_changed');
-    await write(pooled.bank, (sql) => addNote(sql, 'sales'));
-    await listener.hears('list_changed');
-    expect(pooled.logs.filter((line) => line.includes('looked for'))).toHaveLength(1);
   });
 });
 

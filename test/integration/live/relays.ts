@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
 
 export interface Relay extends AsyncDisposable {
-  readonly port: number;
+  /** The same login, on this way. */
+  url(direct: string): string;
 }
 
 /** What is done with the pieces that one connection sends and gets. */
@@ -32,8 +33,9 @@ async function relayBefore(port: number, handle: () => Handling): Promise<Relay>
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const own = (server.address() as AddressInfo).port;
   return {
-    port: (server.address() as AddressInfo).port,
+    url: (direct) => direct.replace(`:${port}/`, `:${own}/`),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -14,9 +14,16 @@ import {
 import { loadServerConfig, startBankServer } from '@bankhouse/server';
 import { Client, StreamableHTTPClientTransport, type SubscriptionFilter } from '@modelcontextprotocol/client';
 import { expect } from 'vitest';
-import { assertionFor, createBank, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import {
+  assertionFor,
+  createBank,
+  startPostgres,
+  type TestBank,
+  type TestPostgres,
+  withClient,
+} from '../../harness/postgres.ts';
 import { SOON } from '../../harness/soon.ts';
-import { VAULTS } from './support.ts';
+import { VAULTS, write } from './support.ts';
 
 export const MODERN = '2026-07-28';
 
@@ -140,4 +147,29 @@ export async function runReplicas(
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+export interface Acme extends AsyncDisposable {
+  readonly postgres: TestPostgres;
+  /** Two servers of the bank acme. */
+  readonly acme: Replicas;
+}
+
+export async function startAcme(): Promise<Acme> {
+  await using starting = new AsyncDisposableStack();
+  const postgres = starting.adopt(await startPostgres(), (started) => started.stop());
+  const acme = starting.use(await runReplicas(postgres, 'acme', { count: 2 }));
+  const stack = starting.move();
+  return { postgres, acme, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+export const NOTES = 'bankhouse://acme/notes';
+export const EVERYTHING = { resourceSubscriptions: [NOTES], resourcesListChanged: true };
+
+export function noteUri(id: string): string {
+  return `${NOTES}/${id}`;
+}
+
+export function rename(bank: TestBank, id: string, title: string): Promise<unknown> {
+  return write(bank, (sql) => sql.query('update bank.notes set title = $2 where id = $1', [id, title]));
 }
