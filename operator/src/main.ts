@@ -9,11 +9,12 @@ import {
   messageOf,
   withPassword,
 } from '@bankhouse/core';
-import { createReflectorMetrics, createTransport, holdLease, systemClock, type Transport } from '@bankhouse/kube';
+import { createReflectorMetrics, createTransport, systemClock, type Transport } from '@bankhouse/kube';
 import { KubeConfig } from '@kubernetes/client-node';
 import { startAdmin } from './admin.ts';
 import { configSchema, type OperatorConfig } from './config.ts';
 import { createDatabase } from './database/index.ts';
+import { lead } from './leadership.ts';
 import { createOperatorMetrics } from './metrics.ts';
 import { createOperator } from './operator.ts';
 import { createFrontDoor } from './probe/index.ts';
@@ -32,22 +33,10 @@ async function main(): Promise<void> {
     clock: systemClock,
   });
   const frontDoor = createFrontDoor(config, systemClock);
-  const operator = createOperator({
-    transport,
-    database,
-    frontDoor,
-    settings: Object.freeze(config),
-    clock: systemClock,
-    logger,
-    workers: config.WORKERS,
-    verifyEvery: config.VERIFY_EVERY_SECONDS * 1000,
-    instance,
-    metrics: { operator: createOperatorMetrics(registry), reflectors: createReflectorMetrics(registry) },
-  });
   let leads = false;
   // Standing by is ready: otherwise a rolling update would wait for the lease that the old pod holds.
   const admin = await startAdmin({ port: config.ADMIN_PORT, registry, isReady: () => !leads || operator.isSynced });
-  const election = holdLease({
+  const leadership = lead({
     transport,
     namespace: config.PLATFORM_NAMESPACE,
     name: config.LEASE_NAME,
@@ -59,6 +48,18 @@ async function main(): Promise<void> {
       process.exit(1);
     },
   });
+  const operator = createOperator({
+    transport: leadership.transport,
+    database: leadership.guardDatabase(database),
+    frontDoor,
+    settings: Object.freeze(config),
+    clock: systemClock,
+    logger,
+    workers: config.WORKERS,
+    verifyEvery: config.VERIFY_EVERY_SECONDS * 1000,
+    instance,
+    metrics: { operator: createOperatorMetrics(registry), reflectors: createReflectorMetrics(registry) },
+  });
 
   let stopping = false;
   const stop = async (signal: string) => {
@@ -66,13 +67,13 @@ async function main(): Promise<void> {
     stopping = true;
     logger.info({ signal }, 'stopping');
     if (leads) await operator.stop();
-    await election.release();
+    await leadership.release();
     await Promise.allSettled([frontDoor.close(), database.close(), admin.close(), transport.close()]);
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal).catch(die(logger)));
 
-  await election.acquired;
+  await leadership.acquired;
   leads = true;
   await operator.start();
   logger.info('working');

@@ -1,0 +1,134 @@
+import { BankhouseError, type Logger } from '@bankhouse/core';
+import { type Clock, holdLease, type LeaderElection, RENEW_SECONDS, type Transport } from '@bankhouse/kube';
+import type { Database } from './database/index.ts';
+
+/**
+ * The right to write, held by one process at a time.
+ *
+ * Another can take the lease over LEASE_SECONDS after it was last written. A leader writes only until RENEW_SECONDS after it sent
+ * its last renewal, by its own clock and whatever becomes of the next one: the election looks at its time only between tries, and a
+ * try whose answers are slow, or a process that stood still, would outlast the lease. Then it is lost, and the process must exit.
+ */
+export interface Leadership {
+  /** Resolves when this process leads; rejects never. */
+  readonly acquired: Promise<void>;
+  /** For the work: writes only while this process leads; reads pass. */
+  readonly transport: Transport;
+  /** The same database, likewise. A statement that Postgres has begun is a transaction of its own and stands. */
+  guardDatabase(database: Database): Database;
+  /** Ends the work's connections, then gives the lease back, so that the next leader needn't wait for its end. */
+  release(): Promise<void>;
+}
+
+/**
+ * @param transport where, and as whom; lease and work get connections of their own
+ * @param onLost called once; the process must exit at once
+ */
+export function lead(options: {
+  transport: Transport;
+  namespace: string;
+  name: string;
+  identity: string;
+  clock: Clock;
+  logger: Logger;
+  onLost: () => void;
+}): Leadership {
+  return new LeaseLeadership(options);
+}
+
+class LeaseLeadership implements Leadership {
+  readonly transport: Transport;
+  private readonly options: Parameters<typeof lead>[0];
+  private readonly election: LeaderElection;
+  /** Until when this process may write, by its clock; none before it leads. */
+  private until: number | undefined;
+  private isOver = false;
+  private cancelEnd = () => {};
+
+  constructor(options: Parameters<typeof lead>[0]) {
+    this.options = options;
+    this.transport = this.guarded(options.transport.separate());
+    const transport = this.hearRenewals(options.transport);
+    this.election = holdLease({ ...options, transport, onLost: () => this.lose() });
+  }
+
+  get acquired(): Promise<void> {
+    return this.election.acquired;
+  }
+
+  guardDatabase(database: Database): Database {
+    return {
+      state: (id) => database.state(id),
+      ensure: async (record, credentials) => {
+        this.mayWrite();
+        return database.ensure(record, credentials);
+      },
+      delete: async (id, owner, deleteRows) => {
+        this.mayWrite();
+        return database.delete(id, owner, deleteRows);
+      },
+      close: () => database.close(),
+    };
+  }
+
+  async release(): Promise<void> {
+    this.end();
+    await this.transport.close();
+    await this.election.release();
+  }
+
+  private guarded(transport: Transport): Transport {
+    return {
+      request: async (method, path, options) => {
+        if (method !== 'GET') this.mayWrite();
+        return transport.request(method, path, options);
+      },
+      stream: (path, options) => transport.stream(path, options),
+      separate: () => this.guarded(transport.separate()),
+      close: () => transport.close(),
+    };
+  }
+
+  /** The election writes nothing but its lease, so that each of its writes that succeeds is a renewal. */
+  private hearRenewals(transport: Transport): Transport {
+    return {
+      request: async <T>(...[method, path, options]: Parameters<Transport['request']>) => {
+        const sentAt = this.options.clock.now();
+        const answer = await transport.request<T>(method, path, options);
+        if (method !== 'GET') this.renewed(sentAt);
+        return answer;
+      },
+      stream: (path, options) => transport.stream(path, options),
+      separate: () => this.hearRenewals(transport.separate()),
+      close: () => transport.close(),
+    };
+  }
+
+  private renewed(sentAt: number): void {
+    if (this.isOver) return;
+    const { clock } = this.options;
+    this.until = sentAt + RENEW_SECONDS * 1000;
+    this.cancelEnd();
+    // Beside the clock, which may be set back.
+    this.cancelEnd = clock.after(this.until - clock.now(), () => this.lose());
+  }
+
+  private mayWrite(): void {
+    // Beside the timer, which a process that stood still runs only after what has come in meanwhile.
+    if (this.until !== undefined && this.options.clock.now() >= this.until) this.lose();
+    if (this.until === undefined || this.isOver) {
+      throw new BankhouseError('not_leading', 'This process does not hold the lease, so it writes nothing.');
+    }
+  }
+
+  private lose(): void {
+    if (this.isOver) return;
+    this.end();
+    this.options.onLost();
+  }
+
+  private end(): void {
+    this.isOver = true;
+    this.cancelEnd();
+  }
+}

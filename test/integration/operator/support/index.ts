@@ -1,0 +1,6 @@
+export { ApiProxy, HELD } from './api-proxy.ts';
+export { Cluster, classPath, pathsOf } from './cluster.ts';
+export { eventually } from './eventually.ts';
+export { OperatorProcess } from './operator-process.ts';
+export { Wire } from './wire.ts';
+export { settings, useWorld } from './world.ts';

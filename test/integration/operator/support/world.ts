@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { type BankClass, createLogger } from '@bankhouse/core';
+import { systemClock, type Transport } from '@bankhouse/kube';
+import { createOperator, type Database, type FrontDoor, type Operator, type Settings } from '@bankhouse/operator';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { type ApiServer, startApiServer } from '../../../harness/apiserver.ts';
+import { Cluster, classPath } from './cluster.ts';
+import { eventually } from './eventually.ts';
+import { MemoryDatabase, SwitchedFrontDoor } from './stand-ins.ts';
+import { Written } from './written.ts';
+
+export const settings: Settings = Object.freeze({
+  FRONT_DOOR_URL: 'https://mcp.example.com',
+  ROOT_KEY: randomBytes(32),
+  DATABASE_URL: 'postgres://bankhouse_operator@db.example.com:5432/bankhouse',
+  SERVER_IMAGE: 'localhost/bankhouse/server:dev',
+  PLATFORM_NAMESPACE: 'bankhouse-system',
+  DATABASE_EGRESS: [{ namespace: 'bankhouse-system', podLabels: { app: 'postgres' }, port: 5432 }],
+  DNS_EGRESS: [{ namespace: 'kube-system', podLabels: { 'k8s-app': 'kube-dns' }, port: 53 }],
+  LOG_LEVEL: 'info',
+});
+
+/** What a world has in place of the usual. */
+export interface Given {
+  /** A real one, in place of the one in memory. */
+  database?: Database;
+  frontDoor?: FrontDoor;
+  settings?: Settings;
+  /** Signs the operator in, in place of an admin; the world closes it. */
+  transport?: Transport;
+  /** Of the default class. */
+  classSpec?: Record<string, unknown>;
+}
+
+/**
+ * A world for the tests of a file: gone after them.
+ *
+ * @param prepare runs when the API server is there, and before the operator is
+ */
+export function useWorld(prepare: (api: ApiServer) => Given | Promise<Given> = () => ({})): World {
+  const world = new World();
+  beforeAll(() => world.start(prepare));
+  afterAll(() => world.close());
+  return world;
+}
+
+/** An API server with an operator at work and a default class "standard"; database and front door are stand-ins unless given. */
+class World extends Cluster {
+  api!: ApiServer;
+  operator!: Operator;
+  readonly database = new MemoryDatabase();
+  readonly frontDoor = new SwitchedFrontDoor();
+  /** By every operator of this world. */
+  readonly written = new Written();
+  private given: Given = {};
+
+  get transport(): Transport {
+    return this.api.transport;
+  }
+
+  async start(prepare: (api: ApiServer) => Given | Promise<Given>): Promise<void> {
+    this.api = await startApiServer();
+    this.given = await prepare(this.api);
+    this.operator = await this.startOperator();
+    await this.createClass('standard', { default: true, ...this.given.classSpec });
+  }
+
+  /** Ends when the operator has judged the class: of a Bank that is made later it may hear sooner. */
+  override async createClass(name: string, spec: Record<string, unknown>): Promise<void> {
+    await super.createClass(name, spec);
+    await eventually(async () => {
+      const { status } = await this.get<BankClass>(classPath(name));
+      expect(status?.conditions?.map(({ type }) => type)).toEqual(['Accepted']);
+    });
+  }
+
+  /** Stops the operator and starts another one, as after a crash; `transport` and `database` may have faults put in. */
+  async restart(faulty: { transport?: Transport; database?: Database } = {}): Promise<void> {
+    await this.operator.stop();
+    this.operator = await this.startOperator(faulty);
+  }
+
+  async close(): Promise<void> {
+    await this.operator?.stop();
+    await this.given.transport?.close();
+    await this.api?.stop();
+  }
+
+  private async startOperator(faulty: { transport?: Transport; database?: Database } = {}): Promise<Operator> {
+    const { given } = this;
+    const operator = createOperator({
+      transport: this.written.through(faulty.transport ?? given.transport ?? this.transport),
+      database: faulty.database ?? given.database ?? this.database,
+      frontDoor: given.frontDoor ?? this.frontDoor,
+      settings: given.settings ?? settings,
+      clock: systemClock,
+      logger: createLogger({ component: 'operator', level: process.env.TEST_LOG_LEVEL ?? 'fatal' }),
+      workers: 4,
+      verifyEvery: 600_000,
+      instance: 'test',
+    });
+    await operator.start();
+    return operator;
+  }
+}
