@@ -43,26 +43,28 @@ const SET_CALLER: Statement = {
  */
 export async function read<T>(lent: Lent, work: (tx: Transaction) => Promise<T>): Promise<T> {
   const { client, signal } = lent;
-  let open: { begun: Promise<void> } | undefined;
+  let begun: Promise<void> | undefined;
   let ended: Promise<unknown> = Promise.resolve();
   const begin = () => {
     client.connection.stream.cork();
-    open = { begun: sendBegin(lent, 'begin read only') };
+    begun = sendBegin(lent, 'begin read only');
     ended = new Promise((resolve, reject) => {
       setImmediate(() => {
-        open = undefined;
+        begun = undefined;
         client.query('commit').then(resolve, reject);
         client.connection.stream.uncork();
       });
     });
     ended.catch(() => {});
-    return open;
+    return begun;
   };
   const rows: Transaction['rows'] = async (statement, values) => {
-    const { begun } = open ?? begin();
-    // Of several failures the first one is the cause: answers come in the order of what was sent.
-    const [result] = await Promise.all([send(lent, statement, values), begun]);
-    return result.rows;
+    const ready = begun ?? begin();
+    const asked = send(lent, statement, values);
+    // What fails after BEGIN or a setting failed says only that it did.
+    asked.catch(() => {});
+    await ready;
+    return (await asked).rows;
   };
   return work({ rows }).finally(() => {
     // Nobody waits for the answer to COMMIT. A cancellation may arrive late, and must not hit the next caller.
