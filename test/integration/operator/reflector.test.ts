@@ -1,21 +1,23 @@
-import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createLogger } from '@bankhouse/core';
 import {
+  type Clock,
   createReflector,
   createTransport,
   type KubeObject,
   type Notice,
   type Reflector,
   type ReflectorMetrics,
+  systemClock,
   type Transport,
 } from '@bankhouse/kube';
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiServer, startApiServer } from '../../harness/apiserver.ts';
-import { eventually } from './support.ts';
+import { eventually, Wire } from './support/index.ts';
 
 const logger = createLogger({ component: 'test', level: 'fatal' });
+/** Pauses after failures are a random share of up to 30 s, which can be more than a test waits: always a small one here. */
+const clock: Clock = { ...systemClock, random: () => 0.02 };
 const collection = (namespace: string) => `/api/v1/namespaces/${namespace}/configmaps`;
 
 let api!: ApiServer;
@@ -30,55 +32,6 @@ const running: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const thing of running.splice(0).reverse()) await thing.stop();
 });
-
-/** A wire between a reflector and the API server that can be cut, or held so that nothing passes. */
-class Wire {
-  private readonly server: Server;
-  private readonly sockets = new Set<Socket>();
-  private isCut = false;
-
-  private constructor(port: number) {
-    this.server = createServer((near) => {
-      if (this.isCut) {
-        near.destroy();
-        return;
-      }
-      const far = connect(port, '127.0.0.1');
-      near.pipe(far).pipe(near);
-      for (const socket of [near, far]) {
-        this.sockets.add(socket);
-        socket.on('error', () => {});
-        socket.on('close', () => {
-          near.destroy();
-          far.destroy();
-          this.sockets.delete(socket);
-        });
-      }
-    });
-  }
-
-  static async to(port: number): Promise<Wire & { port: number }> {
-    const wire = new Wire(port);
-    wire.server.listen(0, '127.0.0.1');
-    await once(wire.server, 'listening');
-    const address = wire.server.address();
-    return Object.assign(wire, { port: typeof address === 'object' && address !== null ? address.port : 0 });
-  }
-
-  cut(): void {
-    this.isCut = true;
-    for (const socket of this.sockets) socket.destroy();
-  }
-
-  mend(): void {
-    this.isCut = false;
-  }
-
-  async stop(): Promise<void> {
-    this.cut();
-    await new Promise((resolve) => this.server.close(resolve));
-  }
-}
 
 async function wired(): Promise<{ wire: Wire; transport: Transport }> {
   const wire = await Wire.to(Number(new URL(api.url).port));
@@ -119,6 +72,7 @@ async function watch(
     transport,
     path: collection(namespace),
     logger,
+    clock,
     metrics,
     ...options,
     onChange: (key: string, notice: Notice<KubeObject>) => heard.push(`${notice.kind} ${key}`),
