@@ -1,51 +1,30 @@
 import { systemClock } from '@bankhouse/kube';
 import { createDatabase, type Database } from '@bankhouse/operator';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
-import {
-  bankWhen,
-  createBank,
-  createClass,
-  createNamespace,
-  eventually,
-  getOrUndefined,
-  namespaced,
-  setPods,
-  settings,
-  startWorld,
-  type World,
-} from './support.ts';
+import { eventually, pathsOf, settings, useWorld, type World } from './support/index.ts';
 
 let postgres!: TestPostgres;
 let database!: Database;
-let world!: World;
-beforeAll(async () => {
+const world: World = useWorld(async () => {
   postgres = await startPostgres();
-  const url = postgres.serviceUrl('operator');
-  database = createDatabase(url, { connections: 2, clock: systemClock });
-  const withoutPassword = new URL(url);
-  withoutPassword.password = '';
-  world = await startWorld({ database, settings: { ...settings, DATABASE_URL: withoutPassword.toString() } });
-  await createClass(world.api.transport, 'standard', { default: true });
-});
-afterAll(async () => {
-  await world?.close();
-  await database?.close();
-  await postgres?.stop();
+  world.onClose(() => postgres.stop());
+  const url = new URL(postgres.serviceUrl('operator'));
+  database = createDatabase(url.toString(), { connections: 2, clock: systemClock });
+  world.onClose(() => database.close());
+  url.password = '';
+  return { database, settings: { ...settings, DATABASE_URL: url.toString() } };
 });
 
 async function readyBank(id: string, spec: Record<string, unknown> = {}): Promise<void> {
-  const { transport } = world.api;
-  await createNamespace(transport, id);
-  await createBank(transport, id, id, spec);
-  await eventually(() => setPods(transport, id, id, { replicas: 1, ready: 1 }));
-  await bankWhen(transport, id, id, 'True');
+  await world.createNamespace(id);
+  await world.readyBank(id, id, spec);
 }
 
 /** The URL that the bank's pod gets. */
 async function podUrl(id: string): Promise<string> {
-  const path = `${namespaced(id).secrets}/bank-${id}`;
-  const { data } = await world.api.transport.request<{ data: Record<string, string> }>('GET', path);
+  const path = `${pathsOf(id).secrets}/bank-${id}`;
+  const { data } = await world.get<{ data: Record<string, string> }>(path);
   return Buffer.from(data['database-url'] ?? '', 'base64').toString();
 }
 
@@ -74,7 +53,7 @@ describe('a Bank in a real Postgres (R1.6)', () => {
   test('a lost Secret is replaced, and the role takes the new password', async () => {
     await readyBank('lost');
     const before = await podUrl('lost');
-    await world.api.transport.request('DELETE', `${namespaced('lost').secrets}/bank-lost`);
+    await world.delete(`${pathsOf('lost').secrets}/bank-lost`);
     await eventually(async () => expect(await whoAmI(await podUrl('lost'))).toBe('lost'));
     expect(await podUrl('lost')).not.toBe(before);
     await expect(whoAmI(before)).rejects.toThrow(/password authentication failed/);
@@ -82,11 +61,9 @@ describe('a Bank in a real Postgres (R1.6)', () => {
 
   test('a restart of Postgres is survived, also by a bank that is made meanwhile', async () => {
     await readyBank('before');
-    const { transport } = world.api;
-    await createNamespace(transport, 'during');
-    await Promise.all([postgres.restart(), createBank(transport, 'during', 'during')]);
-    await eventually(() => setPods(transport, 'during', 'during', { replicas: 1, ready: 1 }));
-    await bankWhen(transport, 'during', 'during', 'True');
+    await world.createNamespace('during');
+    await Promise.all([postgres.restart(), world.createBank('during', 'during')]);
+    await world.bringUp('during', 'during');
     expect(await whoAmI(await podUrl('during'))).toBe('during');
   });
 
@@ -97,9 +74,9 @@ describe('a Bank in a real Postgres (R1.6)', () => {
     const id = `ends-${policy.toLowerCase()}`;
     await readyBank(id, { deletionPolicy: policy, vaults: [{ id: 'sales' }] });
     const url = await podUrl(id);
-    const { banks } = namespaced(id);
-    await world.api.transport.request('DELETE', `${banks}/${id}`);
-    await eventually(async () => expect(await getOrUndefined(world.api.transport, `${banks}/${id}`)).toBeUndefined());
+    const { banks } = pathsOf(id);
+    await world.delete(`${banks}/${id}`);
+    await eventually(async () => expect(await world.find(`${banks}/${id}`)).toBeUndefined());
     await expect(whoAmI(url)).rejects.toThrow();
     await withClient(postgres.superuserUrl, async (client) => {
       const roles = await client.query('select from pg_roles where rolname like $1', [`bank\\_${id}\\_%`]);
@@ -110,24 +87,20 @@ describe('a Bank in a real Postgres (R1.6)', () => {
   });
 
   test('rows that were kept refuse another Bank and take the same one back', async () => {
-    const { transport } = world.api;
     await readyBank('kept', { deletionPolicy: 'Retain' });
-    const { banks } = namespaced('kept');
-    await transport.request('DELETE', `${banks}/kept`);
-    await eventually(async () => expect(await getOrUndefined(transport, `${banks}/kept`)).toBeUndefined());
-    await createNamespace(transport, 'stranger');
-    await createBank(transport, 'stranger', 'stranger', { id: 'kept' });
-    const stranger = await bankWhen(transport, 'stranger', 'stranger', 'False', 'IdTaken');
+    const { banks } = pathsOf('kept');
+    await world.delete(`${banks}/kept`);
+    await eventually(async () => expect(await world.find(`${banks}/kept`)).toBeUndefined());
+    await world.createNamespace('stranger');
+    await world.createBank('stranger', 'stranger', { id: 'kept' });
+    const stranger = await world.bankWhen('stranger', 'stranger', 'False', 'IdTaken');
     expect(stranger.status?.conditions?.find(({ type }) => type === 'DatabaseReady')?.message).toBe(
       'The id kept belongs to the Bank kept/kept; choose another spec.id, or delete the rows that hold it.',
     );
-    await transport.request('DELETE', `${namespaced('stranger').banks}/stranger`);
-    await eventually(async () =>
-      expect(await getOrUndefined(transport, `${namespaced('stranger').banks}/stranger`)).toBeUndefined(),
-    );
-    await createBank(transport, 'kept', 'kept');
-    await eventually(() => setPods(transport, 'kept', 'kept', { replicas: 1, ready: 1 }));
-    await bankWhen(transport, 'kept', 'kept', 'True');
+    await world.delete(`${pathsOf('stranger').banks}/stranger`);
+    await eventually(async () => expect(await world.find(`${pathsOf('stranger').banks}/stranger`)).toBeUndefined());
+    await world.createBank('kept', 'kept');
+    await world.bringUp('kept', 'kept');
   });
 });
 

@@ -1,47 +1,31 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer, type Server } from 'node:tls';
 import { configSchema as controlConfig, startControl } from '@bankhouse/control';
 import { createLogger, loadConfig } from '@bankhouse/core';
 import { configSchema as gatewayConfig, startGateway } from '@bankhouse/gateway';
 import { createTransport, systemClock } from '@bankhouse/kube';
-import { createDatabase, createFrontDoor, createOperator } from '@bankhouse/operator';
+import { createDatabase, createFrontDoor } from '@bankhouse/operator';
 import { loadServerConfig, startBankServer } from '@bankhouse/server';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ApiServer, startApiServer } from '../../harness/apiserver.ts';
+import { afterAll, describe, expect, test } from 'vitest';
 import { startPostgres } from '../../harness/postgres.ts';
-import {
-  bankWhen,
-  createBank,
-  createClass,
-  createNamespace,
-  eventually,
-  namespaced,
-  setPods,
-  settings,
-} from './support.ts';
+import { pathsOf, settings, useWorld, Wire, type World } from './support/index.ts';
 
 const FRONT_DOOR_URL = 'https://mcp.example.com';
 const VERIFIER_KEY = randomBytes(24).toString('hex');
 const logger = createLogger({ component: 'test', level: process.env.TEST_LOG_LEVEL ?? 'fatal' });
 
-/** The whole platform as processes have it, but in one, with a test in the place of kubelet and ingress. */
-let api!: ApiServer;
 let dir = '';
-const stops: (() => Promise<unknown>)[] = [];
 let gatewayPort = 0;
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-beforeAll(async () => {
+/** The whole platform as processes have it, but in one, with a test in the place of kubelet and ingress. */
+const world: World = useWorld(async () => {
   dir = mkdtempSync(join(tmpdir(), 'bankhouse-front-door-'));
   const postgres = await startPostgres();
-  stops.push(() => postgres.stop());
-  api = await startApiServer();
-  stops.push(() => api.stop());
+  world.onClose(() => postgres.stop());
   const rootKey = randomBytes(32).toString('base64');
   const control = await startControl(
     loadConfig(controlConfig, {
@@ -57,7 +41,7 @@ beforeAll(async () => {
     }),
     logger,
   );
-  stops.push(() => control.stop());
+  world.onClose(() => control.stop());
   const issuers = [{ issuer: FRONT_DOOR_URL, jwksUrl: `http://127.0.0.1:${control.port}/oauth/jwks` }];
   const gateway = await startGateway({
     config: loadConfig(gatewayConfig, {
@@ -68,31 +52,30 @@ beforeAll(async () => {
       PORT: '0',
       ADMIN_PORT: '0',
     }),
-    transport: await createTransport(api.kubeconfig),
+    transport: await createTransport(world.api.kubeconfig),
     logger,
   });
-  stops.push(() => gateway.stop());
+  world.onClose(() => gateway.stop());
   gatewayPort = gateway.port;
   const ingress = await startIngress(dir, gateway.port);
-  stops.push(() => ingress.stop());
+  world.onClose(() => ingress.wire.stop());
 
   const operatorUrl = new URL(postgres.serviceUrl('operator'));
   const database = createDatabase(operatorUrl.toString(), { connections: 4, clock: systemClock });
-  stops.push(() => database.close());
+  world.onClose(() => database.close());
   operatorUrl.password = '';
   const frontDoor = createFrontDoor(
     {
       FRONT_DOOR_URL,
-      FRONT_DOOR_CONNECT: `127.0.0.1:${ingress.port}`,
+      FRONT_DOOR_CONNECT: `127.0.0.1:${ingress.wire.port}`,
       FRONT_DOOR_CA: ingress.ca,
       CONTROL_URL: `http://127.0.0.1:${control.port}`,
       VERIFIER_KEY,
     },
     systemClock,
   );
-  stops.push(() => frontDoor.close());
-  const operator = createOperator({
-    transport: api.transport,
+  world.onClose(() => frontDoor.close());
+  return {
     database,
     frontDoor,
     settings: {
@@ -101,56 +84,17 @@ beforeAll(async () => {
       ROOT_KEY: Buffer.from(rootKey, 'base64'),
       DATABASE_URL: operatorUrl.toString(),
     },
-    clock: systemClock,
-    logger,
-    workers: 4,
-    verifyEvery: 600_000,
-    instance: 'test',
-  });
-  await operator.start();
-  stops.push(() => operator.stop());
-  await createClass(api.transport, 'standard', { default: true });
-});
-
-afterAll(async () => {
-  for (const stop of stops.reverse()) await stop();
-  rmSync(dir, { recursive: true, force: true });
+  };
 });
 
 /** Ends TLS for the platform's name and passes bytes on, as an ingress does. */
-async function startIngress(
-  folder: string,
-  port: number,
-): Promise<{ port: number; ca: string; stop(): Promise<void> }> {
+async function startIngress(folder: string, port: number): Promise<{ wire: Wire; ca: string }> {
   const [key, cert] = [join(folder, 'tls.key'), join(folder, 'tls.crt')];
   const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert];
   const named = ['-subj', '/CN=test', '-addext', 'subjectAltName=DNS:mcp.example.com', '-days', '1'];
   execFileSync('openssl', ['req', '-x509', ...made, ...named], { stdio: 'ignore' });
-  const sockets = new Set<Socket>();
-  const server: Server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (near) => {
-    const far = connect(port, '127.0.0.1');
-    near.pipe(far).pipe(near);
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        near.destroy();
-        far.destroy();
-        sockets.delete(socket);
-      });
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    ca: readFileSync(cert, 'utf8'),
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  const wire = await Wire.to(port, { key: readFileSync(key), cert: readFileSync(cert) });
+  return { wire, ca: readFileSync(cert, 'utf8') };
 }
 
 /** EndpointSlices take no loopback address. */
@@ -164,48 +108,43 @@ function ownAddress(): string {
 
 /** What kubelet and controllers do once the bank's Deployment is there: its server runs with what the Secret has. */
 async function runPod(id: string): Promise<void> {
-  const paths = namespaced(id);
+  const paths = pathsOf(id);
   const secretDir = join(dir, id);
-  await eventually(() => setPods(api.transport, id, id, { replicas: 1, ready: 0 }));
-  const secret = await api.transport.request<{ data: Record<string, string> }>('GET', `${paths.secrets}/bank-${id}`);
+  await world.setPods(id, id, { replicas: 1, ready: 0 });
+  const secret = await world.get<{ data: Record<string, string> }>(`${paths.secrets}/bank-${id}`);
   mkdirSync(secretDir);
   for (const [name, value] of Object.entries(secret.data)) {
     writeFileSync(join(secretDir, name), Buffer.from(value, 'base64'));
   }
   const server = await startBankServer(loadServerConfig({ BANK_ID: id, SECRET_DIR: secretDir, PORT: '0' }), logger);
-  stops.push(() => server.stop());
-  const service = await api.transport.request<{ metadata: { labels: Record<string, string> } }>(
-    'GET',
-    `${paths.services}/bank-${id}`,
-  );
-  await api.transport.request('POST', `/apis/discovery.k8s.io/v1/namespaces/${id}/endpointslices`, {
-    body: {
-      metadata: {
-        name: `bank-${id}-1`,
-        labels: { ...service.metadata.labels, 'kubernetes.io/service-name': `bank-${id}` },
-      },
-      addressType: 'IPv4',
-      endpoints: [{ addresses: [ownAddress()], conditions: { ready: true, serving: true } }],
-      ports: [{ name: 'http', port: server.port, protocol: 'TCP' }],
+  world.onClose(() => server.stop());
+  const service = await world.get<{ metadata: { labels: Record<string, string> } }>(`${paths.services}/bank-${id}`);
+  await world.create(`/apis/discovery.k8s.io/v1/namespaces/${id}/endpointslices`, {
+    metadata: {
+      name: `bank-${id}-1`,
+      labels: { ...service.metadata.labels, 'kubernetes.io/service-name': `bank-${id}` },
     },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: [ownAddress()], conditions: { ready: true, serving: true } }],
+    ports: [{ name: 'http', port: server.port, protocol: 'TCP' }],
   });
 }
 
 describe('Ready means that an MCP client can work through the front door', () => {
   test('a bank is Verified by a real handshake over TLS, gateway, token and seal', async () => {
-    await createNamespace(api.transport, 'acme');
-    await createBank(api.transport, 'acme', 'acme', { vaults: [{ id: 'sales' }] });
+    await world.createNamespace('acme');
+    await world.createBank('acme', 'acme', { vaults: [{ id: 'sales' }] });
     await runPod('acme');
-    const bank = await bankWhen(api.transport, 'acme', 'acme', 'True');
+    const bank = await world.bankWhen('acme', 'acme', 'True');
     expect(bank.status?.conditions?.find(({ type }) => type === 'Verified')?.reason).toBe('Handshake');
     expect(gatewayPort).toBeGreaterThan(0);
   });
 
   test('a pod that does not answer is told of, with the route that does', async () => {
-    await createNamespace(api.transport, 'mute');
-    await createBank(api.transport, 'mute', 'mute');
-    await eventually(() => setPods(api.transport, 'mute', 'mute', { replicas: 1, ready: 1 }));
-    const bank = await bankWhen(api.transport, 'mute', 'mute', 'False', 'HandshakeFailed');
+    await world.createNamespace('mute');
+    await world.createBank('mute', 'mute');
+    await world.setPods('mute', 'mute', { replicas: 1, ready: 1 });
+    const bank = await world.bankWhen('mute', 'mute', 'False', 'HandshakeFailed');
     expect(bank.status?.conditions?.find(({ type }) => type === 'RouteReady')?.status).toBe('True');
     expect(bank.status?.phase).toBe('Failing');
   });

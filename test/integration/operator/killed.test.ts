@@ -1,33 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Transport } from '@bankhouse/kube';
 import type { Database } from '@bankhouse/operator';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  bankWhen,
-  createBank,
-  createClass,
-  createNamespace,
-  eventually,
-  getOrUndefined,
-  namespaced,
-  setPods,
-  startWorld,
-  type World,
-} from './support.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { eventually, pathsOf, useWorld } from './support/index.ts';
 
 /** Writes outside of the process that one creation makes: nine to the API server, one to the database. */
 const CREATION_WRITES = 10;
 /** Five children, the database, the finalizer. */
 const DELETION_WRITES = 7;
 
-let world!: World;
-beforeAll(async () => {
-  world = await startWorld();
-  await createClass(world.api.transport, 'standard', { default: true });
-});
-afterAll(async () => {
-  await world?.close();
-});
+const world = useWorld();
 
 /**
  * A process that is killed at its n-th outside write: `before` it was sent, or `after` it took effect but before the process
@@ -83,15 +65,14 @@ class Death {
 
 /** Everything that a bank leaves in the cluster and the database, without what differs from one bank to the next. */
 async function endState(id: string): Promise<unknown> {
-  const { transport } = world.api;
-  const paths = namespaced(id);
+  const paths = pathsOf(id);
   const objects = await Promise.all(
     [
       `${paths.banks}/${id}`,
       ...[paths.serviceAccounts, paths.secrets, paths.networkPolicies, paths.services, paths.deployments].map(
         (path) => `${path}/bank-${id}`,
       ),
-    ].map((path) => transport.request<Record<string, unknown>>('GET', path)),
+    ].map((path) => world.get<Record<string, unknown>>(path)),
   );
   const secret = objects[2] as { data: Record<string, string> };
   const url = Buffer.from(secret.data['database-url'] ?? '', 'base64').toString();
@@ -105,17 +86,12 @@ async function endState(id: string): Promise<unknown> {
   return JSON.parse(text.replaceAll(digest, '<digest>').replaceAll(id, '<id>'));
 }
 
-async function bringUp(id: string): Promise<void> {
-  await eventually(() => setPods(world.api.transport, id, id, { replicas: 1, ready: 1 }));
-  await bankWhen(world.api.transport, id, id, 'True');
-}
-
 describe('an operator that is killed and started again reaches the same end', () => {
   let wanted: unknown;
   beforeAll(async () => {
-    await createNamespace(world.api.transport, 'unharmed');
-    await createBank(world.api.transport, 'unharmed', 'unharmed', { vaults: [{ id: 'sales' }] });
-    await bringUp('unharmed');
+    await world.createNamespace('unharmed');
+    await world.createBank('unharmed', 'unharmed', { vaults: [{ id: 'sales' }] });
+    await world.bringUp('unharmed', 'unharmed');
     wanted = await endState('unharmed');
   });
 
@@ -127,37 +103,35 @@ describe('an operator that is killed and started again reaches the same end', ()
 
   test.each(points(CREATION_WRITES))('killed $when write $at of a creation', async ({ at, when }) => {
     const id = `c${at}-${when}`;
-    const { transport } = world.api;
     const death = new Death(at, when);
-    await world.restart({ transport: death.transport(transport), database: death.database(world.database) });
-    await createNamespace(transport, id);
-    await createBank(transport, id, id, { vaults: [{ id: 'sales' }] });
+    await world.restart({ transport: death.transport(world.transport), database: death.database(world.database) });
+    await world.createNamespace(id);
+    await world.createBank(id, id, { vaults: [{ id: 'sales' }] });
     await eventually(async () => {
       if (death.isDead) return;
-      if ((await getOrUndefined(transport, `${namespaced(id).deployments}/bank-${id}`)) !== undefined) {
-        await setPods(transport, id, id, { replicas: 1, ready: 1 });
+      if ((await world.find(`${pathsOf(id).deployments}/bank-${id}`)) !== undefined) {
+        await world.setPods(id, id, { replicas: 1, ready: 1 });
       }
       throw new Error('not killed yet');
     });
     await world.restart();
-    await bringUp(id);
+    await world.bringUp(id, id);
     expect(await endState(id)).toEqual(wanted);
   });
 
   test.each(points(DELETION_WRITES))('killed $when write $at of a deletion', async ({ at, when }) => {
     const id = `d${at}-${when}`;
-    const { transport } = world.api;
-    await createNamespace(transport, id);
-    await createBank(transport, id, id);
-    await bringUp(id);
+    await world.createNamespace(id);
+    await world.createBank(id, id);
+    await world.bringUp(id, id);
     await eventually(() => expect(world.operator.isIdle).toBe(true));
     const death = new Death(at, when);
-    await world.restart({ transport: death.transport(transport), database: death.database(world.database) });
-    const paths = namespaced(id);
-    await transport.request('DELETE', `${paths.banks}/${id}`);
+    await world.restart({ transport: death.transport(world.transport), database: death.database(world.database) });
+    const paths = pathsOf(id);
+    await world.delete(`${paths.banks}/${id}`);
     await eventually(() => expect(death.isDead).toBe(true));
     await world.restart();
-    await eventually(async () => expect(await getOrUndefined(transport, `${paths.banks}/${id}`)).toBeUndefined());
+    await eventually(async () => expect(await world.find(`${paths.banks}/${id}`)).toBeUndefined());
     for (const path of [
       paths.deployments,
       paths.services,
@@ -165,7 +139,7 @@ describe('an operator that is killed and started again reaches the same end', ()
       paths.serviceAccounts,
       paths.networkPolicies,
     ]) {
-      expect(await transport.request('GET', path)).toMatchObject({ items: [] });
+      expect(await world.get(path)).toMatchObject({ items: [] });
     }
     expect(world.database.banks.has(id)).toBe(false);
   });

@@ -1,22 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createLogger } from '@bankhouse/core';
-import { createReflector, holdLease, systemClock, type Transport } from '@bankhouse/kube';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createReflector, holdLease, systemClock } from '@bankhouse/kube';
+import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import type { ApiServer } from '../../harness/apiserver.ts';
-import {
-  bankWhen,
-  createBank,
-  createClass,
-  createNamespace,
-  eventually,
-  getOrUndefined,
-  namespaced,
-  setPods,
-  startWorld,
-  type World,
-} from './support.ts';
+import { classPath, eventually, useWorld } from './support/index.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
 const HELM = join(process.env.BANKHOUSE_BIN ?? join(ROOT, '.cluster/bin'), 'helm');
@@ -32,52 +20,41 @@ const PATHS: Readonly<Record<string, string>> = {
 };
 
 /** The chart's accounts and rights, and nothing else of it. */
-async function installRights(transport: Transport): Promise<void> {
+async function installRights(): Promise<void> {
   const args = ['template', 'bankhouse', join(ROOT, 'charts/bankhouse'), '--namespace', NAMESPACE];
   const yaml = execFileSync(
     HELM,
     [...args, '--set', 'frontDoor.url=https://mcp.example.com', '--show-only', 'templates/rbac.yaml'],
     { encoding: 'utf8' },
   );
-  await createNamespace(transport, NAMESPACE);
+  await world.createNamespace(NAMESPACE);
   for (const document of parseAllDocuments(yaml)) {
     const body = document.toJSON() as { kind: string } | null;
-    if (body !== null) await transport.request('POST', PATHS[body.kind] ?? `/unexpected/${body.kind}`, { body });
+    if (body !== null) await world.create(PATHS[body.kind] ?? `/unexpected/${body.kind}`, body);
   }
 }
 
-let world!: World;
-beforeAll(async () => {
-  world = await startWorld({
-    async signIn(api: ApiServer) {
-      await installRights(api.transport);
-      return await api.signInAs(NAMESPACE, 'bankhouse-operator');
-    },
-  });
-  await createClass(world.api.transport, 'double', { default: true, replicas: 2 });
-});
-afterAll(async () => {
-  await world?.close();
+const world = useWorld(async () => {
+  await installRights();
+  const transport = await world.api.signInAs(NAMESPACE, 'bankhouse-operator');
+  world.onClose(() => transport.close());
+  return { transport, classSpec: { replicas: 2 } };
 });
 
 describe('with the rights that the chart gives, and no other', () => {
   test('the operator makes a bank Ready, reports it and takes it away again', async () => {
-    const { transport } = world.api;
-    await createNamespace(transport, 'banks');
-    await createBank(transport, 'banks', 'acme');
-    await eventually(() => setPods(transport, 'banks', 'acme', { replicas: 2, ready: 2 }));
-    await bankWhen(transport, 'banks', 'acme', 'True');
-    const paths = namespaced('banks');
+    const paths = await world.createNamespace('banks');
+    await world.createBank('banks', 'acme');
+    await world.setPods('banks', 'acme', { replicas: 2, ready: 2 });
+    await world.bankWhen('banks', 'acme', 'True');
     await eventually(async () => {
-      expect(await transport.request('GET', paths.events)).toMatchObject({ items: [{ reason: 'Ready' }] });
-      expect(await getOrUndefined(transport, `${paths.budgets}/bank-acme`)).toBeDefined();
-      expect(await transport.request('GET', '/apis/bankhouse.dev/v1alpha1/bankclasses/double')).toMatchObject({
-        status: { phase: 'Accepted' },
-      });
+      expect(await world.get(paths.events)).toMatchObject({ items: [{ reason: 'Ready' }] });
+      expect(await world.find(`${paths.budgets}/bank-acme`)).toBeDefined();
+      expect(await world.get(classPath('standard'))).toMatchObject({ status: { phase: 'Accepted' } });
     });
-    await transport.request('DELETE', `${paths.banks}/acme`);
-    await eventually(async () => expect(await getOrUndefined(transport, `${paths.banks}/acme`)).toBeUndefined());
-    expect(await transport.request('GET', paths.budgets)).toMatchObject({ items: [] });
+    await world.delete(`${paths.banks}/acme`);
+    await eventually(async () => expect(await world.find(`${paths.banks}/acme`)).toBeUndefined());
+    expect(await world.get(paths.budgets)).toMatchObject({ items: [] });
   });
 
   test('the operator holds its lease, a second one waits, and takes over once it is given back', async () => {
@@ -97,8 +74,7 @@ describe('with the rights that the chart gives, and no other', () => {
     await first.acquired;
     const second = hold('second');
     const path = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/bankhouse-operator`;
-    const holder = async () =>
-      (await world.api.transport.request<{ spec: { holderIdentity: string } }>('GET', path)).spec.holderIdentity;
+    const holder = async () => (await world.get<{ spec: { holderIdentity: string } }>(path)).spec.holderIdentity;
     expect(await holder()).toBe('first');
     await first.release();
     await second.acquired;

@@ -3,4 +3,4 @@ export { Cluster, classPath, pathsOf } from './cluster.ts';
 export { eventually } from './eventually.ts';
 export { OperatorProcess } from './operator-process.ts';
 export { Wire } from './wire.ts';
-export { settings, useWorld } from './world.ts';
+export { settings, useWorld, type World } from './world.ts';

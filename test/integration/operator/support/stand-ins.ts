@@ -44,12 +44,13 @@ export class MemoryDatabase implements Database {
 /** Stands for gateway and bank server: every bank answers, or none. */
 export class SwitchedFrontDoor implements FrontDoor {
   answers = true;
-  handshakes = 0;
+  /** Ids of the banks, in order. */
+  readonly handshakes: string[] = [];
   async checkRoute(): Promise<void> {
     if (!this.answers) throw new Error('connect ECONNREFUSED');
   }
-  async checkHandshake(): Promise<void> {
-    this.handshakes += 1;
+  async checkHandshake(id: string): Promise<void> {
+    this.handshakes.push(id);
   }
   forget(): void {}
   async close(): Promise<void> {}

@@ -26,7 +26,7 @@ export interface Given {
   database?: Database;
   frontDoor?: FrontDoor;
   settings?: Settings;
-  /** Signs the operator in, in place of an admin; the world closes it. */
+  /** Signs the operator in, in place of an admin. */
   transport?: Transport;
   /** Of the default class. */
   classSpec?: Record<string, unknown>;
@@ -37,7 +37,7 @@ export interface Given {
  *
  * @param prepare runs when the API server is there, and before the operator is
  */
-export function useWorld(prepare: (api: ApiServer) => Given | Promise<Given> = () => ({})): World {
+export function useWorld(prepare: (world: World) => Given | Promise<Given> = () => ({})): World {
   const world = new World();
   beforeAll(() => world.start(prepare));
   afterAll(() => world.close());
@@ -45,7 +45,7 @@ export function useWorld(prepare: (api: ApiServer) => Given | Promise<Given> = (
 }
 
 /** An API server with an operator at work and a default class "standard"; database and front door are stand-ins unless given. */
-class World extends Cluster {
+export class World extends Cluster {
   api!: ApiServer;
   operator!: Operator;
   readonly database = new MemoryDatabase();
@@ -53,14 +53,15 @@ class World extends Cluster {
   /** By every operator of this world. */
   readonly written = new Written();
   private given: Given = {};
+  private readonly stops: (() => Promise<unknown>)[] = [];
 
   get transport(): Transport {
     return this.api.transport;
   }
 
-  async start(prepare: (api: ApiServer) => Given | Promise<Given>): Promise<void> {
+  async start(prepare: (world: World) => Given | Promise<Given>): Promise<void> {
     this.api = await startApiServer();
-    this.given = await prepare(this.api);
+    this.given = await prepare(this);
     this.operator = await this.startOperator();
     await this.createClass('standard', { default: true, ...this.given.classSpec });
   }
@@ -80,9 +81,24 @@ class World extends Cluster {
     this.operator = await this.startOperator(faulty);
   }
 
+  /** Makes a change that has the bank asked anew, and ends when the operator has heard of it and is idle. */
+  async settled(id: string, change: () => Promise<void>): Promise<void> {
+    const before = this.frontDoor.handshakes.length;
+    await change();
+    await eventually(() => {
+      expect(this.frontDoor.handshakes.slice(before)).toContain(id);
+      expect(this.operator.isIdle).toBe(true);
+    });
+  }
+
+  /** Stops something after the operator and before the API server; what came last goes first. */
+  onClose(stop: () => Promise<unknown>): void {
+    this.stops.push(stop);
+  }
+
   async close(): Promise<void> {
     await this.operator?.stop();
-    await this.given.transport?.close();
+    for (const stop of this.stops.reverse()) await stop();
     await this.api?.stop();
   }
 

@@ -36,8 +36,8 @@ export class Written {
 }
 
 function nameOf(method: Method, path: string, contentType: string | undefined): string {
-  const [, ofNamespace, ofCluster = ''] = /\/namespaces\/[^/]+\/(.+)$|^\/apis\/[^/]+\/[^/]+\/(.+)$/.exec(path) ?? [];
-  const [resource, , subresource] = (ofNamespace ?? ofCluster).split('/');
+  const inGroup = path.replace(/^\/(api|apis\/[^/]+)\/[^/]+\//, '');
+  const [resource, , subresource] = inGroup.replace(/^namespaces\/[^/]+\//, '').split('/');
   const verb = contentType === APPLY_PATCH_TYPE ? 'APPLY' : method;
   return `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`;
 }
