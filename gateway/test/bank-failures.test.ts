@@ -1,7 +1,8 @@
 /** A bank's pod that fails before, within or instead of its answer. */
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../../test/harness/ports.ts';
 import { startNeighbours } from './neighbours.ts';
-import { counted, deadPort, LIST, listen, MODERN_LIST, readText, send, slice, until } from './support.ts';
+import { counted, LIST, listen, MODERN_LIST, readText, send, slice, until } from './support.ts';
 
 const { pod, gateway, bearer, only, list, openList } = await startNeighbours();
 
@@ -38,7 +39,7 @@ describe('a bank server that fails', () => {
   });
 
   it('to take the connection at one address is tried at another', async () => {
-    const dead = slice('acme', [await deadPort()]);
+    const dead = slice('acme', [await freePort()]);
     gateway.table.setSlice('banks/dead', { ...dead, metadata: { ...dead.metadata, name: 'dead' } });
     const retries = await counted(gateway, 'bankhouse_gateway_upstream_retries_total');
     for (let turn = 0; turn < 4; turn++) {
@@ -51,7 +52,7 @@ describe('a bank server that fails', () => {
   });
 
   it('to listen yet is waited for', async () => {
-    const port = await deadPort();
+    const port = await freePort();
     gateway.table.setSlice('banks/acme', slice('acme', [port]));
     const before = await counted(gateway, 'bankhouse_gateway_upstream_retries_total');
     const answer = send(gateway.port, { headers: { ...MODERN_LIST, ...(await bearer()) }, body: LIST });

@@ -232,13 +232,6 @@ export const LIST = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list'
 export const JSON_TYPE = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 export const MODERN_LIST = { ...JSON_TYPE, 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' };
 
-/** A port that refuses connections. */
-export async function deadPort(): Promise<number> {
-  const { port, close } = await listen(() => {});
-  await close();
-  return port;
-}
-
 /** Sum of a counter's samples with these labels. */
 export async function counted(
   gateway: { registry: { getMetricsAsJSON(): Promise<object[]> } },

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTransport, isApiError, type Transport } from '@bankhouse/kube';
 import { KubeConfig } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 import { atEnd, removeFolder } from './at-end.ts';
+import { freePort } from './ports.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 /** Where `make up` puts the built binaries; etcd's is called `server`. */
@@ -54,7 +54,8 @@ export async function startApiServer(options: { crds?: boolean; args?: string[] 
     for (const child of children) child.kill();
     removeFolder(dir);
   });
-  const [etcdPort, port] = await freePorts(2);
+  const etcdPort = await freePort();
+  const port = await freePort();
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const url = `https://127.0.0.1:${port}`;
   const token = randomBytes(16).toString('hex');
@@ -166,21 +167,6 @@ function run(dir: string, name: string, args: string[]): Running {
       await exit;
     },
   };
-}
-
-/** Free TCP ports, all held at once so that they differ. */
-async function freePorts(count: number): Promise<[number, number]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      const address = server.address();
-      return typeof address === 'object' && address !== null ? address.port : 0;
-    }),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return [ports[0] ?? 0, ports[1] ?? 0];
 }
 
 function createKubeConfig(url: string, ca: Buffer, token: string): KubeConfig {

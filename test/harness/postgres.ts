@@ -2,7 +2,6 @@ import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -16,6 +15,7 @@ import {
 import pg from 'pg';
 import { migrate } from '../../control/src/migrate.ts';
 import { atEnd, removeFolder } from './at-end.ts';
+import { freePort } from './ports.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
@@ -191,14 +191,6 @@ async function ready(url: string, server: Running): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** A connection for as long as `use` runs. */
