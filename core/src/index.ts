@@ -31,7 +31,7 @@ export {
   embeddingsVariables,
 } from './embeddings.ts';
 export { BankhouseError, ConfigError, messageOf } from './errors.ts';
-export { createLogger, type Logger, REDACTED_FIELDS } from './log.ts';
+export { createLogger, flatLines, type Logger, REDACTED_FIELDS } from './log.ts';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.ts';
 export {
   API_VERSION,

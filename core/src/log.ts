@@ -16,6 +16,8 @@ export const REDACTED_FIELDS = [
   'bankhouse-database-assertion',
 ] as const;
 
+const CENSOR = '[redacted]';
+
 /**
  * JSON lines on standard output: `time` (ISO 8601), `level` (word), `component`, `msg` and fields. Durations are in
  * milliseconds in fields that end with `Ms`.
@@ -35,10 +37,18 @@ export function createLogger(options: {
       base: { component: options.component },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths, censor: '[redacted]' },
+      redact: { paths, censor: CENSOR },
     },
     options.destination ?? standardOutput(options.gatherMs),
   );
+}
+
+/**
+ * The same, for a line per request, whose fields are no objects: secrets are looked for at the top alone. Looking two levels deep,
+ * by copying what is there, is a third of such a line's cost and a quarter of what a call leaves to the garbage collector.
+ */
+export function flatLines(logger: Logger): Logger {
+  return logger.child({}, { redact: { paths: REDACTED_FIELDS.map((field) => `["${field}"]`), censor: CENSOR } });
 }
 
 function standardOutput(gatherMs: number | undefined): DestinationStream {

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger, REDACTED_FIELDS } from '../src/index.ts';
+import { createLogger, flatLines, type Logger, REDACTED_FIELDS } from '../src/index.ts';
 
-function logged(fields: object): string {
+function logged(fields: object, as: (logger: Logger) => Logger = (logger) => logger): string {
   const lines: string[] = [];
-  createLogger({ component: 'test', destination: { write: (line) => void lines.push(line) } }).info(fields, 'message');
+  as(createLogger({ component: 'test', destination: { write: (line) => void lines.push(line) } })).info(
+    fields,
+    'message',
+  );
   return lines.join('');
 }
 
@@ -21,5 +24,13 @@ describe('a log line', () => {
     const line = logged({ [field]: 'hunter2', a: { [field]: 'hunter2', b: { [field]: 'hunter2' } } });
     expect(line).not.toContain('hunter2');
     expect(line.match(/\[redacted\]/g)).toHaveLength(3);
+  });
+
+  it.each(REDACTED_FIELDS.map((field) => [field]))('of a request, which is flat, never shows %s either', (field) => {
+    expect(JSON.parse(logged({ [field]: 'hunter2', rid: '1' }, flatLines))).toMatchObject({
+      [field]: '[redacted]',
+      component: 'test',
+      rid: '1',
+    });
   });
 });

@@ -1,4 +1,4 @@
-import type { Logger } from '@bankhouse/core';
+import { flatLines, type Logger } from '@bankhouse/core';
 import { openChanges } from './changes/index.ts';
 import type { ServerConfig } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
@@ -50,6 +50,7 @@ export async function startBankServer(
     database,
     changes,
     logger,
+    callLogger: flatLines(logger),
     bank,
     bankName,
     version: VERSION,

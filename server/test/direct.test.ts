@@ -73,6 +73,7 @@ function serve(options: { wait: boolean }) {
     database,
     changes: {} as Changes,
     logger,
+    callLogger: logger,
     bank: BANK,
     bankName: 'Acme',
     version: '1',

@@ -46,6 +46,8 @@ export interface Serving {
   readonly database: Database;
   readonly changes: Changes;
   readonly logger: Logger;
+  /** For the line of each call, whose fields are no objects. */
+  readonly callLogger: Logger;
   readonly bank: string;
   readonly bankName: string;
   readonly version: string;
@@ -197,7 +199,7 @@ async function callTool(
   } finally {
     const durationMs = performance.now() - start;
     serving.onToolCall?.(name, outcome, durationMs);
-    serving.logger.info({ rid, tool: name, outcome, durationMs: Math.round(durationMs * 10) / 10 }, 'tool called');
+    serving.callLogger.info({ rid, tool: name, outcome, durationMs: Math.round(durationMs * 10) / 10 }, 'tool called');
   }
 }
 

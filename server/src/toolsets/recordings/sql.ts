@@ -3,7 +3,9 @@ import { ToolError } from '../../mcp/tool-error.ts';
 import { instantSql } from '../shared/when.ts';
 
 const STARTED_AT = `${instantSql('started_at')} as started_at`;
-const BRIEF = `id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language`;
+/** Lists as JSON: it is parsed many times faster than Postgres' own form of an array. */
+const BRIEF = `id, source, title, ${STARTED_AT}, duration_seconds, array_to_json(participants) as participants,
+  array_to_json(vault_ids) as vault_ids, language`;
 
 export interface VaultRow {
   id: string;
@@ -55,7 +57,7 @@ export const GET_TRANSCRIPT: Statement = {
 /** $1 query, $2–$5 filter, $6 limit, $7 offset, $8 language */
 export const SEARCH_RECORDINGS: Statement = {
   name: 'search_recordings',
-  text: `select id, source, title, ${STARTED_AT}, duration_seconds, participants, vault_ids, language,
+  text: `select ${BRIEF},
       rank::float8 as rank, start_seconds::float8 as start_seconds, snippet, more
     from bank.search_recordings($1, $2, $3, $4, $5, $6, $7, $8)`,
 };
