@@ -25,23 +25,11 @@ export interface ApiServer {
   transport: Transport;
   /** A transport that signs in as a service account, with the rights that RBAC gives it. */
   signInAs(namespace: string, serviceAccount: string): Promise<Transport>;
-  /** Requests so far by verb, resource and subresource, from apiserver_request_total; watches are not counted. */
-  requests(): Promise<RequestCount[]>;
-  /** The text of /metrics. */
-  metrics(): Promise<string>;
   /** Ends the API server, not etcd, and starts it again at the same address. */
   restart(): Promise<void>;
   /** Makes etcd forget every version but the newest. */
   compact(): Promise<void>;
   stop(): Promise<void>;
-}
-
-export interface RequestCount {
-  verb: string;
-  group: string;
-  resource: string;
-  subresource: string;
-  count: number;
 }
 
 export async function startApiServer(options: { crds?: boolean; args?: string[] } = {}): Promise<ApiServer> {
@@ -79,20 +67,17 @@ export async function startApiServer(options: { crds?: boolean; args?: string[] 
     const transport = await createTransport(kubeconfig);
     await until(() => isReady(transport), apiServer);
     if (options.crds !== false) await applyCrds(transport);
-    const metrics = () => getText(kubeconfig, url, token, '/metrics');
     return {
       kubeconfig,
       kubeconfigFile,
       url,
       transport,
-      metrics,
       async signInAs(namespace, serviceAccount) {
         const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`;
         const { status } = await transport.request<{ status: { token: string } }>('POST', path, { body: { spec: {} } });
         const ca = readFileSync(join(dir, 'certs/apiserver.crt'));
         return await createTransport(createKubeConfig(url, ca, status.token));
       },
-      requests: async () => parseRequests(await metrics()),
       async restart() {
         children.splice(children.indexOf(apiServer), 1);
         await apiServer.stop();
@@ -232,34 +217,8 @@ async function applyCrds(transport: Transport): Promise<void> {
   }
 }
 
-async function getText(kubeconfig: KubeConfig, url: string, token: string, path: string): Promise<string> {
-  const { Agent, fetch } = await import('undici');
-  const ca = Buffer.from(kubeconfig.getCurrentCluster()?.caData ?? '', 'base64');
-  const dispatcher = new Agent({ connect: { ca } });
-  try {
-    const answer = await fetch(`${url}${path}`, { dispatcher, headers: { authorization: `Bearer ${token}` } });
-    return await answer.text();
-  } finally {
-    await dispatcher.close();
-  }
-}
-
 async function post(url: string, body: unknown): Promise<unknown> {
   const answer = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
   if (!answer.ok) throw new Error(`${url} answers ${answer.status}: ${await answer.text()}`);
   return await answer.json();
-}
-
-function parseRequests(text: string): RequestCount[] {
-  const counts = new Map<string, RequestCount>();
-  for (const match of text.matchAll(/^apiserver_request_total\{(.*)\} ([0-9.e+]+)$/gm)) {
-    const labels = Object.fromEntries([...(match[1] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((m) => [m[1], m[2]]));
-    const { verb = '', group = '', resource = '', subresource = '' } = labels as Record<string, string>;
-    if (verb === 'WATCH') continue;
-    const key = [verb, group, resource, subresource].join(' ');
-    const entry = counts.get(key) ?? { verb, group, resource, subresource, count: 0 };
-    entry.count += Number(match[2]);
-    counts.set(key, entry);
-  }
-  return [...counts.values()];
 }
