@@ -6,7 +6,16 @@ import { Agent, request } from 'node:https';
 import { calculateJwkThumbprint, exportJWK, importPKCS8, importSPKI } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BadRequest, badRequests, goodClaims, signToken } from '../harness/bad-requests.ts';
-import { bankRequests, connect, keyOf, kubectl, platform, SYSTEM_NAMESPACE, sampleBank } from './platform.ts';
+import {
+  bankRequests,
+  connect,
+  keyOf,
+  kubectl,
+  platform,
+  SYSTEM_NAMESPACE,
+  sampleBank,
+  settledBanks,
+} from './platform.ts';
 
 const agent = new Agent({ keepAlive: true, ca: readFileSync(platform.caFile) });
 afterAll(() => agent.destroy());
@@ -95,6 +104,7 @@ describe('a bad request at the front door', () => {
       'app.kubernetes.io/component=operator',
       '--timeout=60s',
     ]);
+    await settledBanks();
     seenBefore = await bankRequests();
   });
   afterAll(async () => {

@@ -225,6 +225,38 @@ export async function keyOf(name: 'root-key' | 'signing-key'): Promise<string> {
   return Buffer.from(secret.data[name] ?? '', 'base64').toString();
 }
 
+interface Workload {
+  kind: string;
+  metadata: { name: string; generation: number; deletionTimestamp?: string };
+  spec: { replicas?: number; template?: { spec: { containers: { env?: { name: string }[] }[] } } };
+  status: {
+    observedGeneration?: number;
+    replicas?: number;
+    updatedReplicas?: number;
+    conditions?: { type: string; status: string }[];
+  };
+}
+
+/**
+ * Waits until the banks' Deployments are as `like` wants them and their pods are the newest ones alone, all ready: a test that
+ * changes the platform leaves it so, and one that counts by pod begins so.
+ */
+export async function settledBanks(like: (variables: string[]) => boolean = () => true): Promise<void> {
+  await until('the pods of all banks to be the newest ones, and ready', async () => {
+    const args = ['get', 'deployments,pods', '-n', 'banks', '-l', 'bankhouse.dev/bank'];
+    const { items } = await kubectlJson<{ items: Workload[] }>(args);
+    return items.every(({ kind, metadata, spec, status }) => {
+      if (metadata.deletionTimestamp !== undefined) return false;
+      if (kind === 'Pod')
+        return status.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+      const variables = spec.template?.spec.containers.flatMap(({ env }) => env ?? []).map(({ name }) => name) ?? [];
+      const { replicas = 0, updatedReplicas = 0 } = status;
+      const isRolledOut = replicas === spec.replicas && updatedReplicas === spec.replicas;
+      return like(variables) && status.observedGeneration === metadata.generation && isRolledOut;
+    });
+  });
+}
+
 /** Requests that a bank's pods have seen so far, whatever became of them, by pod. */
 export async function requestsOf(bank: string): Promise<Record<string, number>> {
   const labels = `bankhouse.dev/bank=${bank}`;

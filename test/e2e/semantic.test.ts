@@ -14,6 +14,7 @@ import {
   run,
   STATE,
   SYSTEM_NAMESPACE,
+  settledBanks,
   tryKubectl,
 } from './platform.ts';
 
@@ -82,8 +83,8 @@ const EMBEDDINGS = {
   egress: [{ namespace: NAMESPACE, podLabels: LABELS, port: 8080 }],
 };
 
-/** The chart with the values of make up and these beside them, and the operator that works by them. */
-async function upgrade(values: Record<string, unknown>): Promise<void> {
+/** The chart with the values of make up and these beside them, the operator that works by them, and the banks as it wants them. */
+async function upgrade(values: { embeddings?: Record<string, unknown> }): Promise<void> {
   const ran = await run(join(BIN, 'helm'), [
     ...['upgrade', 'bankhouse', 'charts/bankhouse', '--namespace', SYSTEM_NAMESPACE],
     ...['--values', join(STATE, 'node/values.json'), ...Object.entries(values).flatMap(toOption)],
@@ -91,6 +92,7 @@ async function upgrade(values: Record<string, unknown>): Promise<void> {
   ]);
   if (ran.code !== 0) throw new Error(ran.stderr);
   await kubectl(['rollout', 'status', '-n', SYSTEM_NAMESPACE, 'deployment/bankhouse-operator', '--timeout=60s']);
+  await settledBanks((variables) => variables.includes('EMBEDDINGS_URL') === (values.embeddings !== undefined));
 }
 const toOption = ([name, value]: [string, unknown]) => ['--set-json', `${name}=${JSON.stringify(value)}`];
 
