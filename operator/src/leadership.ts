@@ -1,6 +1,8 @@
-import { BankhouseError, type Logger } from '@bankhouse/core';
-import { type Clock, holdLease, type LeaderElection, RENEW_SECONDS, type Transport } from '@bankhouse/kube';
+import { BankhouseError } from '@bankhouse/core';
+import { holdLease, type LeaderElection, RENEW_SECONDS, type Transport } from '@bankhouse/kube';
 import type { Database } from './database/index.ts';
+
+type LeaseOptions = Parameters<typeof holdLease>[0];
 
 /**
  * The right to write, held by one process at a time.
@@ -24,28 +26,20 @@ export interface Leadership {
  * @param transport where, and as whom; lease and work get connections of their own
  * @param onLost called once; the process must exit at once
  */
-export function lead(options: {
-  transport: Transport;
-  namespace: string;
-  name: string;
-  identity: string;
-  clock: Clock;
-  logger: Logger;
-  onLost: () => void;
-}): Leadership {
+export function lead(options: LeaseOptions): Leadership {
   return new LeaseLeadership(options);
 }
 
 class LeaseLeadership implements Leadership {
   readonly transport: Transport;
-  private readonly options: Parameters<typeof lead>[0];
+  private readonly options: LeaseOptions;
   private readonly election: LeaderElection;
   /** Until when this process may write, by its clock; none before it leads. */
   private until: number | undefined;
   private isOver = false;
   private cancelEnd = () => {};
 
-  constructor(options: Parameters<typeof lead>[0]) {
+  constructor(options: LeaseOptions) {
     this.options = options;
     this.transport = this.guarded(options.transport.separate());
     const transport = this.hearRenewals(options.transport);

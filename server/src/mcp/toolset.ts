@@ -12,7 +12,7 @@ import type { z } from 'zod';
 import type { Caller } from '../caller.ts';
 import type { Transaction } from '../database/transaction.ts';
 
-/** What a tool or a resource works with: one caller, one transaction. */
+/** What a tool or a resource works with: one caller, and the database as that caller sees it. */
 export interface CallContext {
   readonly bank: string;
   readonly bankName: string;
