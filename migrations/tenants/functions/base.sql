@@ -16,18 +16,22 @@ $$;
 -- makes it. state is absent, malformed, forged, expired or valid; anything but valid sees nothing. The clock is the wall's
 -- and not the transaction's, so that a transaction held open does not keep an assertion alive.
 -- A caller without mcp:read or mcp:write (an operator's handshake) sees no vault either.
--- (It is opened several times a statement, so its microseconds count: no regular expression, no query but for the key.)
+-- (It is opened several times a statement, so its microseconds count: no regular expression, and one query.)
 create or replace function bank.open_assertion(
-  out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean
+  out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean, out bank text
 )
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   sealed constant text := current_setting('bankhouse.assertion', true);
-  my_bank constant text := bank.me();
   key_generation constant text := split_part(sealed, '.', 1);
   content constant text := split_part(sealed, '.', 2);
   mac constant text := split_part(sealed, '.', 3);
+  in_form constant boolean := coalesce(
+    octet_length(sealed) <= 8192
+    and length(sealed) = length(key_generation) + length(content) + length(mac) + 2
+    and length(key_generation) between 1 and 9 and translate(key_generation, '0123456789', '') = ''
+    and length(mac) = 43 and bank.is_base64url(mac) and content <> '', false);
   signed bytea;
   seal_key bytea;
   payload jsonb;
@@ -36,21 +40,16 @@ begin
   all_vaults := false;
   vaults := '{}';
   may_write := false;
-  if coalesce(sealed, '') = '' then
-    state := 'absent';
-    return;
-  end if;
-  state := 'malformed';
-  if octet_length(sealed) > 8192
-     or length(sealed) <> length(key_generation) + length(content) + length(mac) + 2
-     or length(key_generation) not between 1 and 9 or translate(key_generation, '0123456789', '') <> ''
-     or length(mac) <> 43 or not bank.is_base64url(mac) or content = '' then
+  select l.bank_id, k.key into bank, seal_key
+    from bank.login_roles l
+    left join bank.bank_keys k on k.bank_id = l.bank_id and k.generation = case when in_form then key_generation::int end
+   where l.role = session_user;
+  if not in_form then
+    state := case when coalesce(sealed, '') = '' then 'absent' else 'malformed' end;
     return;
   end if;
 
   state := 'forged';
-  select k.key into seal_key from bank.bank_keys k
-   where k.bank_id = my_bank and k.generation = key_generation::int;
   if seal_key is null then return; end if;
   signed := convert_to(key_generation || '.' || content, 'UTF8');
   -- Both sides go through the HMAC once more, so that the time of the comparison says nothing about the right value.
@@ -61,11 +60,11 @@ begin
 
   begin
     payload := convert_from(bank.base64url_decode(content), 'UTF8')::jsonb;
-    if payload ->> 'bank' is distinct from my_bank then return; end if;
+    if payload ->> 'bank' is distinct from bank then return; end if;
     age := floor(extract(epoch from clock_timestamp()))::bigint - (payload ->> 'iat')::bigint;
     case jsonb_typeof(payload -> 'vaults')
       when 'null' then all_vaults := true;
-      when 'array' then vaults := array(select jsonb_array_elements_text(payload -> 'vaults'));
+      when 'array' then vaults := array(select distinct v from jsonb_array_elements_text(payload -> 'vaults') v);
     end case;
     state := case when age is null then 'malformed' when age between -5 and 300 then 'valid' else 'expired' end;
   exception when data_exception or invalid_text_representation or case_not_found then
@@ -141,36 +140,34 @@ $$;
 -- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
 -- scope, or no vault.
 create or replace function bank.caller(
-  out bank text, out all_vaults boolean, out vaults text[], out subject text, out may_see boolean, out may_write boolean
+  out bank text, out all_vaults boolean, out vaults text[], out may_see boolean
 )
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   opened constant record := bank.open_assertion();
 begin
-  bank := bank.me();
+  bank := opened.bank;
   all_vaults := opened.all_vaults;
-  vaults := array(select distinct v from unnest(opened.vaults) v);
-  subject := opened.subject;
-  may_see := bank is not null and (all_vaults or cardinality(vaults) > 0);
-  may_write := bank is not null and opened.may_write;
+  vaults := opened.vaults;
+  may_see := bank is not null and (all_vaults or vaults <> '{}');
 end
 $$;
 
--- The same for what writes.
+-- The same for what writes; refused where the assertion doesn't.
 create or replace function bank.writer(out bank text, out all_vaults boolean, out vaults text[], out subject text)
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
-  caller constant record := bank.caller();
+  opened constant record := bank.open_assertion();
 begin
-  if not caller.may_write then
+  if opened.bank is null or not opened.may_write then
     raise exception 'the caller may not write' using errcode = 'insufficient_privilege';
   end if;
-  bank := caller.bank;
-  all_vaults := caller.all_vaults;
-  vaults := caller.vaults;
-  subject := caller.subject;
+  bank := opened.bank;
+  all_vaults := opened.all_vaults;
+  vaults := opened.vaults;
+  subject := opened.subject;
 end
 $$;
 
@@ -188,5 +185,5 @@ $$;
 
 -- An instant as tools give it: RFC 3339 in UTC, with microseconds, so that a cursor is exact.
 create or replace function bank.instant(p_at timestamptz) returns text
-  language sql immutable strict parallel safe
+  language sql stable parallel safe
 return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
