@@ -82,39 +82,40 @@ begin
 end
 $$;
 
--- The rows behind a position, null being last in either direction.
---   p_keys: [{"sql", "type", "descending", "nullable"}], the last one the id; p_position: a text or null for each
-create or replace function bank.behind(p_keys jsonb, p_position jsonb, inout p_values text[], out condition text)
-  language plpgsql immutable set search_path = pg_catalog
+-- The rows behind a position, null being last in either direction; ' and …'.
+--   of each key its SQL, type, direction and whether it can be null, the last one the id; p_position: a text or null for each
+create or replace function bank.behind(
+  p_sql text[], p_types text[], p_descending boolean[], p_nullable boolean[], p_position jsonb, inout p_values text[], out condition text
+)
+  language plpgsql stable set search_path = pg_catalog
 as $$
 declare
   alternatives text[] := '{}';
   same text := '';
   first_bound text := '';
-  key record;
+  at text;
   bound text;
   beyond text;
 begin
-  if jsonb_array_length(p_position) <> jsonb_array_length(p_keys) then perform bank.wrong_ask('a position fits no order'); end if;
-  for key in
-    select k.place, k.value ->> 'sql' as sql, k.value ->> 'type' as type, (k.value ->> 'descending')::boolean as descending,
-           (k.value ->> 'nullable')::boolean as nullable, p_position ->> (k.place - 1)::int as at
-      from jsonb_array_elements(p_keys) with ordinality k (value, place) order by k.place
-  loop
-    if key.at is null then
-      same := same || format('%s is null and ', key.sql);
+  if jsonb_typeof(p_position) is distinct from 'array' or jsonb_array_length(p_position) <> cardinality(p_sql) then
+    perform bank.wrong_ask('a position fits no order');
+  end if;
+  for place in 1 .. cardinality(p_sql) loop
+    at := p_position ->> (place - 1);
+    if at is null then
+      same := same || format('%s is null and ', p_sql[place]);
       continue;
     end if;
-    p_values := p_values || key.at;
-    bound := format('($1)[%s]::%s', cardinality(p_values), key.type);
-    beyond := format('%s %s %s', key.sql, case when key.descending then '<' else '>' end, bound);
+    p_values := p_values || at;
+    bound := format('($1)[%s]::%s', cardinality(p_values), p_types[place]);
+    beyond := format('%s %s %s', p_sql[place], case when p_descending[place] then '<' else '>' end, bound);
     -- Says nothing new, but an index can begin there.
-    if key.place = 1 and not key.nullable then
-      first_bound := format(' and %s %s %s', key.sql, case when key.descending then '<=' else '>=' end, bound);
+    if place = 1 and not p_nullable[place] then
+      first_bound := format(' and %s %s %s', p_sql[place], case when p_descending[place] then '<=' else '>=' end, bound);
     end if;
-    if key.nullable then beyond := format('(%s or %s is null)', beyond, key.sql); end if;
+    if p_nullable[place] then beyond := format('(%s or %s is null)', beyond, p_sql[place]); end if;
     alternatives := alternatives || (same || beyond);
-    same := same || format('%s = %s and ', key.sql, bound);
+    same := same || format('%s = %s and ', p_sql[place], bound);
   end loop;
   condition := first_bound || ' and (' || array_to_string(alternatives, ' or ') || ')';
 end
@@ -132,80 +133,87 @@ declare
   definition constant jsonb := bank.known_kind(p_kind);
   fields constant jsonb := definition -> 'fields';
   caller constant record := bank.caller();
-  relations constant text[] := case when definition ->> 'table' is null
-    then array['bank.new_calls', 'bank.legacy_calls'] else array[format('bank.%I', definition ->> 'table')] end;
+  of_table constant boolean := definition ->> 'table' is not null;
+  by_vault constant boolean := of_table and not caller.all_vaults;
   sort constant jsonb := coalesce(nullif(p_ask -> 'sort', 'null'),
     jsonb_build_array(jsonb_build_object('field', definition -> 'newest', 'direction', 'desc')));
   cut constant int := (p_ask ->> 'cut')::int;
   page constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1000);
-  by_vault constant boolean := not caller.all_vaults and definition ->> 'table' is not null;
-  long constant jsonb := case when cut is not null and p_ask -> 'fields' ? (definition ->> 'long') then fields -> (definition ->> 'long') end;
-  keys jsonb := '[]';
-  key record;
-  entry jsonb;
+  members text;
+  unknown boolean;
   field jsonb;
-  name text;
-  members text[] := '{}';
+  key record;
+  sql text[] := '{}';
+  types text[] := '{}';
+  wires text[] := '{}';
+  descending boolean[] := '{}';
+  nullable boolean[] := '{}';
+  -- as in order by, over the row and over the page
+  ordered text := '';
+  page_order text := '';
   found record;
   condition text;
   values text[];
-  ordered text := '';
-  outer_order text := '';
-  statement text;
+  half text;
 begin
   if not caller.may_see or page is null then return; end if;
   if jsonb_array_length(sort) not between 1 and 4 or jsonb_array_length(p_ask -> 'fields') not between 0 and 40 then
     perform bank.wrong_ask('too many fields or orders');
   end if;
-  for name in select jsonb_array_elements_text(p_ask -> 'fields') loop
-    if not fields ? name then perform bank.wrong_ask('a row has no such field'); end if;
-    members := members || format('%L, %s', name, bank.shown_sql(fields -> name, cut));
-  end loop;
-  if long is not null then members := members || format('''truncated'', coalesce(length(%s) > %s, false)', bank.field_sql(long), cut); end if;
+  select coalesce(string_agg(format('%L, %s', f.name, bank.shown_sql(fields -> f.name, cut)), ', ' order by f.place), ''),
+         bool_or(not fields ? f.name)
+    into members, unknown
+    from jsonb_array_elements_text(p_ask -> 'fields') with ordinality f (name, place);
+  if cut is not null and p_ask -> 'fields' ? (definition ->> 'long') then
+    members := members || format(', ''truncated'', coalesce(length(%s) > %s, false)', bank.field_sql(fields -> (definition ->> 'long')), cut);
+  end if;
 
-  for entry in select jsonb_array_elements(sort) loop
-    field := fields -> (entry ->> 'field');
-    if field is null then perform bank.wrong_ask('a row has no such field'); end if;
-    key := bank.sort_key(field);
-    keys := keys || jsonb_build_object('sql', key.sql, 'type', key.type, 'wire', key.wire,
-      'descending', entry ->> 'direction' = 'desc', 'nullable', field -> 'nullable');
+  for place in 1 .. jsonb_array_length(sort) + 1 loop
+    if place <= jsonb_array_length(sort) then
+      field := fields -> (sort -> (place - 1) ->> 'field');
+      if field is null then unknown := true; exit; end if;
+      key := bank.sort_key(field);
+      sql := sql || key.sql;
+      types := types || key.type;
+      wires := wires || key.wire;
+      descending := descending || (sort -> (place - 1) ->> 'direction' = 'desc');
+      nullable := nullable || (field -> 'nullable')::boolean;
+    else
+      -- The last key, so that no two rows are alike.
+      sql := sql || 't.id'::text;
+      types := types || (fields -> 'id' ->> 'sqlType');
+      descending := descending || descending[place - 1];
+      nullable := nullable || false;
+    end if;
+    -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
+    field := to_jsonb(case when descending[place] then ' desc' else ' asc' end || case when nullable[place] then ' nulls last' else '' end);
+    ordered := concat(ordered, case when place > 1 then ', ' end, sql[place], field #>> '{}');
+    page_order := concat(page_order, case when place > 1 then ', ' end, 's', place, field #>> '{}');
   end loop;
-  keys := keys || jsonb_build_object('sql', 't.id', 'type', fields -> 'id' ->> 'sqlType', 'wire', 't.id::text',
-    'descending', keys -> -1 -> 'descending', 'nullable', false);
-  -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
-  select string_agg(o.sql || o.way, ', ' order by o.place), string_agg('s' || o.place || o.way, ', ' order by o.place)
-    into ordered, outer_order
-    from (
-      select k.place, k.value ->> 'sql' as sql,
-             case when (k.value ->> 'descending')::boolean then ' desc' else ' asc' end
-             || case when (k.value ->> 'nullable')::boolean then ' nulls last' else '' end as way
-        from jsonb_array_elements(keys) with ordinality k (value, place)
-    ) o;
+  if unknown then perform bank.wrong_ask('a row has no such field'); end if;
 
   found := bank.conditions_of(definition, p_ask, '{}');
   condition := found.condition;
   values := found.p_values;
-  if p_ask -> 'after' is not null and p_ask -> 'after' <> 'null' then
-    found := bank.behind(keys, (p_ask #> '{after,values}') || jsonb_build_array(p_ask #> '{after,id}'), values);
+  if coalesce(p_ask -> 'after', 'null') <> 'null' then
+    found := bank.behind(sql, types, descending, nullable, (p_ask #> '{after,values}') || jsonb_build_array(p_ask #> '{after,id}'), values);
     condition := condition || found.condition;
     values := found.p_values;
   end if;
 
-  select string_agg(format(
-      '(select json_build_object(''row'', json_build_object(%s), ''keys'', json_build_array(%s), ''id'', t.id) as answer, %s
-          from %s t where t.bank_id = $2%s%s order by %s limit %s)',
-      array_to_string(members, ', '),
-      (select string_agg(k.value ->> 'wire', ', ' order by k.place)
-         from jsonb_array_elements(keys - -1) with ordinality k (value, place)),
-      (select string_agg(format('%s as s%s', k.value ->> 'sql', k.place), ', ' order by k.place)
-         from jsonb_array_elements(keys) with ordinality k (value, place)),
-      relation, case when by_vault then ' and t.vault_id = v' else '' end, condition, ordered, page
-    ), ' union all ' order by relation desc)
-    into statement from unnest(relations) relation;
+  -- One relation's part of the page; %1$s is the relation.
+  half := format('(select json_build_object(''row'', json_build_object(%s), ''keys'', json_build_array(%s), ''id'', t.id) as answer%s
+      from %%1$s t where t.bank_id = $2%s%s order by %s limit %s)',
+    replace(members, '%', '%%'), array_to_string(wires, ', '),
+    case when of_table and not by_vault then '' else (select string_agg(format(', %s as s%s', u.part, u.place), '' order by u.place)
+      from unnest(sql) with ordinality u (part, place)) end,
+    case when by_vault then ' and t.vault_id = v' else '' end, replace(condition, '%', '%%'), ordered, page);
   return query execute case
-      when by_vault then format('select p.answer from unnest($3::text[]) v cross join lateral %s p order by %s limit %s', statement, outer_order, page)
-      when cardinality(relations) > 1 then format('select p.answer from (%s) p order by %s limit %s', statement, outer_order, page)
-      else format('select p.answer from %s p', statement)
+      when by_vault then format('select p.answer from unnest($3::text[]) v cross join lateral ' || half || ' p order by %2$s limit %3$s',
+        format('bank.%I', definition ->> 'table'), page_order, page)
+      when of_table then format(half, format('bank.%I', definition ->> 'table'))
+      else 'select p.answer from (' || format(half, 'bank.new_calls') || ' union all ' || format(half, 'bank.legacy_calls')
+        || format(') p order by %s limit %s', page_order, page)
     end using values, caller.bank, caller.vaults;
 end
 $$;
