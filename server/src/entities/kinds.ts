@@ -67,6 +67,7 @@ const COLUMN_TYPES: Readonly<Record<FieldType, ColumnType>> = {
   recordingId: 'key',
   vaultId: 'key',
   language: 'key',
+  subject: 'text',
 };
 
 const SQL_TYPES: Readonly<Record<ColumnType, KindField['sqlType']>> = {
