@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** API group and version of our resources. */
 export const GROUP = 'bankhouse.dev';
 export const VERSION = 'v1alpha1';
@@ -44,7 +46,12 @@ export function childLabels(id: string): Record<string, string> {
   };
 }
 
-/** The bank's database login roles: two that alternate, so that a rotation never cuts a live connection. At most 47 bytes. */
-export function databaseRole(id: string, form: 'a' | 'b'): string {
-  return `bank_${id}_${form}`;
+/**
+ * The database login roles of one incarnation of a bank: two that alternate, so that a rotation never cuts a live connection. Every role of
+ * a Postgres can list the others, so the name tells nothing of the tenant.
+ *
+ * @param uid metadata.uid of the Bank
+ */
+export function databaseRole(uid: string, form: 'a' | 'b'): string {
+  return `bank_${createHash('sha256').update(`bankhouse/role/${uid}`).digest('hex').slice(0, 24)}_${form}`;
 }

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -210,6 +210,8 @@ export async function withClient<T>(url: string, use: (client: pg.Client) => Pro
 export interface TestBank {
   readonly id: string;
   readonly owner: string;
+  /** Of the Bank: the incarnation. */
+  readonly uid: string;
   readonly role: string;
   /** The bank's own role. */
   readonly url: string;
@@ -223,6 +225,8 @@ export interface TestBank {
 
 export interface TestBankOptions {
   owner?: string;
+  uid?: string;
+  namespaceUid?: string;
   displayName?: string;
   type?: 'personal' | 'business';
   vaults?: readonly { id: string; displayName: string }[];
@@ -233,27 +237,30 @@ export interface TestBankOptions {
 
 export async function createBank(postgres: TestPostgres, id: string, options: TestBankOptions = {}): Promise<TestBank> {
   const owner = options.owner ?? `banks/${id}`;
-  const role = databaseRole(id, options.form ?? 'a');
+  const uid = options.uid ?? randomUUID();
+  const role = databaseRole(uid, options.form ?? 'a');
   const password = options.password ?? randomBytes(12).toString('hex');
-  const sealKey = deriveSealKey(options.root ?? randomBytes(32), 'database', id, 1);
-  const vaults = options.vaults ?? [{ id: 'sales', displayName: 'Sales' }];
-  await withClient(postgres.serviceUrl('operator'), async (client) =>
-    client.query('select bank.ensure_bank($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
+  const sealKey = deriveSealKey(options.root ?? randomBytes(32), 'database', id, uid, 1);
+  const vaults = JSON.stringify(options.vaults ?? [{ id: 'sales', displayName: 'Sales' }]);
+  const told = [options.displayName ?? id, options.type ?? 'business', vaults];
+  await withClient(postgres.serviceUrl('operator'), async (client) => {
+    const namespaceUid = options.namespaceUid ?? `namespace of ${owner}`;
+    await client.query('select control.claim_id($1, $2, $3, $4, $5, $6, $7)', [id, uid, owner, namespaceUid, ...told]);
+    await client.query('select admin.ensure_bank($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
       id,
-      owner,
-      options.displayName ?? id,
-      options.type ?? 'business',
-      JSON.stringify(vaults),
+      uid,
+      ...told,
       role,
       await scramVerifier(password),
       randomBytes(8).toString('hex'),
       JSON.stringify({ 1: sealKey.toString('base64') }),
-    ]),
-  );
+    ]);
+  });
   const url = postgres.urlFor(role, password);
   return {
     id,
     owner,
+    uid,
     role,
     url,
     sealKey,

@@ -18,6 +18,13 @@ begin
 end
 $$;
 
+-- What triggers below do is said in ../functions/calls.sql; until then, nothing.
+create function bank.fill_entry() returns trigger language plpgsql as $$begin return new; end$$;
+create function bank.require_vault() returns trigger language plpgsql as $$begin return null; end$$;
+create function bank.mark_migrated() returns trigger language plpgsql as $$begin return null; end$$;
+create function bank.pass_legacy_id() returns trigger language plpgsql as $$begin return null; end$$;
+create function bank.count_calls() returns trigger language plpgsql as $$begin return null; end$$;
+
 -- As Fathom's export had it. Superseded row by row: a migrated call has a row in bank.recordings that links here.
 create table bank.fathom_calls (
   bank_id text collate "C" not null references bank.banks,
@@ -46,6 +53,8 @@ create index fathom_calls_newest
   on bank.fathom_calls (bank_id, recording_start_time desc, call_id desc) where not migrated;
 create index fathom_calls_newest_by_vault
   on bank.fathom_calls (bank_id, vault_id, recording_start_time desc, call_id desc) where not migrated;
+-- Under its id, which can be guessed, nothing of another vault is touched.
+create index fathom_calls_by_id on bank.fathom_calls (bank_id, call_id, vault_id) where not migrated;
 create index fathom_calls_participants on bank.fathom_calls using gin (bank_id, participant_keys);
 
 create table bank.recordings (
@@ -81,48 +90,58 @@ create table bank.vault_entries (
   recording_id uuid not null,
   -- the recording's own, so that the newest of a vault are an index scan; filled in by a trigger, kept by the foreign key
   started_at timestamptz not null,
+  -- the recording's own, so that who asks for an old id touches nothing of another vault; filled in and kept by triggers
+  legacy_id bigint,
   primary key (bank_id, recording_id, vault_id),
   foreign key (bank_id, vault_id) references bank.vaults,
   foreign key (bank_id, recording_id, started_at) references bank.recordings (bank_id, id, started_at)
     on update cascade on delete cascade
 );
 create index vault_entries_newest on bank.vault_entries (bank_id, vault_id, started_at desc, recording_id desc);
+create index vault_entries_legacy on bank.vault_entries (bank_id, legacy_id, vault_id) where legacy_id is not null;
 
+-- How many calls a vault has; under the empty name, how many the bank has, each once. Kept by triggers.
+create table bank.call_counts (
+  bank_id text collate "C" not null references bank.banks,
+  vault_id text collate "C" not null,
+  calls bigint not null,
+  primary key (bank_id, vault_id)
+);
+
+-- lz4 takes a third of pglz's time to unpack a transcript, where the server was built with it.
 do $$
-declare
-  wanted text;
 begin
-  foreach wanted in array array['fathom_calls', 'recordings', 'vault_entries'] loop
-    execute format('alter table bank.%I enable row level security', wanted);
-    execute format('alter table bank.%I force row level security', wanted);
-    execute format('create policy all_banks on bank.%I to bankhouse_data using (true) with check (true)', wanted);
-    execute format('grant select, insert, update, delete on bank.%I to bankhouse_data', wanted);
-  end loop;
-  -- lz4 takes a third of pglz's time to unpack a transcript, where the server was built with it.
-  begin
-    alter table bank.fathom_calls alter transcript set compression lz4;
-    alter table bank.recordings alter transcript set compression lz4;
-  exception when feature_not_supported then
-    null;
-  end;
+  alter table bank.fathom_calls alter transcript set compression lz4;
+  alter table bank.recordings alter transcript set compression lz4;
+exception when feature_not_supported then
+  null;
 end
 $$;
 
--- What a bank's own role may see (R1.6): its bank by login, its vaults by assertion. Read only.
-grant select on bank.vaults, bank.fathom_calls, bank.recordings, bank.vault_entries to bankhouse_bank;
+alter table bank.fathom_calls enable row level security;
+alter table bank.fathom_calls force row level security;
+alter table bank.recordings enable row level security;
+alter table bank.recordings force row level security;
+alter table bank.vault_entries enable row level security;
+alter table bank.vault_entries force row level security;
+alter table bank.call_counts enable row level security;
+alter table bank.call_counts force row level security;
+create policy all_banks on bank.fathom_calls to bankhouse_data using (true) with check (true);
+create policy all_banks on bank.recordings to bankhouse_data using (true) with check (true);
+create policy all_banks on bank.vault_entries to bankhouse_data using (true) with check (true);
+create policy all_banks on bank.call_counts to bankhouse_data using (true) with check (true);
+grant select, insert, update, delete on bank.fathom_calls, bank.recordings, bank.vault_entries, bank.call_counts
+  to bankhouse_data;
 
-create policy own_vaults on bank.vaults for select to bankhouse_bank
-  using (
-    bank_id = (select bank.me())
-    and ((select bank.all_vaults()) or id = any ((select bank.vault_scope())::text[]))
-  );
-create policy own_vaults on bank.vault_entries for select to bankhouse_bank
+-- What a caller may see (R1.6): its bank by login, its vaults by assertion. Read only.
+grant select on bank.fathom_calls, bank.recordings, bank.vault_entries to bankhouse_api;
+create policy own_vaults on bank.vault_entries for select to bankhouse_api
   using (
     bank_id = (select bank.me())
     and ((select bank.all_vaults()) or vault_id = any ((select bank.vault_scope())::text[]))
   );
 -- A recording is visible when one of its vaults is: the entries that the subquery finds are under their own policy.
-create policy own_vaults on bank.recordings for select to bankhouse_bank
+create policy own_vaults on bank.recordings for select to bankhouse_api
   using (
     bank_id = (select bank.me())
     and (
@@ -134,80 +153,36 @@ create policy own_vaults on bank.recordings for select to bankhouse_bank
     )
   );
 -- Once a call is migrated, its new row alone says which vaults it is in.
-create policy own_vaults on bank.fathom_calls for select to bankhouse_bank
+create policy own_vaults on bank.fathom_calls for select to bankhouse_api
   using (
     bank_id = (select bank.me())
     and ((select bank.all_vaults()) or (vault_id = any ((select bank.vault_scope())::text[]) and not migrated))
   );
 
-create function bank.fill_entry() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-begin
-  select r.started_at into new.started_at
-    from bank.recordings r where r.bank_id = new.bank_id and r.id = new.recording_id;
-  if not found then
-    raise exception 'there is no recording % in bank %', new.recording_id, new.bank_id
-      using errcode = 'foreign_key_violation';
-  end if;
-  return new;
-end
-$$;
 create trigger fill_entry before insert on bank.vault_entries
   for each row execute function bank.fill_entry();
-
--- A recording in no vault would be lost to everyone with a vault-limited token: refused when the transaction ends.
-create function bank.require_vault() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-declare
-  bank text;
-  subject uuid;
-begin
-  if tg_table_name = 'recordings' then
-    bank := new.bank_id;
-    subject := new.id;
-  else
-    bank := old.bank_id;
-    subject := old.recording_id;
-  end if;
-  if exists (select from bank.recordings r where r.bank_id = bank and r.id = subject)
-     and not exists (select from bank.vault_entries e where e.bank_id = bank and e.recording_id = subject) then
-    raise exception 'recording % of bank % is in no vault', subject, bank
-      using errcode = 'check_violation', constraint = 'recordings_in_a_vault',
-            hint = 'Insert a row into bank.vault_entries in the same transaction.';
-  end if;
-  return null;
-end
-$$;
 create constraint trigger recordings_in_a_vault after insert on bank.recordings
   deferrable initially deferred for each row execute function bank.require_vault();
 create constraint trigger recordings_stay_in_a_vault after delete or update of recording_id, bank_id on bank.vault_entries
   deferrable initially deferred for each row execute function bank.require_vault();
-
-create function bank.mark_migrated() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-begin
-  if tg_op <> 'INSERT' and old.legacy_id is not null then
-    update bank.fathom_calls f set migrated = false
-     where f.bank_id = old.bank_id and f.id = old.legacy_id
-       and not exists (select from bank.recordings r where r.bank_id = f.bank_id and r.legacy_id = f.id);
-  end if;
-  if tg_op <> 'DELETE' and new.legacy_id is not null then
-    update bank.fathom_calls f set migrated = true
-     where f.bank_id = new.bank_id and f.id = new.legacy_id and not f.migrated;
-  end if;
-  return null;
-end
-$$;
 create trigger mark_migrated after insert or delete or update of bank_id, legacy_id on bank.recordings
   for each row execute function bank.mark_migrated();
+create trigger pass_legacy_id after update of legacy_id on bank.recordings
+  for each row when (new.legacy_id is distinct from old.legacy_id) execute function bank.pass_legacy_id();
 
-grant create on schema bank to bankhouse_data;
-alter function bank.fill_entry() owner to bankhouse_data;
-alter function bank.require_vault() owner to bankhouse_data;
-alter function bank.mark_migrated() owner to bankhouse_data;
-revoke create on schema bank from bankhouse_data;
-revoke all on all functions in schema bank from public;
-grant execute on function bank.lowered(text[]), bank.invited(jsonb) to bankhouse_data;
+create trigger count_added after insert on bank.recordings referencing new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_removed after delete on bank.recordings referencing old table as before_rows
+  for each statement execute function bank.count_calls();
+create trigger count_added after insert on bank.fathom_calls referencing new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_changed after update on bank.fathom_calls referencing old table as before_rows new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_removed after delete on bank.fathom_calls referencing old table as before_rows
+  for each statement execute function bank.count_calls();
+create trigger count_added after insert on bank.vault_entries referencing new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_changed after update on bank.vault_entries referencing old table as before_rows new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_removed after delete on bank.vault_entries referencing old table as before_rows
+  for each statement execute function bank.count_calls();

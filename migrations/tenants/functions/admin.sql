@@ -1,35 +1,50 @@
--- What the operator does: three functions, and no table.
+-- What the operator does: these functions, and no table. An id is given away by control.claim_id; here a bank is made for an incarnation
+-- of it, the uid of its Bank.
 
--- The row lock on the bank's row is what makes concurrent calls for one bank follow each other. (An advisory lock could be
--- held by any role that may connect.)
-create function bank.lock_bank(p_id text) returns bank.banks
+-- The row lock on the bank's row is what makes concurrent calls for one bank follow each other. (An advisory lock could be held by any
+-- role that may connect.) No key lock: an open transaction of the bank's own must not hold the operator up.
+create or replace function bank.lock_bank(p_id text) returns bank.banks
   language plpgsql set search_path = pg_catalog
 as $$
 declare
   found_bank bank.banks;
 begin
-  select * into found_bank from bank.banks where id = p_id for update;
+  select * into found_bank from bank.banks where id = p_id for no key update;
   return found_bank;
+end
+$$;
+
+-- Refuses what is done for another incarnation than the one that the bank is of (BH001).
+create or replace function bank.check_incarnation(p_bank bank.banks, p_uid text) returns void
+  language plpgsql set search_path = pg_catalog
+as $$
+begin
+  if p_bank.uid <> p_uid then
+    raise exception 'the id % belongs to another Bank', p_bank.id using errcode = 'BH001';
+  end if;
 end
 $$;
 
 -- Makes or repairs the login role of a bank. A role of that name that was not made here is refused (BH002): its password
 -- or its grants could be anybody's.
-create function bank.ensure_login_role(p_id text, p_role text, p_verifier text, p_digest text) returns boolean
+--   p_force: sets the password although its digest is the one in force, since a role can change its own
+create or replace function bank.ensure_login_role(p_id text, p_role name, p_verifier text, p_digest text, p_force boolean)
+  returns boolean
   language plpgsql set search_path = pg_catalog
 as $$
 declare
   settings constant text[] := array[
     'statement_timeout=10s', 'lock_timeout=2s', 'idle_in_transaction_session_timeout=15s',
-    'default_transaction_read_only=on', 'search_path=bank', 'jit=off'
+    'default_transaction_read_only=on', 'search_path=api', 'jit=off'
   ];
+  connections constant int := 12;
   setting text;
   registered bank.login_roles;
   existing pg_catalog.pg_roles;
   changed boolean := false;
 begin
-  if p_role not in ('bank_' || p_id || '_a', 'bank_' || p_id || '_b') then
-    raise exception 'the role % is not one of bank %: bank_%_a or bank_%_b', p_role, p_id, p_id, p_id
+  if p_role !~ '^bank_[0-9a-f]{24}_[ab]$' then
+    raise exception 'the name of a login role tells nothing: bank_, 24 hexadecimal digits, _a or _b'
       using errcode = 'invalid_parameter_value';
   end if;
   if p_verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$' then
@@ -39,16 +54,22 @@ begin
   select * into registered from bank.login_roles where role = p_role;
   select * into existing from pg_catalog.pg_roles where rolname = p_role;
   if existing.oid is not null and registered.bank_id is distinct from p_id then
-    raise exception 'a role % exists already and was not made for bank %', p_role, p_id
-      using errcode = 'BH002', hint = 'Drop the role, or choose another bank id.';
+    raise exception 'a role % exists already and was not made for this bank', p_role
+      using errcode = 'BH002', hint = 'Drop the role.';
   end if;
 
   if existing.oid is null then
-    execute format('create role %I login connection limit 20 password %L', p_role, p_verifier);
+    execute format('create role %I login connection limit %s password %L', p_role, connections, p_verifier);
     changed := true;
-  elsif registered.credential_digest is distinct from p_digest
-     or not existing.rolcanlogin or existing.rolconnlimit <> 20 then
-    execute format('alter role %I login connection limit 20 password %L', p_role, p_verifier);
+  elsif registered.quarantined_at is not null then
+    -- Until the quarantine is lifted it may not log in.
+    if existing.rolcanlogin then
+      execute format('alter role %I nologin', p_role);
+      changed := true;
+    end if;
+  elsif p_force or registered.credential_digest is distinct from p_digest
+     or not existing.rolcanlogin or existing.rolconnlimit <> connections then
+    execute format('alter role %I login connection limit %s password %L', p_role, connections, p_verifier);
     changed := true;
   end if;
   if not exists (
@@ -58,7 +79,9 @@ begin
     execute format('grant bankhouse_bank to %I', p_role);
     changed := true;
   end if;
+  -- A role can change its own settings, so those that are not ours go.
   if existing.rolconfig is distinct from settings then
+    if existing.rolconfig is not null then execute format('alter role %I reset all', p_role); end if;
     foreach setting in array settings loop
       execute format('alter role %I set %I = %L', p_role, split_part(setting, '=', 1), split_part(setting, '=', 2));
     end loop;
@@ -71,16 +94,17 @@ begin
 end
 $$;
 
--- Brings a bank to what is given and says 'created', 'configured' or 'unchanged'.
---   p_owner: namespace/name of the Bank; an id that belongs to another is refused (BH001)
+-- Brings a bank to what is given and says 'created', 'configured' or 'unchanged'. A bank of an earlier incarnation passes to this one where
+-- it is retired: its roles and keys are gone, its rows are there.
+--   p_uid: of the Bank; of another one that is in force: BH001
 --   p_vaults: [{"id", "displayName"}], added or renamed; a vault that is no longer given keeps its rows
---   p_role: bank_<id>_a or bank_<id>_b; p_verifier: SCRAM-SHA-256$…; p_credential_digest: stored, and compared next time
+--   p_role: bank_<24 hexadecimal digits>_a or _b; p_verifier: SCRAM-SHA-256$…; p_credential_digest: stored, and compared next time
 --   p_keys: {"<generation>": "<base64>"}, exactly these from now on
-create function bank.ensure_bank(
-  p_id text, p_owner text, p_display_name text, p_type text, p_vaults jsonb, p_role text, p_verifier text,
-  p_credential_digest text, p_keys jsonb
+create or replace function admin.ensure_bank(
+  p_id text, p_uid text, p_display_name text, p_type text, p_vaults jsonb, p_role name, p_verifier text,
+  p_credential_digest text, p_keys jsonb, p_force boolean default false
 ) returns text
-  language plpgsql security definer set search_path = pg_catalog
+  language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
 as $$
 declare
   was bank.banks;
@@ -89,7 +113,7 @@ begin
   loop
     was := bank.lock_bank(p_id);
     exit when was.id is not null;
-    insert into bank.banks (id, owner, display_name, type) values (p_id, p_owner, p_display_name, p_type)
+    insert into bank.banks (id, uid, display_name, type) values (p_id, p_uid, p_display_name, p_type)
       on conflict (id) do nothing;
     if found then
       outcome := 'created';
@@ -97,12 +121,10 @@ begin
       exit;
     end if;
   end loop;
-  if was.owner <> p_owner then
-    raise exception 'the id % belongs to the Bank %', p_id, was.owner using errcode = 'BH001';
-  end if;
+  if was.retired_at is null then perform bank.check_incarnation(was, p_uid); end if;
 
-  if (was.display_name, was.type) is distinct from (p_display_name, p_type) or was.retained_at is not null then
-    update bank.banks set display_name = p_display_name, type = p_type, retained_at = null where id = p_id;
+  if (was.uid, was.display_name, was.type) is distinct from (p_uid, p_display_name, p_type) or was.retired_at is not null then
+    update bank.banks set uid = p_uid, display_name = p_display_name, type = p_type, retired_at = null where id = p_id;
     outcome := 'configured';
   end if;
 
@@ -112,7 +134,7 @@ begin
     where v.display_name <> excluded.display_name;
   if found and outcome = 'unchanged' then outcome := 'configured'; end if;
 
-  if bank.ensure_login_role(p_id, p_role, p_verifier, p_credential_digest) and outcome = 'unchanged' then
+  if bank.ensure_login_role(p_id, p_role, p_verifier, p_credential_digest, p_force) and outcome = 'unchanged' then
     outcome := 'configured';
   end if;
 
@@ -126,14 +148,14 @@ begin
 end
 $$;
 
--- What there is of a bank, or null. A role that somebody dropped is not listed.
-create function bank.bank_state(p_id text) returns jsonb
+-- What there is of a bank, or null. A role that somebody dropped is not listed; one whose password somebody else may have set can't be told.
+create or replace function admin.bank_state(p_id text) returns jsonb
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 begin
   return (
     select jsonb_build_object(
-      'owner', b.owner,
+      'uid', b.uid,
       'displayName', b.display_name,
       'type', b.type,
       'vaults', (
@@ -142,39 +164,55 @@ begin
       ),
       'roles', (
         select coalesce(
-            jsonb_agg(jsonb_build_object('role', l.role, 'credentialDigest', l.credential_digest) order by l.role), '[]')
-          from bank.login_roles l join pg_catalog.pg_roles r on r.rolname = l.role and r.rolcanlogin
-         where l.bank_id = b.id
+            jsonb_agg(jsonb_build_object('role', l.role, 'credentialDigest', l.credential_digest,
+              'quarantinedAt', l.quarantined_at, 'quarantinedFor', l.quarantined_for) order by l.role), '[]')
+          from bank.login_roles l join pg_catalog.pg_roles r on r.rolname = l.role
+         where l.bank_id = b.id and (r.rolcanlogin or l.quarantined_at is not null)
       ),
       'keyGenerations', (
         select coalesce(jsonb_agg(k.generation order by k.generation), '[]')
           from bank.bank_keys k where k.bank_id = b.id
       ),
-      'retainedAt', b.retained_at
+      'retiredAt', b.retired_at
     )
     from bank.banks b where b.id = p_id
   );
 end
 $$;
 
-create function bank.drop_login_role(p_role name) returns boolean
+-- Ends a login role with its connections and what it may have made: large objects need no grant.
+create or replace function bank.drop_login_role(p_role name) returns boolean
   language plpgsql set search_path = pg_catalog
 as $$
 begin
   if not exists (select from pg_catalog.pg_roles where rolname = p_role) then return false; end if;
   execute format('alter role %I nologin', p_role);
-  -- Membership lets us end its connections and drop what it may have made (large objects need no grant).
+  -- Membership lets us end its connections and drop what it may have made.
   execute format('grant %I to %I', p_role, current_user);
   perform pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = p_role;
   execute format('drop owned by %I', p_role);
+  perform bank.unlink_strays();
   execute format('drop role %I', p_role);
   return true;
 end
 $$;
 
+-- Removes large objects that bank roles gave to their group: such a one belongs to nobody and is erased with no bank (D5).
+create or replace function bank.unlink_strays() returns int
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  gone int;
+begin
+  perform lo_unlink(m.oid) from pg_largeobject_metadata m where m.lomowner = 'bankhouse_bank'::regrole;
+  get diagnostics gone = row_count;
+  return gone;
+end
+$$;
+
 -- Tables of schema bank with rows of banks: whatever has a bank_id, so that none is ever forgotten. First those that no
 -- other refers to (a circle of references comes last, by name).
-create function bank.tables_of_banks() returns text[]
+create or replace function bank.tables_of_banks() returns text[]
   language plpgsql stable set search_path = pg_catalog
 as $$
 declare
@@ -206,7 +244,7 @@ $$;
 
 -- What a table has of a bank, without telling it: {"rows": n, "keys": SHA-256 in hex}. The digest is over the primary keys
 -- without bank_id in their own order, each ended by a line feed, its columns parted by tabs. (docs/export-format.md)
-create function bank.digest_of(p_table text, p_bank text) returns jsonb
+create or replace function bank.digest_of(p_table text, p_bank text) returns jsonb
   language plpgsql stable set search_path = pg_catalog set timezone = 'UTC' set datestyle = 'ISO' set extra_float_digits = 1
 as $$
 declare
@@ -232,8 +270,8 @@ begin
 end
 $$;
 
--- Removes all rows of a bank but that in bank.banks.
-create function bank.erase_rows(p_id text) returns void
+-- Removes all rows of a bank but that in bank.banks. Its keys are gone: changes are not written down any more.
+create or replace function bank.erase_rows(p_id text) returns void
   language plpgsql set search_path = pg_catalog
 as $$
 declare
@@ -249,57 +287,50 @@ begin
 end
 $$;
 
--- Ends a bank: its keys at once, its roles with their connections, and its rows where p_delete_rows. Without that the rows
--- stay for the same p_owner, and so do its tokens; with it they end too (control.bank_epochs), and a receipt says what was
--- erased (control.deletion_receipts). Repeating it is harmless.
--- Answers {"rolesDropped": n, "rowsDeleted": {"<table>": n}, "receipt": id or null}.
-create function bank.delete_bank(p_id text, p_owner text, p_delete_rows boolean) returns jsonb
+-- Ends access to a bank: its keys at once, its roles with their connections. Its rows stay, for the next incarnation or to be erased.
+-- Repeating it is harmless, and so is an incarnation that is over. Answers how many roles were dropped.
+create or replace function admin.retire_bank(p_id text, p_uid text) returns int
+  language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
+as $$
+declare
+  was constant bank.banks := bank.lock_bank(p_id);
+  dropped int := 0;
+  login name;
+begin
+  if was.id is null or was.uid <> p_uid then return 0; end if;
+  delete from bank.bank_keys where bank_id = p_id;
+  for login in select role from bank.login_roles where bank_id = p_id order by role loop
+    if bank.drop_login_role(login) then dropped := dropped + 1; end if;
+  end loop;
+  delete from bank.login_roles where bank_id = p_id;
+  update bank.banks set retired_at = coalesce(retired_at, now()) where id = p_id;
+  return dropped;
+end
+$$;
+
+-- Erases a bank with all its rows, and says what there was: {"rowsDeleted": {"<table>": n}, "tables": {"<table>": {"rows", "keys"}}}, tables
+-- as bank.digest_of says. It takes as long as there are rows. Repeating it answers the same; of a bank that never was, nothing.
+create or replace function admin.erase_bank(p_id text, p_uid text) returns jsonb
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
   was bank.banks;
-  dropped int := 0;
-  held jsonb := '{}';
-  receipt bigint;
-  login name;
+  held jsonb;
 begin
   was := bank.lock_bank(p_id);
-  if was.id is null then
-    return jsonb_build_object('rolesDropped', 0, 'rowsDeleted', '{}'::jsonb, 'receipt', null);
-  end if;
-  if was.owner <> p_owner then
-    raise exception 'the id % belongs to the Bank %', p_id, was.owner using errcode = 'BH001';
-  end if;
-  for login in select role from bank.login_roles where bank_id = p_id order by role loop
-    if bank.drop_login_role(login) then dropped := dropped + 1; end if;
-  end loop;
-
-  if p_delete_rows then
+  if was.id is not null and was.uid = p_uid then
+    perform admin.retire_bank(p_id, p_uid);
     -- Before the first is gone, since some go with others. With its vaults locked too, nobody adds a row of this bank.
     perform from bank.vaults where bank_id = p_id for update;
     select jsonb_object_agg(t, bank.digest_of(t, p_id)) into held from unnest(bank.tables_of_banks()) t;
     perform bank.erase_rows(p_id);
     delete from bank.banks where id = p_id;
-    -- Tokens of this bank must not open a later one of the same id.
-    insert into control.bank_epochs as e (bank_id, not_before) values (p_id, now())
-      on conflict (bank_id) do update set not_before = greatest(e.not_before, excluded.not_before);
-    insert into control.deletion_receipts (bank_id, owner, tables) values (p_id, was.owner, held) returning id into receipt;
-    held := held || '{"banks": {"rows": 1}}';
-  else
-    delete from bank.login_roles where bank_id = p_id;
-    delete from bank.bank_keys where bank_id = p_id;
-    update bank.banks set retained_at = coalesce(retained_at, now()) where id = p_id;
+    insert into bank.erasures (uid, tables) values (p_uid, held);
   end if;
+  select e.tables into held from bank.erasures e where e.uid = p_uid;
   return jsonb_build_object(
-    'rolesDropped', dropped,
-    'rowsDeleted', (select coalesce(jsonb_object_agg(key, value -> 'rows'), '{}') from jsonb_each(held)),
-    'receipt', receipt
+    'rowsDeleted', (select coalesce(jsonb_object_agg(key, value -> 'rows'), '{}') from jsonb_each(coalesce(held, '{}'))),
+    'tables', coalesce(held, '{}')
   );
 end
 $$;
-
-revoke all on all functions in schema bank from public;
-grant execute on function bank.bank_state(text), bank.delete_bank(text, text, boolean),
-  bank.ensure_bank(text, text, text, text, jsonb, text, text, text, jsonb) to bankhouse_operator;
--- An export says of each table what a receipt would.
-grant execute on function bank.digest_of(text, text) to bankhouse_data;

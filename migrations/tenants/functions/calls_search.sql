@@ -1,98 +1,8 @@
--- Full-text search. One row of bank.search_documents per call that search can find, kept by triggers when a transaction
--- ends; a legacy call has none once it is migrated. It is a slim table of its own, so that finding never reads a transcript,
--- with one GIN index over all that a search asks for. The planner takes document @@ query for cheap, while it unpacks the
--- document of every row that another condition let through; so a search has no condition that another index could serve.
--- That is why it names the bank within scopes and not by bank_id.
-
--- The language proper of a tag such as en-GB (RFC 5646); en where there is none.
-create function bank.plain_language(p_language text) returns text
-  language sql immutable parallel safe
-return lower(split_part(coalesce(nullif(p_language, ''), 'en'), '-', 1));
-
--- The text search configuration of a language tag (RFC 5646): english where there is none, simple where it isn't known.
-create function bank.text_config(p_language text) returns regconfig
-  language sql immutable parallel safe
-return case bank.plain_language(p_language)
-  when 'en' then 'pg_catalog.english'::regconfig
-  when 'de' then 'pg_catalog.german'::regconfig
-  when 'fr' then 'pg_catalog.french'::regconfig
-  when 'es' then 'pg_catalog.spanish'::regconfig
-  when 'it' then 'pg_catalog.italian'::regconfig
-  when 'pt' then 'pg_catalog.portuguese'::regconfig
-  when 'nl' then 'pg_catalog.dutch'::regconfig
-  when 'sv' then 'pg_catalog.swedish'::regconfig
-  when 'da' then 'pg_catalog.danish'::regconfig
-  when 'no' then 'pg_catalog.norwegian'::regconfig
-  when 'fi' then 'pg_catalog.finnish'::regconfig
-  when 'ru' then 'pg_catalog.russian'::regconfig
-  when 'tr' then 'pg_catalog.turkish'::regconfig
-  when 'hu' then 'pg_catalog.hungarian'::regconfig
-  when 'ro' then 'pg_catalog.romanian'::regconfig
-  else 'pg_catalog.simple'::regconfig
-end;
-
-create table bank.search_documents (
-  id bigint generated always as identity primary key,
-  bank_id text collate "C" not null,
-  recording_id uuid,
-  legacy_id bigint,
-  call_id text collate "C" not null,
-  started_at timestamptz not null,
-  -- <bank> and <bank>/<vault> for each vault that the call is in, and each of these again with @<week>: what a search
-  -- looks into is one of these, or a few weeks of one. (A range of dates would collect the calls of all banks.)
-  scopes text[] not null,
-  participant_keys text[] not null,
-  -- the call's, by which the document's words were read
-  language text collate "C" not null,
-  -- title (weight A), summary (C), transcript (D) with a mark in front of every passage
-  document tsvector not null,
-  -- of every passage: the position of its mark in the document, and the seq of its first segment
-  passage_positions int[] not null,
-  passage_segments int[] not null,
-  check (num_nonnulls(recording_id, legacy_id) = 1),
-  unique (recording_id, bank_id),
-  unique (legacy_id, bank_id),
-  foreign key (bank_id, recording_id) references bank.recordings on delete cascade,
-  foreign key (bank_id, legacy_id) references bank.fathom_calls on delete cascade
-);
-create index search_documents_all
-  on bank.search_documents using gin (document, scopes, participant_keys)
-  -- Every search reads the list of pending entries, so it is kept short.
-  with (gin_pending_list_limit = 512);
--- Frequencies of words, for the planner's estimates.
-alter table bank.search_documents alter document set statistics 400;
-
--- Languages of a bank's documents: a search that names none reads its words in each of these.
-create table bank.search_languages (
-  bank_id text collate "C" not null references bank.banks on delete cascade,
-  language text collate "C" not null,
-  primary key (bank_id, language)
-);
-
-do $$
-declare
-  wanted text;
-begin
-  foreach wanted in array array['search_documents', 'search_languages'] loop
-    execute format('alter table bank.%I enable row level security', wanted);
-    execute format('alter table bank.%I force row level security', wanted);
-    execute format('create policy all_banks on bank.%I to bankhouse_data using (true) with check (true)', wanted);
-    execute format('grant select, insert, update, delete on bank.%I to bankhouse_data', wanted);
-  end loop;
-end
-$$;
-
-do $$
-begin
-  alter table bank.search_documents alter document set compression lz4;
-exception when feature_not_supported then
-  null;
-end
-$$;
+-- Full-text search over calls: ../tables/0004 says how it is found.
 
 -- Weeks since 1970. (A function that can't become part of the statement that calls it is in plpgsql, which keeps its plan;
 -- one in SQL is planned at every call.)
-create function bank.week_number(p_at timestamptz) returns int
+create or replace function bank.week_number(p_at timestamptz) returns int
   language plpgsql immutable
 as $$
 begin
@@ -100,7 +10,7 @@ begin
 end
 $$;
 
-create function bank.scopes_of(p_bank text, p_vaults text[], p_started_at timestamptz) returns text[]
+create or replace function bank.scopes_of(p_bank text, p_vaults text[], p_started_at timestamptz) returns text[]
   language plpgsql immutable set search_path = pg_catalog
 as $$
 declare
@@ -112,14 +22,14 @@ end
 $$;
 
 -- What stands in front of a passage in a document: a word that nobody says.
-create function bank.passage_mark() returns text
+create or replace function bank.passage_mark() returns text
   language sql immutable
 return 'x0passage0x';
 
 -- The document of a call, from the texts of its segments. Passages have about 200 characters, and at most 250 are marked
 -- because a tsvector keeps 255 positions of a word. What is said after the first 250,000 characters (five hours) is not
 -- found: a tsvector has a maximal size.
-create function bank.build_document(
+create or replace function bank.build_document(
   p_config regconfig, p_title text, p_summary text, p_texts text[],
   out document tsvector, out passage_positions int[], out passage_segments int[]
 )
@@ -150,7 +60,7 @@ begin
 end
 $$;
 
-create function bank.index_recording() returns trigger
+create or replace function bank.index_recording() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
@@ -171,7 +81,8 @@ begin
   return null;
 end
 $$;
-create function bank.remember_language() returns trigger
+
+create or replace function bank.remember_language() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
@@ -182,15 +93,8 @@ begin
   return null;
 end
 $$;
-create trigger remember_language after insert on bank.search_documents
-  referencing new table as new_rows for each statement execute function bank.remember_language();
-create trigger remember_changed_language after update on bank.search_documents
-  referencing new table as new_rows for each statement execute function bank.remember_language();
-create constraint trigger index_recording
-  after insert or update of title, summary, transcript, started_at, participants, language on bank.recordings
-  deferrable initially deferred for each row execute function bank.index_recording();
 
-create function bank.index_vaults() returns trigger
+create or replace function bank.index_vaults() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -206,10 +110,8 @@ begin
   return null;
 end
 $$;
-create constraint trigger index_vaults after insert or update of vault_id or delete on bank.vault_entries
-  deferrable initially deferred for each row execute function bank.index_vaults();
 
-create function bank.index_fathom_call() returns trigger
+create or replace function bank.index_fathom_call() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
@@ -231,16 +133,23 @@ begin
   return null;
 end
 $$;
-create constraint trigger index_fathom_call
-  after insert or update of title, summary, transcript, recording_start_time, calendar_invitees, transcript_language, vault_id,
-    migrated
-  on bank.fathom_calls
-  deferrable initially deferred for each row execute function bank.index_fathom_call();
+
+-- A query for any of the words, to mark them wherever they stand; what tsquery takes for syntax is escaped.
+create or replace function bank.any_word(p_config regconfig, p_query text) returns tsquery
+  language plpgsql immutable parallel safe
+as $$
+begin
+  return coalesce((
+    select string_agg('''' || replace(replace(w, '\', '\\'), '''', '''''') || '''', ' | ')
+      from unnest(tsvector_to_array(to_tsvector(p_config, p_query))) w
+  ), '')::tsquery;
+end
+$$;
 
 -- The query as each language of the bank's documents reads it, so that a stem is its language's and -without is exact.
 --   any_of: what at least matches, for the index; exact: whether any_of alone decides. Looking a phrase up unpacks each
 --   document that has its words, so any_of has the words only, except beside a "not", where that would lose matches.
-create function bank.read_query(
+create or replace function bank.read_query(
   p_bank text, p_query text, p_language text,
   out languages text[], out queries tsquery[], out any_of tsquery, out exact boolean
 )
@@ -276,7 +185,7 @@ $$;
 
 -- Ids of the newest p_amount documents in one of the scopes that match, newest first. p_reading: of bank.read_query. Statements
 -- are planned once a connection, except for a participant, whom the index should find too.
-create function bank.newest_documents(
+create or replace function bank.newest_documents(
   p_reading record, p_scopes text[], p_from timestamptz, p_to timestamptz, p_participant text, p_amount int
 ) returns bigint[]
   language plpgsql stable set search_path = pg_catalog
@@ -321,7 +230,7 @@ $$;
 
 -- The weeks of the caller's newest calls: the last one, and the first that p_amount to twice as many reach back to, null
 -- when there are fewer.
-create function bank.newest_weeks(p_amount int, out first_week int, out last_week int)
+create or replace function bank.newest_weeks(p_amount int, out first_week int, out last_week int)
   language plpgsql stable set search_path = pg_catalog
 as $$
 declare
@@ -343,7 +252,7 @@ end
 $$;
 
 -- These scopes in these weeks.
-create function bank.scopes_in_weeks(p_scopes text[], p_first_week int, p_last_week int) returns text[]
+create or replace function bank.scopes_in_weeks(p_scopes text[], p_first_week int, p_last_week int) returns text[]
   language plpgsql immutable
 as $$
 begin
@@ -358,7 +267,7 @@ $$;
 -- their block. A word that many calls have is looked for among the newest calls first, and among more of them only where
 -- those are too few: a phrase has to be looked up in each document that has its words.
 -- Pages of one search fit together, and all pages together hold every match once.
-create function bank.match_documents(
+create or replace function bank.match_documents(
   p_query text, p_from timestamptz, p_to timestamptz, p_participant text, p_vault text, p_limit int, p_offset int,
   p_language text
 ) returns table (
@@ -450,14 +359,14 @@ $$;
 --   p_language: only calls in that language, the query read in it; null: all, each in its own
 --   start_seconds: where the snippet's passage begins; null where only title or summary match
 --   snippet: about 40 words with **hits** marked; more: whether there are further pages
-create function bank.search_recordings(
+create or replace function api.search_recordings(
   p_query text, p_from timestamptz default null, p_to timestamptz default null, p_participant text default null,
   p_vault text default null, p_limit int default 20, p_offset int default 0, p_language text default null
 ) returns table (
     id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
     vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text, more boolean
   )
-  language plpgsql stable rows 20 set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query
@@ -494,24 +403,3 @@ begin
      order by m.place;
 end
 $$;
-
-grant create on schema bank to bankhouse_data;
-alter function bank.index_recording() owner to bankhouse_data;
-alter function bank.index_vaults() owner to bankhouse_data;
-alter function bank.index_fathom_call() owner to bankhouse_data;
-alter function bank.remember_language() owner to bankhouse_data;
-alter function bank.read_query(text, text, text) owner to bankhouse_data;
-alter function bank.newest_documents(record, text[], timestamptz, timestamptz, text, int) owner to bankhouse_data;
-alter function bank.newest_weeks(int) owner to bankhouse_data;
-alter function bank.match_documents(text, timestamptz, timestamptz, text, text, int, int, text) owner to bankhouse_data;
-revoke create on schema bank from bankhouse_data;
-
-revoke all on all functions in schema bank from public;
-grant execute on function bank.week_number(timestamptz), bank.scopes_in_weeks(text[], int, int),
-  bank.scopes_of(text, text[], timestamptz), bank.passage_mark(), bank.build_document(regconfig, text, text, text[]),
-  bank.text_config(text), bank.plain_language(text) to bankhouse_data;
-grant execute on function
-  bank.match_documents(text, timestamptz, timestamptz, text, text, int, int, text),
-  bank.search_recordings(text, timestamptz, timestamptz, text, text, int, int, text),
-  bank.text_config(text), bank.plain_language(text)
-  to bankhouse_bank;

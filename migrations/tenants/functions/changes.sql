@@ -1,64 +1,7 @@
--- What changed, and who may hear of it (R3.11). Triggers write bank.changes; a bank server reads it through a feed that was
--- opened under a valid assertion and keeps its limits; a notification says that there is something to read, and nothing else.
--- docs/adr/0009 says why.
-
--- A channel that other tenants can't guess: LISTEN and NOTIFY are open to every role.
-alter table bank.bank_keys add column channel text collate "C" not null
-  generated always as ('bankhouse_' || left(encode(bank.hmac_sha256('changes'::bytea, key), 'hex'), 48)) stored;
-
-create table bank.changes (
-  bank_id text collate "C" not null,
-  -- the transaction: what a snapshot tells apart is what its reader has seen and what not
-  xid xid8 not null default pg_current_xact_id(),
-  seq bigint not null generated always as identity,
-  at timestamptz not null default clock_timestamp(),
-  -- as in bankhouse://<bank>/<kind>/<id>
-  kind text collate "C" not null,
-  -- null: many rows of this kind at once
-  id text collate "C",
-  -- vaults that the row was in and is in; empty: in none; null: there was, or is, no row. Of many rows: what any was or is in.
-  vaults_before text[],
-  vaults_after text[],
-  primary key (bank_id, xid, seq)
-);
-
--- The newest transaction of which a change was pruned: a reader that has not seen it may have missed something.
-create table bank.change_floors (
-  bank_id text collate "C" primary key,
-  pruned xid8 not null default '0'
-);
-
--- Who listens: an assertion's limits, as they were when it was valid. The id is the only key to a feed.
-create table bank.feeds (
-  id uuid primary key default gen_random_uuid(),
-  bank_id text collate "C" not null,
-  subject text not null,
-  jti text not null,
-  asserted_at timestamptz not null,
-  all_vaults boolean not null,
-  vaults text[] not null,
-  opened_at timestamptz not null default clock_timestamp(),
-  expires_at timestamptz not null
-);
-create index feeds_bank on bank.feeds (bank_id, opened_at);
-
-do $$
-declare
-  wanted text;
-begin
-  foreach wanted in array array['changes', 'change_floors', 'feeds'] loop
-    execute format('alter table bank.%I enable row level security', wanted);
-    execute format('alter table bank.%I force row level security', wanted);
-    execute format('create policy all_banks on bank.%I to bankhouse_data using (true) with check (true)', wanted);
-    execute format('grant select, insert, update, delete on bank.%I to bankhouse_data', wanted);
-  end loop;
-end
-$$;
-grant usage on schema control to bankhouse_data;
-grant select on control.revoked_tokens, control.bank_epochs to bankhouse_data;
+-- What changed, and who may hear of it (R3.11). docs/adr/0009 says why it is as it is.
 
 -- Keeps the newest 10,000 changes of a bank, and those for an hour. Of writers at once one does it, and none waits.
-create function bank.prune_changes(p_bank text) returns void
+create or replace function bank.prune_changes(p_bank text) returns void
   language plpgsql set search_path = pg_catalog
 as $$
 declare
@@ -79,12 +22,10 @@ begin
 end
 $$;
 
-create type bank.change_seen as (bank_id text, id text, before text[], after text[]);
-
 -- Writes down what one statement did to rows of one kind: one change a row, or a single one for more than 100. A bank without a
 -- key has no readers, so nothing is kept of what is erased with it. Nobody is notified while nobody listens, because commits that
 -- notify go one after the other, over all banks.
-create function bank.record_changes(p_kind text, p_seen bank.change_seen[]) returns void
+create or replace function bank.record_changes(p_kind text, p_seen bank.change_seen[]) returns void
   language plpgsql set search_path = pg_catalog
 as $$
 declare
@@ -116,7 +57,7 @@ end
 $$;
 
 -- Notes, tasks, comments, chats and their messages: in one vault or none.
-create function bank.entity_changed() returns trigger
+create or replace function bank.entity_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -140,7 +81,7 @@ end
 $$;
 
 -- The old calls. One that is migrated is in the vaults of its new row alone.
-create function bank.fathom_call_changed() returns trigger
+create or replace function bank.fathom_call_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -167,7 +108,7 @@ end
 $$;
 
 -- The vaults of new calls. An old id leads to the new row, so both have changed.
-create function bank.recording_changed() returns trigger
+create or replace function bank.recording_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -199,7 +140,7 @@ begin
 end
 $$;
 
-create function bank.entries_changed() returns trigger
+create or replace function bank.entries_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -240,7 +181,7 @@ end
 $$;
 
 -- Vaults themselves: made and renamed by the operator.
-create function bank.vault_changed() returns trigger
+create or replace function bank.vault_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -257,32 +198,10 @@ begin
 end
 $$;
 
-do $$
-declare
-  watched record;
-begin
-  for watched in
-    select * from (values
-      ('notes', 'entity_changed'), ('tasks', 'entity_changed'), ('comments', 'entity_changed'), ('chats', 'entity_changed'),
-      ('chat_messages', 'entity_changed'), ('fathom_calls', 'fathom_call_changed'), ('recordings', 'recording_changed'),
-      ('vault_entries', 'entries_changed'), ('vaults', 'vault_changed')
-    ) w (relation, function)
-  loop
-    execute format('create trigger record_insert after insert on bank.%I referencing new table as after_rows
-      for each statement execute function bank.%I()', watched.relation, watched.function);
-    execute format('create trigger record_update after update on bank.%I
-      referencing old table as before_rows new table as after_rows
-      for each statement execute function bank.%I()', watched.relation, watched.function);
-    execute format('create trigger record_delete after delete on bank.%I referencing old table as before_rows
-      for each statement execute function bank.%I()', watched.relation, watched.function);
-  end loop;
-end
-$$;
-
 -- Opens a feed for the caller of this transaction, with its limits, until its token expires, for an hour at most. What is committed
 -- after the position is heard. (exp is compared as a number: it may be beyond what a timestamp holds.)
 -- A bank has at most 1,000; then the oldest makes room, which is one that a server left behind when it died.
-create function bank.open_feed(out feed uuid, out "position" text, out channel text)
+create or replace function bank.open_feed(out feed uuid, out "position" text, out channel text)
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
@@ -312,15 +231,15 @@ end
 $$;
 
 -- Why a feed says nothing any more: closed, expired or revoked; null while it does.
-create function bank.feed_ended(p_feed bank.feeds) returns text
+create or replace function bank.feed_ended(p_feed bank.feeds) returns text
   language plpgsql stable set search_path = pg_catalog
 as $$
 begin
   return case
     when p_feed.id is null then 'closed'
     when p_feed.expires_at <= clock_timestamp() then 'expired'
-    when exists (select from control.revoked_tokens r where r.jti = p_feed.jti)
-      or exists (select from control.bank_epochs e where e.bank_id = p_feed.bank_id and e.not_before > p_feed.asserted_at)
+    when exists (select from bank.revoked_tokens r where r.jti = p_feed.jti)
+      or exists (select from bank.banks b where b.id = p_feed.bank_id and b.tokens_not_before > p_feed.asserted_at)
       then 'revoked'
   end;
 end
@@ -335,7 +254,7 @@ $$;
 --   changes   [{"kind", "id", "operation": created | updated | deleted | many, "feeds": [places in p_feeds]}], each as its reader
 --             sees it: what leaves its vaults is deleted, what comes into them is created. Over 500, and for bulk: one per kind,
 --             "many", without id. A vault is updated with what it holds.
-create function bank.read_feeds(p_feeds uuid[], p_position text) returns jsonb
+create or replace function bank.read_feeds(p_feeds uuid[], p_position text) returns jsonb
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
@@ -393,7 +312,7 @@ begin
 end
 $$;
 
-create function bank.close_feeds(p_feeds uuid[]) returns void
+create or replace function bank.close_feeds(p_feeds uuid[]) returns void
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
@@ -401,20 +320,30 @@ begin
 end
 $$;
 
-grant create on schema bank to bankhouse_data;
-do $$
+create or replace function api.open_feed(out feed uuid, out "position" text, out channel text)
+  language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+as $$
 declare
-  owned regprocedure;
+  opened constant record := bank.open_feed();
 begin
-  foreach owned in array array[
-    'bank.prune_changes(text)', 'bank.record_changes(text, bank.change_seen[])', 'bank.entity_changed()',
-    'bank.fathom_call_changed()', 'bank.recording_changed()', 'bank.entries_changed()', 'bank.vault_changed()',
-    'bank.open_feed()', 'bank.feed_ended(bank.feeds)', 'bank.read_feeds(uuid[], text)', 'bank.close_feeds(uuid[])'
-  ]::regprocedure[] loop
-    execute format('alter function %s owner to bankhouse_data', owned);
-  end loop;
+  feed := opened.feed;
+  "position" := opened."position";
+  channel := opened.channel;
 end
 $$;
-revoke create on schema bank from bankhouse_data;
-revoke all on all functions in schema bank from public;
-grant execute on function bank.open_feed(), bank.read_feeds(uuid[], text), bank.close_feeds(uuid[]) to bankhouse_bank;
+
+create or replace function api.read_feeds(p_feeds uuid[], p_position text) returns jsonb
+  language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+as $$
+begin
+  return bank.read_feeds(p_feeds, p_position);
+end
+$$;
+
+create or replace function api.close_feeds(p_feeds uuid[]) returns void
+  language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+as $$
+begin
+  perform bank.close_feeds(p_feeds);
+end
+$$;

@@ -1,10 +1,10 @@
--- Who asks, and for what: the bank by the login role, the vaults by an assertion whose seal is checked here.
--- A policy calls these as (select bank.me()): an InitPlan, evaluated once a statement.
+-- Who asks, and for what: the bank by the login role, the vaults by an assertion whose seal is checked here. What is in schema api asks
+-- once and names bank and vaults in its statements; policies ask again, as (select bank.me()): an InitPlan, evaluated once a statement.
 
 -- The bank that the connection's login role stands for; null for every other role. Inside SECURITY DEFINER current_user is
 -- the function's owner, while session_user stays the role that logged in.
 -- (plpgsql and not sql: it keeps its plan for the session.)
-create function bank.me() returns text
+create or replace function bank.me() returns text
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 begin
@@ -17,7 +17,7 @@ $$;
 -- and not the transaction's, so that a transaction held open does not keep an assertion alive.
 -- A caller without mcp:read or mcp:write (an operator's handshake) sees no vault either.
 -- (It is opened several times a statement, so its microseconds count: no regular expression, no query but for the key.)
-create function bank.open_assertion(
+create or replace function bank.open_assertion(
   out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean
 )
   language plpgsql stable security definer set search_path = pg_catalog
@@ -72,7 +72,7 @@ begin
     state := 'malformed';
   end;
   if state = 'valid' then
-    subject := payload ->> 'sub';
+    subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
     may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
   end if;
   if state <> 'valid' or not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then
@@ -83,11 +83,11 @@ end
 $$;
 
 -- Base64 in the alphabet for URLs and without padding (RFC 4648 section 5).
-create function bank.is_base64url(p_text text) returns boolean
+create or replace function bank.is_base64url(p_text text) returns boolean
   language sql immutable strict
 return translate(p_text, 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', '') = '';
 
-create function bank.base64url_decode(p_text text) returns bytea
+create or replace function bank.base64url_decode(p_text text) returns bytea
   language sql immutable strict
 return decode(
   translate(p_text, '-_', '+/') || repeat('=', (4 - length(p_text) % 4) % 4),
@@ -95,7 +95,7 @@ return decode(
 );
 
 -- Whether the caller may see every vault of its bank, also what is in none.
-create function bank.all_vaults() returns boolean
+create or replace function bank.all_vaults() returns boolean
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
@@ -106,7 +106,7 @@ end
 $$;
 
 -- The vaults that the caller may see; empty when it may see all or none.
-create function bank.vault_scope() returns text[]
+create or replace function bank.vault_scope() returns text[]
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
@@ -117,7 +117,7 @@ end
 $$;
 
 -- Whether the caller may change what it may see.
-create function bank.may_write() returns boolean
+create or replace function bank.may_write() returns boolean
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
@@ -127,8 +127,8 @@ begin
 end
 $$;
 
--- Who calls: sub of the token; null without a valid assertion.
-create function bank.subject() returns text
+-- Who calls: issuer and sub of the token, parted by a blank (no URL has one); null without a valid assertion.
+create or replace function bank.subject() returns text
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
@@ -138,10 +138,46 @@ begin
 end
 $$;
 
+-- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
+-- scope, or no vault.
+create or replace function bank.caller(
+  out bank text, out all_vaults boolean, out vaults text[], out subject text, out may_see boolean, out may_write boolean
+)
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  bank := bank.me();
+  all_vaults := opened.all_vaults;
+  vaults := array(select distinct v from unnest(opened.vaults) v);
+  subject := opened.subject;
+  may_see := bank is not null and (all_vaults or cardinality(vaults) > 0);
+  may_write := bank is not null and opened.may_write;
+end
+$$;
+
+-- The same for what writes.
+create or replace function bank.writer(out bank text, out all_vaults boolean, out vaults text[], out subject text)
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  caller constant record := bank.caller();
+begin
+  if not caller.may_write then
+    raise exception 'the caller may not write' using errcode = 'insufficient_privilege';
+  end if;
+  bank := caller.bank;
+  all_vaults := caller.all_vaults;
+  vaults := caller.vaults;
+  subject := caller.subject;
+end
+$$;
+
 -- Why a caller sees what it sees: absent, malformed, forged, expired or valid. Without it an expired assertion looks
 -- like an empty bank.
-create function bank.assertion_state() returns text
-  language plpgsql stable security definer set search_path = pg_catalog
+create or replace function api.assertion_state() returns text
+  language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 declare
   opened constant record := bank.open_assertion();
@@ -150,18 +186,7 @@ begin
 end
 $$;
 
-grant create on schema bank to bankhouse_data;
-alter function bank.me() owner to bankhouse_data;
-alter function bank.open_assertion() owner to bankhouse_data;
-alter function bank.is_base64url(text) owner to bankhouse_data;
-alter function bank.base64url_decode(text) owner to bankhouse_data;
-alter function bank.all_vaults() owner to bankhouse_data;
-alter function bank.vault_scope() owner to bankhouse_data;
-alter function bank.may_write() owner to bankhouse_data;
-alter function bank.subject() owner to bankhouse_data;
-alter function bank.assertion_state() owner to bankhouse_data;
-revoke create on schema bank from bankhouse_data;
-
-revoke all on all functions in schema bank from public;
-grant execute on function bank.me(), bank.all_vaults(), bank.vault_scope(), bank.may_write(), bank.subject(),
-  bank.assertion_state() to bankhouse_bank;
+-- An instant as tools give it: RFC 3339 in UTC, with microseconds, so that a cursor is exact.
+create or replace function bank.instant(p_at timestamptz) returns text
+  language sql immutable strict parallel safe
+return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');

@@ -1,43 +1,6 @@
--- Meaning of texts as vectors (R3.12): one row per passage of a recording or of a row of notes, tasks, comments, chats and
--- chat_messages. The vectors come from an endpoint outside; without one this table stays empty. They are a cache of what
--- can be made again, so nothing else refers to them.
+-- Meaning of texts as vectors (R3.12).
 
-create table bank.embeddings (
-  bank_id text collate "C" not null default bank.me() references bank.banks,
-  kind text collate "C" not null check (kind in ('recording', 'note', 'task', 'comment', 'chat', 'chat_message')),
-  -- a call's id, or the row's uuid
-  item_id text collate "C" not null,
-  -- counted from 0; all passages of an item are there, or none
-  passage int not null check (passage >= 0),
-  -- the item's own, kept by triggers; none: only for callers who may see all
-  vault_ids text[] not null,
-  -- when the call began or the row was made
-  at timestamptz not null,
-  model text collate "C" not null check (length(model) between 1 and 200),
-  dimensions int not null check (dimensions between 1 and 8192),
-  -- of the text that was embedded
-  digest bytea not null check (octet_length(digest) = 32),
-  -- of length 1
-  embedding real[] not null check (cardinality(embedding) = dimensions),
-  primary key (bank_id, kind, item_id, passage)
-);
-create index embeddings_newest on bank.embeddings (bank_id, model, dimensions, kind, at desc);
--- Random numbers don't compress.
-alter table bank.embeddings alter embedding set storage external;
-
-alter table bank.embeddings enable row level security;
-alter table bank.embeddings force row level security;
-create policy all_banks on bank.embeddings to bankhouse_data using (true) with check (true);
-grant select, insert, update, delete on bank.embeddings to bankhouse_data;
--- A bank's role writes through bank.keep_embeddings alone, which compares with the text that is there.
-create policy own_vaults on bank.embeddings for select to bankhouse_bank
-  using (
-    bank_id = (select bank.me())
-    and ((select bank.all_vaults()) or vault_ids && (select bank.vault_scope())::text[])
-  );
-grant select on bank.embeddings to bankhouse_bank;
-
-create function bank.text_digest(p_text text) returns bytea
+create or replace function bank.text_digest(p_text text) returns bytea
   language sql immutable strict parallel safe
 return sha256(convert_to(p_text, 'UTF8'));
 
@@ -45,7 +8,7 @@ return sha256(convert_to(p_text, 'UTF8'));
 -- by pgvector where the extension is there (or this role may create it), else in plain SQL, about ten times as slow. Both
 -- compare every row, so both find the same. The migration job calls it each time, so an extension that came later counts
 -- from then on.
-create function bank.choose_similarity() returns text
+create or replace function bank.choose_similarity() returns text
   language plpgsql set search_path = pg_catalog
 as $$
 declare
@@ -85,11 +48,24 @@ begin
   return 'plain SQL';
 end
 $$;
+
+-- In plain SQL, where nothing better is found.
 select bank.choose_similarity();
+
+-- What can be embedded; the kind's plural is the name of a table.
+create or replace function bank.check_kind(p_kind text) returns void
+  language plpgsql immutable set search_path = pg_catalog
+as $$
+begin
+  if p_kind is null or p_kind <> all (array['recording', 'note', 'task', 'comment', 'chat', 'chat_message']) then
+    raise exception 'nothing of the kind % is embedded', p_kind using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
 
 -- What of an item is embedded, in passages of about 1,800 characters, 62 of them at most; nothing for an item that isn't
 -- there, is archived or has no text. Of a recording, title and summary are the first, and what was said follows.
-create function bank.item_passages(p_bank text, p_kind text, p_id text)
+create or replace function bank.item_passages(p_bank text, p_kind text, p_id text)
   returns table (passage int, start_seconds numeric, end_seconds numeric, body text)
   language plpgsql stable rows 20 set search_path = pg_catalog
 as $$
@@ -105,7 +81,7 @@ declare
 begin
   if p_kind = 'recording' then
     if is_uuid then recording := p_id::uuid; end if;
-    if p_id ~ '^fathom-[0-9]{1,18}$' then legacy := substr(p_id, 8)::bigint; end if;
+    legacy := bank.legacy_id(p_id);
     return query
       with call as (
         select r.title, r.summary from bank.recordings r where r.bank_id = p_bank and r.id = recording
@@ -171,10 +147,10 @@ $$;
 -- The newest items that the caller may see and that have no embedding of this model, with their passages: of each kind
 -- among the last 500 that match, and so many that they have at most p_inputs passages together. A last row of nulls says
 -- that there are more.
-create function bank.unembedded(
+create or replace function api.unembedded(
   p_model text, p_dimensions int, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz, p_inputs int
 ) returns table (kind text, item_id text, passage int, digest text, body text)
-  language plpgsql stable rows 20 set search_path = pg_catalog
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 #variable_conflict use_column
 declare
@@ -187,6 +163,7 @@ declare
   taken int := 0;
 begin
   foreach wanted in array p_kinds loop
+    perform bank.check_kind(wanted);
     candidates := candidates || case when candidates = '' then '' else ' union all ' end || case wanted
       when 'recording' then
         '(select ''recording'' as kind, m.call_id as item_id, m.started_at as changed
@@ -220,11 +197,145 @@ begin
 end
 $$;
 
+-- Whether every vector is a plain list of numbers and of length 1. One of another length would be closest to every question,
+-- and one with a gap or of two dimensions would make every comparison fail.
+create or replace function bank.are_units(p_vectors text[]) returns boolean
+  language sql immutable strict parallel safe
+return (
+  select bool_and(array_ndims(t.v) = 1 and n.filled = cardinality(t.v) and abs(n.square - 1) < 0.001)
+    from (select w.vector::real[] as v from unnest(p_vectors) w (vector)) t
+   cross join lateral (select sum(e::float8 * e::float8) as square, count(e) as filled from unnest(t.v) e) n
+);
+
+-- Keeps the embeddings of whole items; each item counts only when its passages have exactly these texts now, when its vectors
+-- are of length 1, and when the caller may see it. The item is locked meanwhile, so that it neither changes nor moves unseen. Answers how many were kept.
+--   p_vaults: of the caller; null: all
+--   the arrays belong together, one entry per passage: hexadecimal SHA-256 of the text, and the vector as {…}
+create or replace function bank.store_embeddings(
+  p_bank text, p_vaults text[], p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[],
+  p_vectors text[]
+) returns int
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  item record;
+  item_vaults text[];
+  item_at timestamptz;
+  kept int := 0;
+begin
+  for item in
+    select t.kind, t.id, array_agg(t.digest order by t.passage) as digests, array_agg(t.vector order by t.passage) as vectors
+      from unnest(p_kinds, p_ids, p_passages, p_digests, p_vectors) t (kind, id, passage, digest, vector)
+     group by t.kind, t.id order by t.kind, t.id
+  loop
+    item_at := null;
+    perform bank.check_kind(item.kind);
+    if item.kind = 'recording' and item.id like 'fathom-%' then
+      select array_remove(array[f.vault_id::text], null), f.recording_start_time into item_vaults, item_at
+        from bank.fathom_calls f where f.bank_id = p_bank and f.id = bank.legacy_id(item.id) for share;
+    elsif item.kind = 'recording' then
+      select r.started_at into item_at from bank.recordings r
+       where r.bank_id = p_bank and r.id = item.id::uuid for share;
+      item_vaults := array(
+        select e.vault_id from bank.vault_entries e
+         where e.bank_id = p_bank and e.recording_id = item.id::uuid order by e.vault_id
+      );
+    else
+      execute format(
+        'select array_remove(array[i.vault_id::text], null), i.created_at from bank.%I i
+          where i.bank_id = $1 and i.id = $2 for share', item.kind || 's'
+      ) into item_vaults, item_at using p_bank, item.id::uuid;
+    end if;
+    continue when item_at is null or not (p_vaults is null or item_vaults && p_vaults);
+    continue when item.digests <> array(
+      select encode(bank.text_digest(p.body), 'hex') from bank.item_passages(p_bank, item.kind, item.id) p order by p.passage
+    );
+    continue when bank.are_units(item.vectors) is not true;
+    delete from bank.embeddings e where e.bank_id = p_bank and e.kind = item.kind and e.item_id = item.id;
+    insert into bank.embeddings (bank_id, kind, item_id, passage, vault_ids, at, model, dimensions, digest, embedding)
+      select p_bank, item.kind, item.id, t.place::int - 1, item_vaults, item_at, p_model, cardinality(t.vector::real[]),
+             decode(t.digest, 'hex'), t.vector::real[]
+        from unnest(item.digests, item.vectors) with ordinality t (digest, vector, place);
+    kept := kept + 1;
+  end loop;
+  return kept;
+end
+$$;
+
+-- The same under the caller's assertion. mcp:read suffices: what is kept follows from what it read
+-- (docs/adr/0012).
+create or replace function bank.keep_embeddings(
+  p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[], p_vectors text[]
+) returns int
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  vaults constant text[] := bank.vaults_to_search(null);
+begin
+  if bank.me() is null or cardinality(vaults) = 0 then return 0; end if;
+  return bank.store_embeddings(bank.me(), vaults, p_model, p_kinds, p_ids, p_passages, p_digests, p_vectors);
+end
+$$;
+
+-- An embedding ends with the text that it was made of. Argument: the kind.
+create or replace function bank.forget_embeddings() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  item text;
+begin
+  if tg_argv[0] = 'recording' then
+    item := old.call_id;
+  else
+    item := old.id::text;
+  end if;
+  delete from bank.embeddings e where e.bank_id = old.bank_id and e.kind = tg_argv[0] and e.item_id = item;
+  return null;
+end
+$$;
+
+-- It is in its item's vault.
+create or replace function bank.move_embeddings() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  item text;
+begin
+  if tg_argv[0] = 'recording' then
+    item := new.call_id;
+  else
+    item := new.id::text;
+  end if;
+  update bank.embeddings e set vault_ids = array_remove(array[new.vault_id::text], null)
+   where e.bank_id = new.bank_id and e.kind = tg_argv[0] and e.item_id = item;
+  return null;
+end
+$$;
+
+-- A recording's vaults are rows of their own. The recording's row is locked, as bank.store_embeddings locks it: one of the
+-- two waits for the other and sees what it did.
+create or replace function bank.place_embeddings() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  perform from bank.recordings r
+    where (r.bank_id, r.id) in (select c.bank_id, c.recording_id from changed c)
+    order by r.bank_id, r.id for no key update;
+  update bank.embeddings e
+     set vault_ids = array(
+       select v.vault_id from bank.vault_entries v
+        where v.bank_id = e.bank_id and v.recording_id = e.item_id::uuid order by v.vault_id)
+   where e.kind = 'recording'
+     and (e.bank_id, e.item_id) in (select c.bank_id, c.recording_id::text collate "C" from changed c);
+  return null;
+end
+$$;
+
 -- The passages that are closest to a vector of length 1, the best one of each item, closest first. Every passage that the
 -- caller may see and that the filters let through is compared.
 --   p_not_kind, p_not_id: an item that is left out
 --   p_only: 'open' leaves out tasks that are done or cancelled, 'tagged' leaves out what has no tags
-create function bank.nearest(
+create or replace function bank.nearest(
   p_vector real[], p_model text, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz,
   p_not_kind text, p_not_id text, p_only text, p_minimum double precision, p_limit int
 ) returns table (kind text, item_id text, passage int, score double precision)
@@ -270,21 +381,8 @@ begin
 end
 $$;
 
--- The first passage's vector of an item that the caller may see: of its title and beginning.
-create function bank.item_vector(p_kind text, p_id text, p_model text, p_dimensions int) returns real[]
-  language plpgsql stable set search_path = pg_catalog
-as $$
-begin
-  return (
-    select e.embedding from bank.embeddings e
-     where e.bank_id = (select bank.me()) and e.kind = p_kind and e.item_id = p_id and e.passage = 0
-       and e.model = p_model and e.dimensions = p_dimensions
-  );
-end
-$$;
-
 -- What is told about passages that were found, in their order. One whose text is another by now is left out.
-create function bank.describe_passages(p_kinds text[], p_ids text[], p_passages int[])
+create or replace function bank.describe_passages(p_kinds text[], p_ids text[], p_passages int[])
   returns table (
     place int, kind text, item_id text, title text, at timestamptz, vault_ids text[], status text, tags text[],
     parent_kind text, parent_id text, start_seconds numeric, end_seconds numeric, body text
@@ -331,194 +429,56 @@ begin
 end
 $$;
 
--- Whether every vector is a plain list of numbers and of length 1. One of another length would be closest to every question,
--- and one with a gap or of two dimensions would make every comparison fail.
-create function bank.are_units(p_vectors text[]) returns boolean
-  language sql immutable strict parallel safe
-return (
-  select bool_and(array_ndims(t.v) = 1 and n.filled = cardinality(t.v) and abs(n.square - 1) < 0.001)
-    from (select w.vector::real[] as v from unnest(p_vectors) w (vector)) t
-   cross join lateral (select sum(e::float8 * e::float8) as square, count(e) as filled from unnest(t.v) e) n
-);
-
--- Keeps the embeddings of whole items; each item counts only when its passages have exactly these texts now, when its vectors
--- are of length 1, and when the caller may see it. The item is locked meanwhile, so that it neither changes nor moves unseen. Answers how many were kept.
---   p_vaults: of the caller; null: all
---   the arrays belong together, one entry per passage: hexadecimal SHA-256 of the text, and the vector as {…}
-create function bank.store_embeddings(
-  p_bank text, p_vaults text[], p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[],
-  p_vectors text[]
-) returns int
-  language plpgsql set search_path = pg_catalog
-as $$
-declare
-  item record;
-  item_vaults text[];
-  item_at timestamptz;
-  kept int := 0;
-begin
-  for item in
-    select t.kind, t.id, array_agg(t.digest order by t.passage) as digests, array_agg(t.vector order by t.passage) as vectors
-      from unnest(p_kinds, p_ids, p_passages, p_digests, p_vectors) t (kind, id, passage, digest, vector)
-     group by t.kind, t.id order by t.kind, t.id
-  loop
-    item_at := null;
-    if item.kind = 'recording' and item.id like 'fathom-%' then
-      select array_remove(array[f.vault_id::text], null), f.recording_start_time into item_vaults, item_at
-        from bank.fathom_calls f where f.bank_id = p_bank and f.id = substr(item.id, 8)::bigint for share;
-    elsif item.kind = 'recording' then
-      select r.started_at into item_at from bank.recordings r
-       where r.bank_id = p_bank and r.id = item.id::uuid for share;
-      item_vaults := array(
-        select e.vault_id from bank.vault_entries e
-         where e.bank_id = p_bank and e.recording_id = item.id::uuid order by e.vault_id
-      );
-    else
-      execute format(
-        'select array_remove(array[i.vault_id::text], null), i.created_at from bank.%I i
-          where i.bank_id = $1 and i.id = $2 for share', item.kind || 's'
-      ) into item_vaults, item_at using p_bank, item.id::uuid;
-    end if;
-    continue when item_at is null or not (p_vaults is null or item_vaults && p_vaults);
-    continue when item.digests <> array(
-      select encode(bank.text_digest(p.body), 'hex') from bank.item_passages(p_bank, item.kind, item.id) p order by p.passage
-    );
-    continue when bank.are_units(item.vectors) is not true;
-    delete from bank.embeddings e where e.bank_id = p_bank and e.kind = item.kind and e.item_id = item.id;
-    insert into bank.embeddings (bank_id, kind, item_id, passage, vault_ids, at, model, dimensions, digest, embedding)
-      select p_bank, item.kind, item.id, t.place::int - 1, item_vaults, item_at, p_model, cardinality(t.vector::real[]),
-             decode(t.digest, 'hex'), t.vector::real[]
-        from unnest(item.digests, item.vectors) with ordinality t (digest, vector, place);
-    kept := kept + 1;
-  end loop;
-  return kept;
-end
-$$;
-
--- The same for a bank's own role, under the caller's assertion. mcp:read suffices: what is kept follows from what it read
--- (docs/adr/0012).
-create function bank.keep_embeddings(
+create or replace function api.keep_embeddings(
   p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[], p_vectors text[]
 ) returns int
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-declare
-  vaults constant text[] := bank.vaults_to_search(null);
-begin
-  if bank.me() is null or cardinality(vaults) = 0 then return 0; end if;
-  return bank.store_embeddings(bank.me(), vaults, p_model, p_kinds, p_ids, p_passages, p_digests, p_vectors);
-end
-$$;
-
--- An embedding ends with the text that it was made of. Argument: the kind.
-create function bank.forget_embeddings() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-declare
-  item text;
-begin
-  if tg_argv[0] = 'recording' then
-    item := old.call_id;
-  else
-    item := old.id::text;
-  end if;
-  delete from bank.embeddings e where e.bank_id = old.bank_id and e.kind = tg_argv[0] and e.item_id = item;
-  return null;
-end
-$$;
-
--- It is in its item's vault.
-create function bank.move_embeddings() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-declare
-  item text;
-begin
-  if tg_argv[0] = 'recording' then
-    item := new.call_id;
-  else
-    item := new.id::text;
-  end if;
-  update bank.embeddings e set vault_ids = array_remove(array[new.vault_id::text], null)
-   where e.bank_id = new.bank_id and e.kind = tg_argv[0] and e.item_id = item;
-  return null;
-end
-$$;
-
-do $$
-declare
-  kind text;
-  relation text;
-  texts text[];
-  changed text;
-begin
-  foreach texts slice 1 in array array[
-    ['recording', 'recordings', 'title', 'summary', 'transcript', 'started_at'],
-    ['recording', 'fathom_calls', 'title', 'summary', 'transcript', 'recording_start_time'],
-    ['note', 'notes', 'title', 'body', 'archived_at', null],
-    ['task', 'tasks', 'title', 'description', 'archived_at', null],
-    ['chat', 'chats', 'title', 'archived_at', null, null],
-    ['comment', 'comments', 'body', 'archived_at', null, null],
-    ['chat_message', 'chat_messages', 'body', 'archived_at', null, null]
-  ] loop
-    kind := texts[1];
-    relation := texts[2];
-    texts := array_remove(texts[3:], null);
-    if relation = 'fathom_calls' then texts := texts || array['recording_end_time', 'migrated']; end if;
-    select string_agg(format('new.%1$I is distinct from old.%1$I', t), ' or ') into changed from unnest(texts) t;
-    execute format('create trigger forget_embeddings after update of %1$s on bank.%2$I
-      for each row when (%3$s) execute function bank.forget_embeddings(%4$L)',
-      array_to_string(texts, ', '), relation, changed, kind);
-    execute format('create trigger forget_deleted_embeddings after delete on bank.%I
-      for each row execute function bank.forget_embeddings(%L)', relation, kind);
-    continue when relation = 'recordings';
-    execute format('create trigger move_embeddings after update of vault_id on bank.%I
-      for each row when (new.vault_id is distinct from old.vault_id) execute function bank.move_embeddings(%L)', relation, kind);
-  end loop;
-end
-$$;
-
--- A recording's vaults are rows of their own. The recording's row is locked, as bank.store_embeddings locks it: one of the
--- two waits for the other and sees what it did.
-create function bank.place_embeddings() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
+  language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
-  perform from bank.recordings r
-    where (r.bank_id, r.id) in (select c.bank_id, c.recording_id from changed c)
-    order by r.bank_id, r.id for no key update;
-  update bank.embeddings e
-     set vault_ids = array(
-       select v.vault_id from bank.vault_entries v
-        where v.bank_id = e.bank_id and v.recording_id = e.item_id::uuid order by v.vault_id)
-   where e.kind = 'recording'
-     and (e.bank_id, e.item_id) in (select c.bank_id, c.recording_id::text collate "C" from changed c);
-  return null;
+  return bank.keep_embeddings(p_model, p_kinds, p_ids, p_passages, p_digests, p_vectors);
 end
 $$;
-create trigger place_added after insert on bank.vault_entries referencing new table as changed
-  for each statement execute function bank.place_embeddings();
-create trigger place_moved after update on bank.vault_entries referencing new table as changed
-  for each statement execute function bank.place_embeddings();
-create trigger place_removed after delete on bank.vault_entries referencing old table as changed
-  for each statement execute function bank.place_embeddings();
 
-grant create on schema bank to bankhouse_data;
-alter function bank.store_embeddings(text, text[], text, text[], text[], int[], text[], text[]) owner to bankhouse_data;
-alter function bank.keep_embeddings(text, text[], text[], int[], text[], text[]) owner to bankhouse_data;
-alter function bank.forget_embeddings() owner to bankhouse_data;
-alter function bank.move_embeddings() owner to bankhouse_data;
-alter function bank.place_embeddings() owner to bankhouse_data;
-revoke create on schema bank from bankhouse_data;
+-- The passages of an item that the caller may see, with the vector of each that has one of its present text.
+--   p_dimensions null: any
+create or replace function api.embedded_item(p_kind text, p_id text, p_model text, p_dimensions int)
+  returns table (kind text, id text, passage int, digest text, body text, vector text)
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+as $$
+declare
+  my_bank constant text := bank.me();
+begin
+  return query
+    select p_kind, p_id, p.passage, encode(bank.text_digest(p.body), 'hex'), p.body, e.embedding::text
+      from bank.item_passages(my_bank, p_kind, p_id) p
+      left join bank.embeddings e on e.bank_id = my_bank and e.kind = p_kind and e.item_id = p_id and e.passage = p.passage
+        and e.model = p_model and (p_dimensions is null or e.dimensions = p_dimensions) and e.digest = bank.text_digest(p.body)
+     order by p.passage;
+end
+$$;
 
-revoke all on all functions in schema bank from public;
-grant execute on function bank.text_digest(text), bank.item_passages(text, text, text) to bankhouse_bank, bankhouse_data;
-grant execute on function bank.are_units(text[]) to bankhouse_data;
-grant execute on function
-  bank.similarity(real[], real[]),
-  bank.unembedded(text, int, text[], text, timestamptz, timestamptz, int),
-  bank.nearest(real[], text, text[], text, timestamptz, timestamptz, text, text, text, double precision, int),
-  bank.item_vector(text, text, text, int),
-  bank.describe_passages(text[], text[], int[]),
-  bank.keep_embeddings(text, text[], text[], int[], text[], text[])
-  to bankhouse_bank;
+-- The passages closest to a vector, told: see bank.nearest for the arguments. In order.
+create or replace function api.nearest(
+  p_vector real[], p_model text, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz,
+  p_not_kind text, p_not_id text, p_only text, p_minimum double precision, p_limit int
+) returns table (
+    kind text, id text, title text, at timestamptz, vault_ids text[], status text, tags text[], parent_kind text, parent_id text,
+    start_seconds numeric, end_seconds numeric, body text, score double precision
+  )
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+as $$
+begin
+  return query
+    with found as materialized (
+      select n.*, row_number() over (order by n.score desc, n.kind, n.item_id) as place
+        from bank.nearest(p_vector, p_model, p_kinds, p_vault, p_from, p_to, p_not_kind, p_not_id, p_only, p_minimum, p_limit) n
+    )
+    select d.kind, d.item_id, d.title, d.at, d.vault_ids, d.status, d.tags, d.parent_kind, d.parent_id, d.start_seconds, d.end_seconds,
+           d.body, f.score
+      from bank.describe_passages(
+        array(select f.kind from found f order by f.place), array(select f.item_id from found f order by f.place),
+        array(select f.passage from found f order by f.place)) d
+      join found f on f.kind = d.kind and f.item_id = d.item_id
+     order by d.place;
+end
+$$;

@@ -1,60 +1,9 @@
--- What the tools `query` and `search` read (R3.10), and what `batch` keeps (R3.9), for the roles of banks.
-
--- Every call that the reader may see, from both tables, once: bank.get_unified_recordings as a relation, under the policies.
--- `migrated` says what NOT EXISTS would, but also where a policy hides the new row (ADR 7). A page is taken from each half by
--- an index of its own; over the union no index gives an order.
-create view bank.new_calls with (security_invoker = true) as
-  select r.bank_id, r.call_id as id, 'recording'::text collate "C" as source, r.title, r.started_at, r.duration_seconds,
-         r.participants,
-         array(
-           select e.vault_id::text from bank.vault_entries e
-            where e.bank_id = r.bank_id and e.recording_id = r.id order by e.vault_id
-         ) as vault_ids,
-         r.summary, r.language, r.url
-    from bank.recordings r;
-create view bank.legacy_calls with (security_invoker = true) as
-  select f.bank_id, f.call_id as id, 'legacy'::text collate "C" as source, f.title, f.recording_start_time as started_at,
-         extract(epoch from f.recording_end_time - f.recording_start_time)::int as duration_seconds,
-         bank.invited(f.calendar_invitees) as participants, array_remove(array[f.vault_id::text], null) as vault_ids,
-         f.summary, f.transcript_language as language, f.url
-    from bank.fathom_calls f
-   where not f.migrated;
-create view bank.unified_recordings with (security_invoker = true) as
-  select * from bank.new_calls union all select * from bank.legacy_calls;
-revoke all on bank.new_calls, bank.legacy_calls, bank.unified_recordings from public;
-grant select on bank.new_calls, bank.legacy_calls, bank.unified_recordings to bankhouse_bank;
-
--- Full-text search over the five entities. As in 0008, what finds looks past row-level security, applies the bank and the
--- vaults of the caller itself and returns keys and ranks only (ADR 6); what tells about the keys runs as the caller.
-
--- <bank>:<configuration>, and <bank>/<vault>:<configuration> for a row in a vault: what a search looks into. They stand in
--- the index beside the document, and a search has no other condition that an index could serve: see 0008 for why.
-create function bank.entity_scopes(p_bank text, p_vault text, p_language text) returns text[]
-  language sql immutable parallel safe
-return case
-  when p_vault is null then array[p_bank || ':' || bank.text_config(p_language)]
-  else array[p_bank || ':' || bank.text_config(p_language), p_bank || '/' || p_vault || ':' || bank.text_config(p_language)]
-end;
-
-do $$
-declare
-  wanted text;
-begin
-  foreach wanted in array array['notes', 'tasks', 'comments', 'chats', 'chat_messages'] loop
-    execute format('create index %1$s_search on bank.%1$I
-      using gin (document, bank.entity_scopes(bank_id, vault_id, language)) with (gin_pending_list_limit = 512)', wanted);
-    begin
-      execute format('alter table bank.%I alter document set compression lz4', wanted);
-    exception when feature_not_supported then
-      null;
-    end;
-  end loop;
-end
-$$;
+-- Full-text search over the five entities. As with calls, what finds looks past row-level security, applies the bank and the
+-- vaults of the caller itself and returns keys and ranks only (ADR 6); what tells about the keys reads under the policies.
 
 -- The query as each language reads it, so that a stem is that language's and -without is exact: one row for all
 -- configurations that read it alike, none for those that find no word in it that an index could serve.
-create function bank.readings(p_query text, p_language text default null)
+create or replace function bank.readings(p_query text, p_language text default null)
   returns table (query tsquery, configs text[])
   language plpgsql immutable rows 3 set search_path = pg_catalog
 as $$
@@ -79,7 +28,7 @@ $$;
 --   p_scopes: <bank>, or <bank>/<vault> for each vault; p_archived: exclude, include or only
 -- A word that many rows have is found among the newest 250 rows; only where those hold too few the index is asked, whose
 -- every match would have to be read and sorted.
-create function bank.newest_matches(
+create or replace function bank.newest_matches(
   p_table text, p_query text, p_language text, p_bank text, p_vaults text[],
   p_from timestamptz, p_to timestamptz, p_archived text, p_amount int
 ) returns uuid[]
@@ -136,7 +85,7 @@ $$;
 -- Ranking unpacks a document, so it is bounded as in 0008: matches of a kind are taken newest first in blocks of 50, and
 -- sorted by rank within their block. Pages of one kind fit together, and all of them together hold every match once.
 --   p_language: only rows in that language, read in it; p_archived: exclude, include or only
-create function bank.match_entities(
+create or replace function bank.match_entities(
   p_query text, p_kinds text[], p_offsets int[], p_limit int, p_vault text default null,
   p_from timestamptz default null, p_to timestamptz default null, p_archived text default 'exclude',
   p_language text default null
@@ -175,14 +124,28 @@ begin
 end
 $$;
 
+create or replace function api.match_entities(
+  p_query text, p_kinds text[], p_offsets int[], p_limit int, p_vault text default null,
+  p_from timestamptz default null, p_to timestamptz default null, p_archived text default 'exclude',
+  p_language text default null
+) returns table (kind text, place int, id uuid, rank real)
+  language plpgsql stable security definer rows 50 set search_path = pg_catalog set client_min_messages = warning
+as $$
+begin
+  return query
+    select m.kind, m.place, m.id, m.rank
+      from bank.match_entities(p_query, p_kinds, p_offsets, p_limit, p_vault, p_from, p_to, p_archived, p_language) m;
+end
+$$;
+
 -- What is told about rows, given their kinds and ids; as the caller, under the policies. In no order.
 --   snippet: about 40 words with **hits** marked
-create function bank.describe_matches(p_kinds text[], p_ids uuid[], p_query text)
+create or replace function api.describe_matches(p_kinds text[], p_ids uuid[], p_query text)
   returns table (
     kind text, id uuid, vault_id text, status text, created_at timestamptz, archived_at timestamptz, language text,
     title text, parent_kind text, parent_id text, snippet text
   )
-  language plpgsql stable rows 20 set search_path = pg_catalog
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
   return query
@@ -225,69 +188,3 @@ begin
       from found f;
 end
 $$;
-
--- A query for any of the words, to mark them wherever they stand; what tsquery takes for syntax is escaped.
-create function bank.any_word(p_config regconfig, p_query text) returns tsquery
-  language plpgsql immutable parallel safe
-as $$
-begin
-  return coalesce((
-    select string_agg('''' || replace(replace(w, '\', '\\'), '''', '''''') || '''', ' | ')
-      from unnest(tsvector_to_array(to_tsvector(p_config, p_query))) w
-  ), '')::tsquery;
-end
-$$;
-
-grant create on schema bank to bankhouse_data;
-alter function bank.readings(text, text) owner to bankhouse_data;
-alter function bank.newest_matches(
-  text, text, text, text, text[], timestamptz, timestamptz, text, int) owner to bankhouse_data;
-alter function bank.match_entities(
-  text, text[], int[], int, text, timestamptz, timestamptz, text, text) owner to bankhouse_data;
-revoke create on schema bank from bankhouse_data;
-
-revoke all on all functions in schema bank from public;
-grant execute on function bank.entity_scopes(text, text, text) to bankhouse_bank, bankhouse_data;
-grant execute on function
-  bank.match_entities(text, text[], int[], int, text, timestamptz, timestamptz, text, text),
-  bank.describe_matches(text[], uuid[], text),
-  bank.any_word(regconfig, text)
-  to bankhouse_bank;
-
--- What a batch answered, for when it comes again (R3.9); null for a creation, whose row is told. The answer names rows of the vaults
--- that its token opened, so it is kept beyond select, with these, for a token of the same caller that opens all of them.
-alter table bank.idempotency_keys
-  add column outcome jsonb,
-  add column outcome_all_vaults boolean,
-  add column outcome_vaults text[];
-
-create function bank.keep_outcome(p_key text, p_outcome jsonb) returns void
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-begin
-  if bank.may_write() is not true then return; end if;
-  update bank.idempotency_keys k
-     set outcome = p_outcome, outcome_all_vaults = bank.all_vaults(), outcome_vaults = bank.vault_scope()
-   where k.bank_id = bank.me() and k.subject = bank.subject() and k.key = p_key and k.entity = 'batch';
-end
-$$;
-
--- Null where there is none, or none for this token.
-create function bank.recall_outcome(p_key text) returns jsonb
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-begin
-  return (
-    select k.outcome from bank.idempotency_keys k
-     where k.bank_id = bank.me() and k.subject = bank.subject() and k.key = p_key and k.entity = 'batch'
-       and (bank.all_vaults() or (not k.outcome_all_vaults and k.outcome_vaults <@ bank.vault_scope()))
-  );
-end
-$$;
-
-grant create on schema bank to bankhouse_data;
-alter function bank.keep_outcome(text, jsonb) owner to bankhouse_data;
-alter function bank.recall_outcome(text) owner to bankhouse_data;
-revoke create on schema bank from bankhouse_data;
-revoke all on all functions in schema bank from public;
-grant execute on function bank.keep_outcome(text, jsonb), bank.recall_outcome(text) to bankhouse_bank;
