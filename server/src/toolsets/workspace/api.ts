@@ -37,7 +37,8 @@ export interface RowsAsk {
   readonly cut?: number;
   readonly filter?: Condition | undefined;
   readonly archived: Archived;
-  readonly sort: readonly SortKey[];
+  /** Left out: newest first. */
+  readonly sort?: readonly SortKey[];
   readonly after?: Position | undefined;
   readonly limit: number;
 }
@@ -123,7 +124,7 @@ export async function readRow(
   fields: readonly string[],
 ): Promise<Values | undefined> {
   const filter: Condition = { field: 'id', op: 'eq', value: id };
-  const [found] = await readRows(tx, kind, { fields, filter, archived: 'include', sort: [], limit: 1 });
+  const [found] = await readRows(tx, kind, { fields, filter, archived: 'include', limit: 1 });
   return found?.row;
 }
 
