@@ -51,7 +51,9 @@ export function makeSecretDir(bank: string, options: { databaseUrl?: string; gen
     write(
       SECRET_SEAL_KEYS,
       JSON.stringify(
-        Object.fromEntries(generations.map((g) => [g, deriveSealKey(ROOT_KEY, 'pod', bank, UID, g).toString('base64')])),
+        Object.fromEntries(
+          generations.map((g) => [g, deriveSealKey(ROOT_KEY, 'pod', bank, UID, g).toString('base64')]),
+        ),
       ),
     );
   writeKeys(options.generations ?? [1]);

@@ -277,13 +277,16 @@ export async function createBank(postgres: TestPostgres, id: string, options: Te
   };
 }
 
+/** Who issued the tokens of tests, unless they say otherwise. */
+export const ISSUER = 'https://issuer.test';
+
 /** An assertion for every vault of a bank, made now of a token that holds for a day, with changes. */
 export function assertionFor(bank: string, changes: Partial<Assertion> = {}): Assertion {
   const now = Math.floor(Date.now() / 1000);
   return {
     bank,
     sub: 'test',
-    iss: 'https://issuer.test',
+    iss: ISSUER,
     scopes: ['mcp:read'],
     vaults: null,
     jti: 'test',
