@@ -1,7 +1,7 @@
 /** Vault rules of the workspace's tools (R1.3, R1.6): what a token of some vaults sees, makes, changes and moves. */
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { callError, type RunningBank } from '../server/support.ts';
 import {
   type Args,
@@ -232,8 +232,8 @@ describe('a token that may only read', () => {
     const { id } = await checked(all, 'create_note', { title: 'x' });
     const values = called.includes('$1') ? [id] : [];
     const changed = (scope: string) =>
-      running.bank.asBank(undefined, async (client) => {
-        await client.query('set transaction read write');
+      withClient(running.bank.url, async (client) => {
+        await client.query('begin read write');
         const sealed = running.bank.seal({ scopes: [scope] });
         await client.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
         return (await client.query<{ answer: object }>(`select ${called} as answer`, values)).rows[0]?.answer || {};
