@@ -41,15 +41,15 @@ async function one(sql: pg.Client, text: string, values: unknown[] = []): Promis
 }
 
 const addNote = (sql: pg.Client, vault: string | null, title = 'a note') =>
-  one(sql, 'insert into bank.notes (vault_id, title) values ($1, $2) returning *', [vault, title]);
+  one(sql, 'insert into bank.notes (bank_id, vault_id, title) values (bank.me(), $1, $2) returning *', [vault, title]);
 const addChat = (sql: pg.Client, vault: string | null) =>
-  one(sql, "insert into bank.chats (vault_id, title) values ($1, 'a chat') returning *", [vault]);
+  one(sql, "insert into bank.chats (bank_id, vault_id, title) values (bank.me(), $1, 'a chat') returning *", [vault]);
 const addMessage = (sql: pg.Client, chat: unknown, body = 'hello') =>
-  one(sql, 'insert into bank.chat_messages (chat_id, body) values ($1, $2) returning *', [chat, body]);
+  one(sql, 'insert into bank.chat_messages (bank_id, chat_id, body) values (bank.me(), $1, $2) returning *', [chat, body]);
 const addComment = (sql: pg.Client, type: string, parent: unknown, vault: string | null = null) =>
   one(
     sql,
-    "insert into bank.comments (parent_type, parent_id, body, vault_id) values ($1, $2, 'so?', $3) returning *",
+    "insert into bank.comments (bank_id, parent_type, parent_id, body, vault_id) values (bank.me(), $1, $2, 'so?', $3) returning *",
     [type, parent, vault],
   );
 const vaultOf = (sql: pg.Client, table: string, id: unknown) =>
@@ -60,8 +60,7 @@ describe('who wrote', () => {
     const row = await as({ sub: 'ann' }, (sql) =>
       one(
         sql,
-        `insert into bank.notes (title, created_by, updated_by, version, created_at)
-         values ('t', 'eve', 'eve', 99, '2001-01-01') returning created_by, updated_by, version, created_at > '2020-01-01' as now`,
+        `insert into bank.notes (bank_id, title, created_by, updated_by, version, created_at) values (bank.me(), 't', 'eve', 'eve', 99, '2001-01-01') returning created_by, updated_by, version, created_at > '2020-01-01' as now`,
       ),
     );
     expect(row).toEqual({ created_by: 'ann', updated_by: 'ann', version: 1, now: true });
@@ -92,7 +91,7 @@ describe('who wrote', () => {
 
 describe('a caller without mcp:write', () => {
   it.each<[string, string]>([
-    ['inserts', "insert into bank.notes (vault_id, title) values ('sales', 'no')"],
+    ['inserts', "insert into bank.notes (bank_id, vault_id, title) values (bank.me(), 'sales', 'no')"],
     ['updates', "update bank.notes set title = 'no' where id = $1 returning 1"],
     ['deletes', "select bank.delete_rows('notes', array[$1::uuid])"],
   ])('%s nothing, even in a transaction that may write', async (verb, text) => {
@@ -184,7 +183,7 @@ describe('a message', () => {
       const { id: message } = await addMessage(sql, id);
       const reply = await one(
         sql,
-        "insert into bank.chat_messages (chat_id, body, reply_to) values ($1, 'yes', $2) returning id",
+        "insert into bank.chat_messages (bank_id, chat_id, body, reply_to) values (bank.me(), $1, 'yes', $2) returning id",
         [id, message],
       );
       return { chat: id, first: message, answer: reply.id };
@@ -255,7 +254,7 @@ describe('what names a recording', () => {
   it('must see it', async () => {
     const hidden = await asData(postgres, (sql) => addRecording(sql, 'acme', { title: 'h', vaults: ['hr'] }));
     const insert =
-      "insert into bank.tasks (vault_id, title, recording_id) values ('sales', 't', $1) returning recording_id";
+      "insert into bank.tasks (bank_id, vault_id, title, recording_id) values (bank.me(), 'sales', 't', $1) returning recording_id";
     await expect(as({ vaults: ['sales'] }, (sql) => one(sql, insert, [hidden]))).rejects.toThrow('no such recording');
     expect(await as({}, (sql) => one(sql, insert, [hidden]))).toEqual({ recording_id: hidden });
   });
@@ -263,7 +262,7 @@ describe('what names a recording', () => {
   it('follows a call that is migrated', async () => {
     await asData(postgres, (sql) => addLegacy(sql, 'acme', { id: 7001, vault: 'sales' }));
     const { note, comment } = await as({}, async (sql) => ({
-      note: (await one(sql, "insert into bank.notes (title, recording_id) values ('t', 'fathom-7001') returning id"))
+      note: (await one(sql, "insert into bank.notes (bank_id, title, recording_id) values (bank.me(), 't', 'fathom-7001') returning id"))
         .id,
       comment: (await addComment(sql, 'recording', 'fathom-7001')).id,
     }));
@@ -279,7 +278,7 @@ describe('what names a recording', () => {
       });
       const { recording_id } = await one(
         sql,
-        "insert into bank.notes (title, recording_id) values ('t', 'fathom-7001') returning recording_id",
+        "insert into bank.notes (bank_id, title, recording_id) values (bank.me(), 't', 'fathom-7001') returning recording_id",
       );
       expect(recording_id).toBe(moved);
     });
@@ -294,7 +293,7 @@ it.each<[string, string, string]>([
   const row = await as({}, (sql) =>
     one(
       sql,
-      'insert into bank.notes (title, body, language) values ($1, $2, $3) returning tsvector_to_array(document) as words',
+      'insert into bank.notes (bank_id, title, body, language) values (bank.me(), $1, $2, $3) returning tsvector_to_array(document) as words',
       ['1', body, language],
     ),
   );
