@@ -34,33 +34,6 @@ begin
 end
 $$;
 
--- A field's value as JSON: instants as text with microseconds, long texts as far as p_cut.
-create or replace function bank.shown_sql(p_field jsonb, p_cut int) returns text
-  language sql immutable parallel safe
-return case
-  when p_field ->> 'type' = 'instant' then format('bank.instant(%s)', bank.field_sql(p_field))
-  when p_field ->> 'type' = 'longText' and p_cut is not null then format('left(%s, %s)', bank.field_sql(p_field), p_cut)
-  else bank.field_sql(p_field)
-end;
-
--- What rows are sorted by: its SQL, the type that a position is compared in, and how the position goes over the wire.
-create or replace function bank.sort_key(p_field jsonb, out sql text, out type text, out wire text)
-  language plpgsql immutable set search_path = pg_catalog
-as $$
-declare
-  plain constant text := bank.field_sql(p_field);
-begin
-  type := p_field ->> 'sqlType';
-  case p_field ->> 'type'
-    when 'instant' then sql := plain; wire := format('bank.instant(%s)', plain);
-    when 'enum' then sql := bank.enum_place(p_field); type := 'int4'; wire := format('(%s)::text', sql);
-    when 'text', 'key' then sql := format('left(%s, 100) collate "C"', plain); wire := sql;
-    when 'integer', 'boolean', 'uuid' then sql := plain; wire := format('%s::text', plain);
-    else perform bank.wrong_ask('rows can''t be sorted by that');
-  end case;
-end
-$$;
-
 -- The condition of a filter and the archive, ' and …' each.
 create or replace function bank.conditions_of(p_definition jsonb, p_ask jsonb, inout p_values text[], out condition text)
   language plpgsql stable set search_path = pg_catalog
@@ -121,10 +94,10 @@ begin
 end
 $$;
 
--- A page of the rows that the caller may see.
---   p_ask: {"fields": [names], "cut": characters of long texts, "filter": node, "archived": exclude | include | only,
+-- A page of the rows that the caller may see, each whole, as JSON by field; with cut also truncated, whether the long text went on.
+--   p_ask: {"cut": characters of long texts, "filter": node, "archived": exclude | include | only,
 --           "sort": [{"field", "direction": asc | desc}], "after": {"values": [text or null for each sort], "id"}, "limit": 1 to 1000}
---   answers {"row": {"<field>": value, "truncated": with cut, whether the long text went on}, "keys": [texts of sort], "id"}
+-- Left out, sort is newest first; null comes last in either direction, and the id decides in the direction of the last key.
 -- A caller of some vaults reads so many of each and nothing of the others, as far as an index gives the order.
 create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof json
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
@@ -133,87 +106,54 @@ declare
   definition constant jsonb := bank.known_kind(p_kind);
   fields constant jsonb := definition -> 'fields';
   caller constant record := bank.caller();
-  of_table constant boolean := definition ->> 'table' is not null;
-  by_vault constant boolean := of_table and not caller.all_vaults;
-  sort constant jsonb := coalesce(nullif(p_ask -> 'sort', 'null'),
-    jsonb_build_array(jsonb_build_object('field', definition -> 'newest', 'direction', 'desc')));
+  relation constant text := 'bank.' || (definition ->> 'table');
+  by_vault constant boolean := relation is not null and not caller.all_vaults;
   cut constant int := (p_ask ->> 'cut')::int;
   page constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1000);
-  members text;
-  unknown boolean;
-  field jsonb;
-  key record;
-  sql text[] := '{}';
-  types text[] := '{}';
-  wires text[] := '{}';
-  descending boolean[] := '{}';
-  nullable boolean[] := '{}';
-  -- as in order by, over the row and over the page
-  ordered text := '';
-  page_order text := '';
+  keys record;
   found record;
   condition text;
   values text[];
-  half text;
+  rest text;
+  statement text;
 begin
   if not caller.may_see or page is null then return; end if;
-  if jsonb_array_length(sort) not between 1 and 4 or jsonb_array_length(p_ask -> 'fields') not between 0 and 40 then
-    perform bank.wrong_ask('too many fields or orders');
-  end if;
-  select coalesce(string_agg(format('%L, %s', f.name, bank.shown_sql(fields -> f.name, cut)), ', ' order by f.place), ''),
-         bool_or(not fields ? f.name)
-    into members, unknown
-    from jsonb_array_elements_text(p_ask -> 'fields') with ordinality f (name, place);
-  if cut is not null and p_ask -> 'fields' ? (definition ->> 'long') then
-    members := members || format(', ''truncated'', coalesce(length(%s) > %s, false)', bank.field_sql(fields -> (definition ->> 'long')), cut);
-  end if;
-
-  for place in 1 .. jsonb_array_length(sort) + 1 loop
-    if place <= jsonb_array_length(sort) then
-      field := fields -> (sort -> (place - 1) ->> 'field');
-      if field is null then unknown := true; exit; end if;
-      key := bank.sort_key(field);
-      sql := sql || key.sql;
-      types := types || key.type;
-      wires := wires || key.wire;
-      descending := descending || (sort -> (place - 1) ->> 'direction' = 'desc');
-      nullable := nullable || (field -> 'nullable')::boolean;
-    else
-      -- The last key, so that no two rows are alike.
-      sql := sql || 't.id'::text;
-      types := types || (fields -> 'id' ->> 'sqlType');
-      descending := descending || descending[place - 1];
-      nullable := nullable || false;
-    end if;
-    -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
-    field := to_jsonb(case when descending[place] then ' desc' else ' asc' end || case when nullable[place] then ' nulls last' else '' end);
-    ordered := concat(ordered, case when place > 1 then ', ' end, sql[place], field #>> '{}');
-    page_order := concat(page_order, case when place > 1 then ', ' end, 's', place, field #>> '{}');
-  end loop;
-  if unknown then perform bank.wrong_ask('a row has no such field'); end if;
-
+  -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
+  select array_agg(k.sql order by k.place) as sql, array_agg(k.type order by k.place) as types,
+         array_agg(k.descending order by k.place) as descending, array_agg(k.nullable order by k.place) as nullable,
+         string_agg(concat(k.sql, case when k.descending then ' desc' else ' asc' end, case when k.nullable then ' nulls last' end), ', '
+           order by k.place) as ordered
+    into keys
+    from (
+      select s.place, fields -> (s.entry ->> 'field') #>> '{sort,sql}' as sql, fields -> (s.entry ->> 'field') #>> '{sort,type}' as type,
+             s.entry ->> 'direction' = 'desc' as descending, (fields -> (s.entry ->> 'field') -> 'nullable')::boolean as nullable
+        from jsonb_array_elements(coalesce(nullif(p_ask -> 'sort', 'null'),
+          jsonb_build_array(jsonb_build_object('field', definition -> 'newest', 'direction', 'desc')))) with ordinality s (entry, place)
+      union all
+      -- So that no two rows are alike.
+      select 10, 't.id', fields -> 'id' ->> 'sqlType', coalesce(p_ask -> 'sort' -> -1 ->> 'direction', 'desc') = 'desc', false
+    ) k
+   having bool_and(k.sql is not null) and count(*) between 2 and 5;
+  if keys is null then perform bank.wrong_ask('rows can''t be sorted by that'); end if;
   found := bank.conditions_of(definition, p_ask, '{}');
   condition := found.condition;
   values := found.p_values;
   if coalesce(p_ask -> 'after', 'null') <> 'null' then
-    found := bank.behind(sql, types, descending, nullable, (p_ask #> '{after,values}') || jsonb_build_array(p_ask #> '{after,id}'), values);
+    found := bank.behind(keys.sql, keys.types, keys.descending, keys.nullable,
+      (p_ask #> '{after,values}') || jsonb_build_array(p_ask #> '{after,id}'), values);
     condition := condition || found.condition;
     values := found.p_values;
   end if;
 
-  -- One relation's part of the page; %1$s is the relation.
-  half := format('(select json_build_object(''row'', json_build_object(%s), ''keys'', json_build_array(%s), ''id'', t.id) as answer%s
-      from %%1$s t where t.bank_id = $2%s%s order by %s limit %s)',
-    replace(members, '%', '%%'), array_to_string(wires, ', '),
-    case when of_table and not by_vault then '' else (select string_agg(format(', %s as s%s', u.part, u.place), '' order by u.place)
-      from unnest(sql) with ordinality u (part, place)) end,
-    case when by_vault then ' and t.vault_id = v' else '' end, replace(condition, '%', '%%'), ordered, page);
-  return query execute case
-      when by_vault then format('select p.answer from unnest($3::text[]) v cross join lateral ' || half || ' p order by %2$s limit %3$s',
-        format('bank.%I', definition ->> 'table'), page_order, page)
-      when of_table then format(half, format('bank.%I', definition ->> 'table'))
-      else 'select p.answer from (' || format(half, 'bank.new_calls') || ' union all ' || format(half, 'bank.legacy_calls')
-        || format(') p order by %s limit %s', page_order, page)
-    end using values, caller.bank, caller.vaults;
+  rest := concat(' t where t.bank_id = $2', case when by_vault then ' and t.vault_id = v' end, condition,
+    ' order by ', keys.ordered, ' limit ', page);
+  statement := case
+    when by_vault then concat('select t.* from unnest($3::text[]) v cross join lateral (select t.* from ', relation, rest,
+      ') t order by ', keys.ordered, ' limit ', page)
+    when relation is not null then concat('select t.* from ', relation, rest)
+    else concat('select t.* from ((select t.* from bank.new_calls', rest, ') union all (select t.* from bank.legacy_calls', rest,
+      ')) t order by ', keys.ordered, ' limit ', page)
+  end;
+  return query select * from bank.rows_as_json(p_kind, statement, values, caller.bank, caller.vaults, cut);
 end
 $$;
