@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 
 let postgres: TestPostgres;
 let operator: pg.Client;
@@ -59,7 +59,11 @@ const release = ({ id, uid }: Pick<Asked, 'id' | 'uid'>, eraseAfter: string | nu
 const RECEIPT = { notes: { rows: 3, keys: 'a'.repeat(64) } };
 const forget = ({ id, uid }: Pick<Asked, 'id' | 'uid'>, sql = operator): Promise<string | null> =>
   sql
-    .query('select control.forget_id($1, $2, $3) as number', [id, uid, JSON.stringify(RECEIPT)])
+    .query('select control.forget_id($1, $2, $3) as number', [
+      id,
+      uid,
+      JSON.stringify({ rowsDeleted: 3, tables: RECEIPT }),
+    ])
     .then(({ rows }) => rows[0].number);
 const due = (now: string, limit = 1000): Promise<{ id: string; uid: string }[]> =>
   operator.query('select * from control.due_ids($1, $2)', [now, limit]).then(({ rows }) => rows);
@@ -166,6 +170,17 @@ describe('claim_id', () => {
     await expect(claim(asked)).rejects.toMatchObject({ code: 'BH001' });
   });
 
+  it('gives no rows back whose time to be erased has come, before they are', async () => {
+    const asked = await retained('2020-01-01');
+    const before = [await held(asked), await epoch(asked)];
+    const later = { ...asked, uid: randomUUID() };
+    await expect(claim(later)).rejects.toMatchObject({ code: '55006' });
+    expect([await held(asked), await epoch(asked)]).toEqual(before);
+    await expect(claim({ ...later, owner: 'evil/squatter' })).rejects.toMatchObject({ code: 'BH001' });
+    await forget(asked);
+    expect(await claim(later)).toBe('claimed');
+  });
+
   it.each<[string, Partial<Asked>, string]>([
     ['a type that is none', { type: 'other' }, '23514'],
     ['vaults that are no list', { vaults: {} }, '23514'],
@@ -247,17 +262,17 @@ describe('release_id', () => {
 describe('due_ids', () => {
   it('tells of kept ids whose time has come, the longest due first, and of no others', async () => {
     const [second, first, later, never, there] = [
-      await retained('2020-01-02'),
-      await retained('2020-01-01'),
-      await retained('2020-01-03'),
+      await retained('2990-01-02'),
+      await retained('2990-01-01'),
+      await retained('2990-01-03'),
       await retained(null),
       await claimed(),
     ];
     const all = [second, first, later, never, there].map(({ id }) => id);
     const told = async (now: string, limit?: number) => (await due(now, limit)).filter(({ id }) => all.includes(id));
-    expect(await told('2019-12-31T23:59:59Z')).toEqual([]);
-    expect(await told('2020-01-02T00:00:00Z')).toEqual([first, second].map(({ id, uid }) => ({ id, uid })));
-    expect(await told('2020-01-02T00:00:00Z', 1)).toEqual([{ id: first.id, uid: first.uid }]);
+    expect(await told('2989-12-31T23:59:59Z')).toEqual([]);
+    expect(await told('2990-01-02T00:00:00Z')).toEqual([first, second].map(({ id, uid }) => ({ id, uid })));
+    expect(await told('2990-01-02T00:00:00Z', 1)).toEqual([{ id: first.id, uid: first.uid }]);
     expect((await told('2999-01-01')).map(({ id }) => id)).toEqual([first.id, second.id, later.id]);
     expect(await claim({ ...first, uid: randomUUID() })).toBe('returned');
     expect((await told('2999-01-01')).map(({ id }) => id)).toEqual([second.id, later.id]);
@@ -297,7 +312,7 @@ describe('forget_id', () => {
     [
       'that went back to its owner',
       async (asked) => {
-        await release(asked, '2020-01-01');
+        await release(asked, '2990-01-01');
         expect(await claim({ ...asked, uid: randomUUID() })).toBe('returned');
         return asked;
       },
@@ -311,6 +326,27 @@ describe('forget_id', () => {
     expect(await receiptsOf(asked)).toEqual([]);
   });
 
+  it('frees no id whose rows are still there: who came next would have them', async () => {
+    const bank = await createBank(postgres, `bank-${++turn}`);
+    const asked = { id: bank.id, uid: bank.uid };
+    await release(asked);
+    const retireAndErase = 'select admin.retire_bank($1, $2), admin.erase_bank($1, $2)';
+    await expect(forget(asked)).rejects.toMatchObject({ code: '55006' });
+    expect(await held(asked)).toMatchObject({ uid: bank.uid });
+    expect(await receiptsOf(asked)).toEqual([]);
+    await operator.query(retireAndErase, [bank.id, bank.uid]);
+    expect(await forget(asked)).toMatch(/^\d+$/);
+  });
+
+  it.each([{}, { rowsDeleted: 1 }, [], null])('keeps no receipt of %j, and the id', async (said) => {
+    const asked = await retained();
+    const text = 'select control.forget_id($1, $2, $3)';
+    await expect(operator.query(text, [asked.id, asked.uid, JSON.stringify(said)])).rejects.toMatchObject({
+      code: '23502',
+    });
+    expect(await held(asked)).toMatchObject({ uid: asked.uid });
+  });
+
   it('at once from many leaves one receipt', async () => {
     const asked = await retained();
     const numbers = await Promise.all(
@@ -322,7 +358,7 @@ describe('forget_id', () => {
 
   it('and a claim at once leave the id free or given, and never a receipt of what was given back', async () => {
     for (let round = 0; round < 10; round++) {
-      const asked = await retained('2020-01-01');
+      const asked = await retained();
       const again = { ...asked, uid: randomUUID() };
       const [number, outcome] = await Promise.all([
         withClient(postgres.serviceUrl('operator'), (sql) => forget(asked, sql)),
