@@ -159,7 +159,10 @@ describe('the id of an old call leads, for who may see it, to where it is when',
     ['20 digits', '92233720368547758070', []],
   ])('D11: %s', async (_name, digits, expected) => {
     await asData(fixture.postgres, async (sql) => {
-      await sql.query("update bank.fathom_calls set title = 'the last one', id = 9223372036854775807 where id = 1");
+      await sql.query(
+        `insert into bank.fathom_calls (bank_id, id, title, recording_start_time, recording_end_time)
+         values ('acme', 9223372036854775807, 'the last one', now(), now())`,
+      );
     });
     const found = await rowsAs<{ title: string }>(bank, bank.seal(), 'select title from api.get_recording($1)', [
       `fathom-${digits}`,
