@@ -37,7 +37,7 @@ const failingTool = (name: string, statement: Statement, values: readonly unknow
       return { structured: {}, text: '' };
     },
   });
-const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from bank.no_such_table' });
+const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from api.no_such_function()' });
 /** More parameters than the statement has. */
 const miscountedTool = failingTool('get_miscounted', { text: 'select $1::int' }, [1, 2]);
 const scopeTool = defineTool({
@@ -192,8 +192,8 @@ describe('a transaction', () => {
     await using client = await running.connect();
     const error = await callError(client, 'get_broken');
     expect(error).toMatchObject({ code: 'internal', retryable: false });
-    expect(error.text).not.toMatch(/secret_column|no_such_table|select/);
-    expect(running.logs.join('')).toContain('no_such_table');
+    expect(error.text).not.toMatch(/secret_column|no_such_function|select/);
+    expect(running.logs.join('')).toContain('no_such_function');
     expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
   });
 
