@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SORTED_CHARACTERS } from '../../../entities/sql.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { shownSubject } from '../../../subjects.ts';
 import { isUuid } from '../../shared/ids.ts';
@@ -9,9 +10,8 @@ import { describeFields, type Queryable, type QueryField } from './fields.ts';
 import { checkFilter } from './filter.ts';
 import { shown, wrong } from './values.ts';
 
-/** Characters of a long text in a row, and of a text that sorts: a row stays short, a cursor too. */
+/** Characters of a long text in a row. */
 export const CUT_AT = 1000;
-const SORTED_CHARACTERS = 100;
 /** A page ends before it has more, whatever its limit is. */
 const MAX_CHARACTERS = 200_000;
 /** Four texts of that length, in UTF-8 and base64url, and what else is in a cursor. */
