@@ -1,4 +1,4 @@
-import { type Bank, type BankClass, type Logger, type McpServer, messageOf } from '@bankhouse/core';
+import { type Bank, type BankClass, isDefaultClass, type Logger, type McpServer, messageOf } from '@bankhouse/core';
 import {
   type Clock,
   createReflector,
@@ -230,10 +230,11 @@ class RunningOperator implements Operator {
   private heardClass(name: string, { kind, object, before, listed }: Notice<BankClass>): void {
     const priority = listed ? 'low' : 'high';
     this.add('BankClass', name, priority);
-    // A status that moved concerns nobody else.
-    if (kind === 'modified' && before?.metadata.generation === object.metadata.generation) return;
+    // A status that moved concerns nobody else. The mark of the default is an annotation, which moves no generation.
+    const isMarked = before !== undefined && isDefaultClass(before) !== isDefaultClass(object);
+    if (kind === 'modified' && !isMarked && before?.metadata.generation === object.metadata.generation) return;
     for (const other of this.caches.classes.list()) {
-      if (other.spec.default && other.metadata.name !== name) this.add('BankClass', other.metadata.name, priority);
+      if (isDefaultClass(other) && other.metadata.name !== name) this.add('BankClass', other.metadata.name, priority);
     }
     for (const bank of this.caches.banks.list()) {
       const { className } = bank.spec;

@@ -65,11 +65,11 @@ function trimMetadata({ name, namespace, uid, resourceVersion, labels, deletionT
 }
 
 function trimBank(bank: KubeObject & RoutedBank): KubeObject & RoutedBank {
-  const { id, suspended } = bank.spec;
+  const { id, suspend } = bank.spec;
   const accepted = bank.status?.conditions?.filter(({ type }) => type === 'Accepted');
   return {
     metadata: trimMetadata(bank.metadata),
-    spec: { suspended, ...(id === undefined ? {} : { id }) },
+    spec: { suspend, ...(id === undefined ? {} : { id }) },
     status: {
       ...(accepted === undefined ? {} : { conditions: accepted }),
       ...(bank.status?.keyGeneration === undefined ? {} : { keyGeneration: bank.status.keyGeneration }),
