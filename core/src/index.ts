@@ -22,7 +22,15 @@ export {
   parseBankTarget,
   VAULT_ID_PATTERN,
 } from './bank-id.ts';
-export { databaseUrlSchema, type Environment, frontDoorSchema, keySchema, loadConfig, withPassword } from './config.ts';
+export {
+  databaseUrlSchema,
+  type Environment,
+  frontDoorSchema,
+  keySchema,
+  loadConfig,
+  namespacesSchema,
+  withPassword,
+} from './config.ts';
 export { parseDuration } from './duration.ts';
 export {
   EMBEDDINGS_MAX_DIMENSIONS,
