@@ -22,7 +22,16 @@ export {
   parseBankTarget,
   VAULT_ID_PATTERN,
 } from './bank-id.ts';
-export { databaseUrlSchema, type Environment, frontDoorSchema, keySchema, loadConfig, withPassword } from './config.ts';
+export {
+  databaseUrlSchema,
+  type Environment,
+  frontDoorSchema,
+  keySchema,
+  loadConfig,
+  namespacesSchema,
+  withPassword,
+} from './config.ts';
+export { parseDuration } from './duration.ts';
 export {
   EMBEDDINGS_MAX_DIMENSIONS,
   type EmbeddingsConfig,
@@ -42,6 +51,7 @@ export {
   COMPONENT_LABEL,
   childLabels,
   childName,
+  DEFAULT_CLASS_ANNOTATION,
   databaseRole,
   FIELD_MANAGER,
   FINALIZER,
@@ -68,7 +78,13 @@ export {
   TOOLSETS,
   type Toolset,
 } from './resources/bank.ts';
-export { type BankClass, type BankClassSpec, bankClassSchema, bankClassSpecSchema } from './resources/bank-class.ts';
+export {
+  type BankClass,
+  type BankClassSpec,
+  bankClassSchema,
+  bankClassSpecSchema,
+  isDefaultClass,
+} from './resources/bank-class.ts';
 export {
   type McpServer,
   type McpServerSpec,
@@ -81,6 +97,7 @@ export {
   conditionSchema,
   type Metadata,
   metadataSchema,
+  type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
 export { requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';

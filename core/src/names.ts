@@ -13,6 +13,8 @@ export const FIELD_MANAGER = 'bankhouse-operator';
 /** On every child: the id of the bank that it belongs to. */
 export const BANK_LABEL = `${GROUP}/bank`;
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
+/** On a BankClass, `"true"`: the class of banks that name none, as on a StorageClass. */
+export const DEFAULT_CLASS_ANNOTATION = `${GROUP}/is-default-class`;
 export const NAME_LABEL = 'app.kubernetes.io/name';
 export const COMPONENT_LABEL = 'app.kubernetes.io/component';
 export const MANAGED_BY = 'bankhouse';

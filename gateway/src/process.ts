@@ -26,7 +26,13 @@ export async function startGateway(options: {
   const registry = createRegistry('gateway');
   const revocations = new Revocations(config.REVOCATION_MAX_STALENESS_SECONDS * 1000);
   const assembly = assembleGateway({ config, revocations, registry, logger });
-  const watch = watchRoutes({ table: assembly.table, transport, logger, metrics: createReflectorMetrics(registry) });
+  const watch = watchRoutes({
+    table: assembly.table,
+    transport,
+    namespaces: config.WATCH_NAMESPACES,
+    logger,
+    metrics: createReflectorMetrics(registry),
+  });
   const feed = new RevocationFeed({
     databaseUrl: withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD),
     revocations,

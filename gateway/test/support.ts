@@ -114,14 +114,14 @@ export async function readText(stream: AsyncIterable<Buffer>): Promise<string> {
 
 export function bank(
   id: string,
-  change: { namespace?: string; accepted?: boolean; suspended?: boolean } = {},
+  change: { namespace?: string; accepted?: boolean; suspend?: boolean } = {},
 ): RoutedBank {
-  const { namespace = 'banks', accepted = true, suspended = false } = change;
+  const { namespace = 'banks', accepted = true, suspend = false } = change;
   const time = '2026-01-01T00:00:00Z';
   const status = accepted ? 'True' : 'False';
   return {
     metadata: { name: id, namespace },
-    spec: { suspended },
+    spec: { suspend },
     status: { conditions: [{ type: 'Accepted', status, reason: 'X', message: '', lastTransitionTime: time }] },
   };
 }

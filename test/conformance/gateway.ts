@@ -47,7 +47,7 @@ export async function openFrontDoor(
   const metadata = { name: bank.id, namespace: 'banks' };
   const accepted = { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: TIME } as const;
   const key = `banks/${bank.id}`;
-  assembly.table.setBank(key, { metadata, spec: { suspended: false }, status: { conditions: [accepted] } });
+  assembly.table.setBank(key, { metadata, spec: { suspend: false }, status: { conditions: [accepted] } });
   assembly.table.setSlice(key, {
     metadata: { ...metadata, labels: { [BANK_LABEL]: bank.id, 'kubernetes.io/service-name': childName(bank.id) } },
     addressType: 'IPv4',

@@ -68,7 +68,7 @@ async function runGateway(echoPort: number, jwksUrl: string): Promise<void> {
   revocations.confirm(performance.now());
   table.setBank(`banks/${BANK}`, {
     metadata: { name: BANK, namespace: 'banks' },
-    spec: { suspended: false },
+    spec: { suspend: false },
     status: {
       conditions: [
         { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' },

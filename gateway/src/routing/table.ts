@@ -16,7 +16,7 @@ export interface EndpointSlice {
 }
 
 /** The fields of a Bank that are read. */
-export type RoutedBank = Pick<Bank, 'metadata' | 'status'> & { spec: Pick<Bank['spec'], 'id' | 'suspended'> };
+export type RoutedBank = Pick<Bank, 'metadata' | 'status'> & { spec: Pick<Bank['spec'], 'id' | 'suspend'> };
 
 /**
  * The routing table, from Banks and EndpointSlices by key; pure.
@@ -123,7 +123,7 @@ export class BankTable implements RoutingTable {
     const slices = [...(this.slicesOf.get(id) ?? [])].flatMap((key) => this.slices.get(key) ?? []);
     return {
       id,
-      isSuspended: bank.spec.suspended === true,
+      isSuspended: bank.spec.suspend === true,
       keyGeneration: bank.status?.keyGeneration ?? 1,
       endpoints: endpointsOf(slices.filter((slice) => isOwnSlice(slice, id, bank.metadata.namespace))),
     };

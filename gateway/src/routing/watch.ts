@@ -1,6 +1,6 @@
 import { BANK_LABEL, type Logger } from '@bankhouse/core';
 import {
-  createReflector,
+  createScopedReflector,
   type KubeObject,
   type Reflector,
   type ReflectorMetrics,
@@ -19,25 +19,33 @@ export interface RoutingWatch {
 export function watchRoutes(options: {
   table: BankTable;
   transport: Transport;
+  /** Where banks are served; empty: everywhere. */
+  namespaces?: readonly string[];
   logger: Logger;
   metrics?: ReflectorMetrics;
 }): RoutingWatch {
-  const { table, ...shared } = options;
-  const banks: Reflector<KubeObject & RoutedBank> = createReflector({
-    ...shared,
-    name: 'banks',
-    path: '/apis/bankhouse.dev/v1alpha1/banks',
-    trim: trimBank,
-    onChange: (key, { kind, object }) => table.setBank(key, kind === 'deleted' ? undefined : object),
-  });
-  const slices: Reflector<KubeObject & EndpointSlice> = createReflector({
-    ...shared,
-    name: 'endpointslices',
-    path: '/apis/discovery.k8s.io/v1/endpointslices',
-    labelSelector: BANK_LABEL,
-    trim: trimSlice,
-    onChange: (key, { kind, object }) => table.setSlice(key, kind === 'deleted' ? undefined : object),
-  });
+  const { table, namespaces = [], ...shared } = options;
+  const banks: Reflector<KubeObject & RoutedBank> = createScopedReflector(
+    {
+      ...shared,
+      name: 'banks',
+      path: '/apis/bankhouse.dev/v1alpha1/banks',
+      trim: trimBank,
+      onChange: (key, { kind, object }) => table.setBank(key, kind === 'deleted' ? undefined : object),
+    },
+    namespaces,
+  );
+  const slices: Reflector<KubeObject & EndpointSlice> = createScopedReflector(
+    {
+      ...shared,
+      name: 'endpointslices',
+      path: '/apis/discovery.k8s.io/v1/endpointslices',
+      labelSelector: BANK_LABEL,
+      trim: trimSlice,
+      onChange: (key, { kind, object }) => table.setSlice(key, kind === 'deleted' ? undefined : object),
+    },
+    namespaces,
+  );
   return {
     start() {
       banks.start();
@@ -65,11 +73,11 @@ function trimMetadata({ name, namespace, uid, resourceVersion, labels, deletionT
 }
 
 function trimBank(bank: KubeObject & RoutedBank): KubeObject & RoutedBank {
-  const { id, suspended } = bank.spec;
+  const { id, suspend } = bank.spec;
   const accepted = bank.status?.conditions?.filter(({ type }) => type === 'Accepted');
   return {
     metadata: trimMetadata(bank.metadata),
-    spec: { suspended, ...(id === undefined ? {} : { id }) },
+    spec: { suspend, ...(id === undefined ? {} : { id }) },
     status: {
       ...(accepted === undefined ? {} : { conditions: accepted }),
       ...(bank.status?.keyGeneration === undefined ? {} : { keyGeneration: bank.status.keyGeneration }),

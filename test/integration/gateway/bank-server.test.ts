@@ -64,7 +64,7 @@ beforeAll(async () => {
   const metadata = { name: 'acme', namespace: 'banks' };
   const time = '2026-01-01T00:00:00Z';
   const accepted = { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: time } as const;
-  assembly.table.setBank('banks/acme', { metadata, spec: { suspended: false }, status: { conditions: [accepted] } });
+  assembly.table.setBank('banks/acme', { metadata, spec: { suspend: false }, status: { conditions: [accepted] } });
   assembly.table.setSlice('banks/acme', {
     metadata: { ...metadata, labels: { [BANK_LABEL]: 'acme', 'kubernetes.io/service-name': childName('acme') } },
     addressType: 'IPv4',

@@ -129,12 +129,12 @@ it('becomes ready, finds a bank when it is accepted and has an address, and lose
 
   await apiServer.transport.request('PATCH', `${banks}/acme`, {
     contentType: MERGE_PATCH_TYPE,
-    body: { spec: { suspended: true } },
+    body: { spec: { suspend: true } },
   });
   await until(async () => (await call(token)) === 403);
   await apiServer.transport.request('PATCH', `${banks}/acme`, {
     contentType: MERGE_PATCH_TYPE,
-    body: { spec: { suspended: false } },
+    body: { spec: { suspend: false } },
   });
   await until(async () => (await call(token)) === 200);
 });
