@@ -52,12 +52,22 @@ export class AssertionError extends BankhouseError {
 }
 
 /**
- * The 32-byte seal key of one bank, one target and one key generation: HKDF-SHA256 (RFC 5869) over the platform's root key,
- * with no salt and `info = "bankhouse/seal/<target>/<bank>/<generation>"`. Only gateway and operator hold the root.
+ * The 32-byte seal key of one incarnation of a bank, one target and one key generation: HKDF-SHA256 (RFC 5869) over the platform's
+ * root key, with no salt and `info = "bankhouse/seal/<target>/<bank>/<incarnation>/<generation>"`. Only gateway and operator hold
+ * the root. An id that passes to another Bank passes with none of its keys.
+ *
+ * @param incarnation metadata.uid of the Bank
  */
-export function deriveSealKey(root: Uint8Array, target: SealTarget, bank: string, generation: number): Buffer {
+export function deriveSealKey(
+  root: Uint8Array,
+  target: SealTarget,
+  bank: string,
+  incarnation: string,
+  generation: number,
+): Buffer {
   if (root.length < 32) throw new BankhouseError('root_key_short', 'The root key must have at least 32 bytes.');
-  return Buffer.from(hkdfSync('sha256', root, '', `bankhouse/seal/${target}/${bank}/${generation}`, 32));
+  const info = `bankhouse/seal/${target}/${bank}/${incarnation}/${generation}`;
+  return Buffer.from(hkdfSync('sha256', root, '', info, 32));
 }
 
 /**

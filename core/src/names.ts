@@ -17,6 +17,8 @@ export const MANAGED_BY = 'bankhouse';
 export const BANK_SERVER_COMPONENT = 'bank-server';
 export const GATEWAY_COMPONENT = 'gateway';
 
+/** Name of the bank server's container in its pod. */
+export const BANK_SERVER_CONTAINER = 'server';
 /** The one port that a bank server listens on: MCP at `/mcp/bank-<id>`, probes at `/healthz` and `/readyz`. */
 export const BANK_SERVER_PORT = 8080;
 

@@ -16,6 +16,7 @@ import pg from 'pg';
 import { migrate } from '../../control/src/migrate.ts';
 import { atEnd, removeFolder } from './at-end.ts';
 import { freePort } from './ports.ts';
+import { uidOf } from './routed.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
@@ -235,7 +236,7 @@ export async function createBank(postgres: TestPostgres, id: string, options: Te
   const owner = options.owner ?? `banks/${id}`;
   const role = databaseRole(id, options.form ?? 'a');
   const password = options.password ?? randomBytes(12).toString('hex');
-  const sealKey = deriveSealKey(options.root ?? randomBytes(32), 'database', id, 1);
+  const sealKey = deriveSealKey(options.root ?? randomBytes(32), 'database', id, uidOf(id), 1);
   const vaults = options.vaults ?? [{ id: 'sales', displayName: 'Sales' }];
   await withClient(postgres.serviceUrl('operator'), async (client) =>
     client.query('select bank.ensure_bank($1, $2, $3, $4, $5, $6, $7, $8, $9)', [

@@ -22,6 +22,7 @@ import {
   type TestPostgres,
   withClient,
 } from '../../harness/postgres.ts';
+import { uidOf } from '../../harness/routed.ts';
 import { SOON } from '../../harness/soon.ts';
 import { VAULTS, write } from './support.ts';
 
@@ -64,7 +65,7 @@ export async function runReplicas(
 ): Promise<Replicas> {
   const root = randomBytes(32);
   const bank = await createBank(postgres, id, { root, vaults: VAULTS });
-  const podKey = deriveSealKey(root, 'pod', id, 1);
+  const podKey = deriveSealKey(root, 'pod', id, uidOf(id), 1);
   const dir = mkdtempSync(join(tmpdir(), 'bankhouse-live-'));
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey.toString('base64') }));
   writeFileSync(join(dir, SECRET_DATABASE_URL), options.databaseUrl?.(bank.url) ?? bank.url);

@@ -15,6 +15,7 @@ import { loadServerConfig, startBankServer, type Toolset } from '@bankhouse/serv
 import { type CallToolResult, Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import type pg from 'pg';
 import { assertionFor, createBank, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { uidOf } from '../../harness/routed.ts';
 
 export type Era = 'modern' | 'legacy';
 export const ERAS: Era[] = ['modern', 'legacy'];
@@ -61,7 +62,7 @@ export async function runBank(
     writeFileSync(join(dir, `.${name}`), text);
     renameSync(join(dir, `.${name}`), join(dir, name));
   };
-  const podKey = deriveSealKey(root, 'pod', id, 1);
+  const podKey = deriveSealKey(root, 'pod', id, uidOf(id), 1);
   writeSecret(SECRET_SEAL_KEYS, JSON.stringify({ 1: podKey.toString('base64') }));
   writeSecret(SECRET_DATABASE_URL, options.databaseUrl?.(bank.url) ?? bank.url);
 

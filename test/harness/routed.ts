@@ -1,0 +1,79 @@
+import { API_VERSION, BANK_SERVER_CONTAINER, childLabels, childName } from '@bankhouse/core';
+
+/** What the gateway routes by, as the API server would send it: an accepted Bank and a pod of it. */
+
+export const NAMESPACE = 'banks';
+const TIME = '2026-01-01T00:00:00Z';
+const STARTED = '2026-01-01T00:00:05Z';
+
+/** The incarnation of a bank that is made up here, or by `createBank`. */
+export const uidOf = (id: string) => `uid-${id}`;
+
+export interface BankChange {
+  namespace?: string;
+  uid?: string;
+  accepted?: boolean;
+  suspended?: boolean;
+  keyGeneration?: number;
+}
+
+export function bankObject(id: string, change: BankChange = {}) {
+  const { namespace = NAMESPACE, accepted = true, suspended = false, uid = uidOf(id), keyGeneration = 1 } = change;
+  const condition = {
+    type: 'Accepted',
+    status: accepted ? 'True' : 'False',
+    reason: 'X',
+    message: '',
+    lastTransitionTime: TIME,
+  };
+  return {
+    apiVersion: API_VERSION,
+    kind: 'Bank',
+    metadata: { name: id, namespace, uid },
+    spec: { suspended },
+    status: { id, keyGeneration, conditions: [condition] },
+  };
+}
+
+export interface PodChange {
+  name?: string;
+  namespace?: string;
+  /** `starting`: its server runs and was never ready; `sick`: it was. */
+  state?: 'ready' | 'starting' | 'sick';
+}
+
+export function podObject(id: string, ip: string, change: PodChange = {}) {
+  const { namespace = NAMESPACE, state = 'ready', name = `${childName(id)}-7c9d5-x2x4z` } = change;
+  const readySince = { ready: STARTED, starting: TIME, sick: '2026-01-01T01:00:00Z' }[state];
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace,
+      uid: `uid-of-${name}`,
+      labels: { ...childLabels(id), 'pod-template-hash': '7c9d5' } as Record<string, string>,
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${childName(id)}-7c9d5`, uid: 'uid-rs', controller: true },
+      ],
+    },
+    spec: { containers: [{ name: BANK_SERVER_CONTAINER, image: 'registry.example.com/bankhouse/server:1.2.3' }] },
+    status: {
+      phase: 'Running',
+      podIP: ip,
+      podIPs: [{ ip }],
+      conditions: [{ type: 'Ready', status: state === 'ready' ? 'True' : 'False', lastTransitionTime: readySince }],
+      containerStatuses: [
+        {
+          name: BANK_SERVER_CONTAINER,
+          ready: state === 'ready',
+          started: state !== 'starting',
+          restartCount: 0,
+          image: 'registry.example.com/bankhouse/server:1.2.3',
+          imageID: '',
+          state: { running: { startedAt: STARTED } },
+        },
+      ],
+    },
+  };
+}
