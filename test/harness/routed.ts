@@ -1,4 +1,5 @@
 import { API_VERSION, BANK_SERVER_CONTAINER, childLabels, childName } from '@bankhouse/core';
+import { MERGE_PATCH_TYPE, type Transport } from '@bankhouse/kube';
 
 /** What the gateway routes by, as the API server would send it: an accepted Bank and a pod of it. */
 
@@ -76,4 +77,18 @@ export function podObject(id: string, ip: string, change: PodChange = {}) {
       ],
     },
   };
+}
+
+/** Creates a pod as the ReplicaSet controller does, and reports of it as the kubelet does. */
+export async function createPod(transport: Transport, id: string, ip: string, change: PodChange = {}): Promise<void> {
+  const { status, ...pod } = podObject(id, ip, change);
+  const { namespace, name, uid: _, ...metadata } = pod.metadata;
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  await transport.request('POST', path, { body: { ...pod, metadata: { ...metadata, name } } });
+  await reportPod(transport, `${path}/${name}`, status);
+}
+
+/** @param status see `podObject` */
+export async function reportPod(transport: Transport, path: string, status: object): Promise<void> {
+  await transport.request('PATCH', `${path}/status`, { contentType: MERGE_PATCH_TYPE, body: { status } });
 }

@@ -1,0 +1,141 @@
+import { isIP } from 'node:net';
+import {
+  BANK_LABEL,
+  BANK_SERVER_COMPONENT,
+  BANK_SERVER_CONTAINER,
+  COMPONENT_LABEL,
+  childName,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+} from '@bankhouse/core';
+import type { KubeObject, ObjectMeta } from '@bankhouse/kube';
+
+/** What counts of a Bank. */
+export interface RoutedBank extends KubeObject {
+  /** The id in force. */
+  readonly id: string;
+  readonly isSuspended: boolean;
+  /** Accepted under this id, by the operator's word in the status, and not being deleted. */
+  readonly isAccepted: boolean;
+  readonly keyGeneration: number;
+}
+
+/** What counts of a Pod. */
+export interface RoutedPod extends KubeObject {
+  /** The bank that it serves by its labels and its owner; undefined: none. */
+  readonly bank?: string;
+  /** Where calls can go; undefined: nowhere (yet). */
+  readonly target?: { readonly ip: string; readonly isServing: boolean };
+}
+
+/** Asked of the API server; `readPod` checks it once more. */
+export const POD_SELECTOR = `${MANAGED_BY_LABEL}=${MANAGED_BY},${COMPONENT_LABEL}=${BANK_SERVER_COMPONENT},${BANK_LABEL}`;
+
+/** A Bank as the table keeps it. Whatever the object is, this doesn't throw: one object must not stop the watch. */
+export function readBank(object: unknown): RoutedBank {
+  const metadata = readMetadata(object);
+  const spec = field(object, 'spec');
+  const status = field(object, 'status');
+  const id = textOf(field(spec, 'id')) ?? metadata.name;
+  const generation = field(status, 'keyGeneration');
+  return {
+    metadata,
+    id,
+    isSuspended: field(spec, 'suspended') === true,
+    isAccepted:
+      conditionOf(status, 'Accepted')?.status === 'True' &&
+      field(status, 'id') === id &&
+      metadata.uid !== undefined &&
+      field(field(object, 'metadata'), 'deletionTimestamp') === undefined,
+    keyGeneration:
+      typeof generation === 'number' && Number.isSafeInteger(generation) && generation >= 0 ? generation : 1,
+  };
+}
+
+/**
+ * A Pod as the table keeps it. Whatever the object is, this doesn't throw.
+ *
+ * | Pod                                                                        | calls                         |
+ * |----------------------------------------------------------------------------|-------------------------------|
+ * | deleted or being deleted, no address, not Running, not of a bank's own ReplicaSet | never                  |
+ * | Ready                                                                      | go there                      |
+ * | its server runs, and has not been ready since it started                   | go there where no pod is Ready |
+ * | was ready and is no more: sick, or its node is lost                        | never                         |
+ *
+ * Who owns it is a matter of order, and no proof: whoever may create Pods in the Bank's namespace can write the same labels and
+ * the same ownerReference, but then may mount the bank's Secret as well. What it keeps out is what others' controllers and
+ * `kubectl debug --copy-to` make with the labels of a bank; what the namespace and `pods/status` (the kubelet's alone, by default) keep
+ * out is everybody else. That a pod is who it says is for the seal to find: who has not the key of this incarnation can't open it.
+ */
+export function readPod(object: unknown): RoutedPod {
+  const metadata = readMetadata(object);
+  const bank = bankOf(field(object, 'metadata'));
+  const target = bank === undefined ? undefined : targetOf(object);
+  return { metadata, ...(bank === undefined ? {} : { bank }), ...(target === undefined ? {} : { target }) };
+}
+
+function bankOf(metadata: unknown): string | undefined {
+  const labels = field(metadata, 'labels');
+  const bank = textOf(field(labels, BANK_LABEL));
+  if (bank === undefined || field(labels, MANAGED_BY_LABEL) !== MANAGED_BY) return undefined;
+  if (field(labels, COMPONENT_LABEL) !== BANK_SERVER_COMPONENT) return undefined;
+  const owner = listOf(field(metadata, 'ownerReferences')).find((reference) => field(reference, 'controller') === true);
+  if (field(owner, 'kind') !== 'ReplicaSet' || field(owner, 'apiVersion') !== 'apps/v1') return undefined;
+  // A Deployment names its ReplicaSets `<name>-<hash>`, and a hash has no dash: so `bank-a-…` is not taken for `bank-a`.
+  const name = textOf(field(owner, 'name')) ?? '';
+  const prefix = `${childName(bank)}-`;
+  return name.startsWith(prefix) && /^[a-z0-9]+$/.test(name.slice(prefix.length)) ? bank : undefined;
+}
+
+function targetOf(pod: unknown): RoutedPod['target'] {
+  if (field(field(pod, 'metadata'), 'deletionTimestamp') !== undefined) return undefined;
+  const status = field(pod, 'status');
+  const ip = textOf(field(status, 'podIP'));
+  if (ip === undefined || isIP(ip) === 0 || ip.includes('%') || field(status, 'phase') !== 'Running') return undefined;
+  const ready = conditionOf(status, 'Ready');
+  if (ready?.status === 'True') return { ip, isServing: true };
+  return isStarting(status, ready?.lastTransitionTime) ? { ip, isServing: false } : undefined;
+}
+
+/** @param unreadySince when the pod became unready: before its server started, or at a later failure of a probe or the node */
+function isStarting(status: unknown, unreadySince: string | undefined): boolean {
+  const server = listOf(field(status, 'containerStatuses')).find((it) => field(it, 'name') === BANK_SERVER_CONTAINER);
+  const startedAt = Date.parse(textOf(field(field(field(server, 'state'), 'running'), 'startedAt')) ?? '');
+  if (Number.isNaN(startedAt)) return false;
+  return unreadySince === undefined || Date.parse(unreadySince) <= startedAt;
+}
+
+function readMetadata(object: unknown): ObjectMeta {
+  const metadata = field(object, 'metadata');
+  const [namespace, uid, resourceVersion] = ['namespace', 'uid', 'resourceVersion'].map((name) =>
+    textOf(field(metadata, name)),
+  );
+  return {
+    name: textOf(field(metadata, 'name')) ?? '',
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+}
+
+function conditionOf(
+  status: unknown,
+  type: string,
+): { status: unknown; lastTransitionTime: string | undefined } | undefined {
+  const found = listOf(field(status, 'conditions')).find((condition) => field(condition, 'type') === type);
+  if (found === undefined) return undefined;
+  return { status: field(found, 'status'), lastTransitionTime: textOf(field(found, 'lastTransitionTime')) };
+}
+
+function field(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+  return (value as Record<string, unknown>)[name] ?? undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
