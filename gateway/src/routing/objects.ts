@@ -1,13 +1,5 @@
 import { isIP } from 'node:net';
-import {
-  BANK_LABEL,
-  BANK_SERVER_COMPONENT,
-  BANK_SERVER_CONTAINER,
-  COMPONENT_LABEL,
-  childName,
-  MANAGED_BY,
-  MANAGED_BY_LABEL,
-} from '@bankhouse/core';
+import { BANK_SERVER_CONTAINER, bankOfPod, field, listOf, textOf } from '@bankhouse/core';
 import type { KubeObject, ObjectMeta } from '@bankhouse/kube';
 
 /** What counts of a Bank. */
@@ -28,9 +20,6 @@ export interface RoutedPod extends KubeObject {
   readonly target?: { readonly ip: string; readonly isServing: boolean };
 }
 
-/** Asked of the API server; `readPod` checks it once more. */
-export const POD_SELECTOR = `${MANAGED_BY_LABEL}=${MANAGED_BY},${COMPONENT_LABEL}=${BANK_SERVER_COMPONENT},${BANK_LABEL}`;
-
 /** A Bank as the table keeps it. Whatever the object is, this doesn't throw: one object must not stop the watch. */
 export function readBank(object: unknown): RoutedBank {
   const metadata = readMetadata(object);
@@ -46,7 +35,7 @@ export function readBank(object: unknown): RoutedBank {
       conditionOf(status, 'Accepted')?.status === 'True' &&
       field(status, 'id') === id &&
       metadata.uid !== undefined &&
-      field(field(object, 'metadata'), 'deletionTimestamp') === undefined,
+      field(object, 'metadata', 'deletionTimestamp') === undefined,
     keyGeneration:
       typeof generation === 'number' && Number.isSafeInteger(generation) && generation >= 0 ? generation : 1,
   };
@@ -62,33 +51,18 @@ export function readBank(object: unknown): RoutedBank {
  * | its server runs, and has not been ready since it started                   | go there where no pod is Ready |
  * | was ready and is no more: sick, or its node is lost                        | never                         |
  *
- * Who owns it is a matter of order, and no proof: whoever may create Pods in the Bank's namespace can write the same labels and
- * the same ownerReference, but then may mount the bank's Secret as well. What it keeps out is what others' controllers and
- * `kubectl debug --copy-to` make with the labels of a bank; what the namespace and `pods/status` (the kubelet's alone, by default) keep
- * out is everybody else. That a pod is who it says is for the seal to find: who has not the key of this incarnation can't open it.
+ * For what the owner says see `bankOfPod`; the namespace, the constant port and `pods/status` (by default the kubelet's alone) keep
+ * everybody else out. That a pod is who it says is for the seal to find: who has not the key of this incarnation can't open it.
  */
 export function readPod(object: unknown): RoutedPod {
   const metadata = readMetadata(object);
-  const bank = bankOf(field(object, 'metadata'));
+  const bank = bankOfPod(object);
   const target = bank === undefined ? undefined : targetOf(object);
   return { metadata, ...(bank === undefined ? {} : { bank }), ...(target === undefined ? {} : { target }) };
 }
 
-function bankOf(metadata: unknown): string | undefined {
-  const labels = field(metadata, 'labels');
-  const bank = textOf(field(labels, BANK_LABEL));
-  if (bank === undefined || field(labels, MANAGED_BY_LABEL) !== MANAGED_BY) return undefined;
-  if (field(labels, COMPONENT_LABEL) !== BANK_SERVER_COMPONENT) return undefined;
-  const owner = listOf(field(metadata, 'ownerReferences')).find((reference) => field(reference, 'controller') === true);
-  if (field(owner, 'kind') !== 'ReplicaSet' || field(owner, 'apiVersion') !== 'apps/v1') return undefined;
-  // A Deployment names its ReplicaSets `<name>-<hash>`, and a hash has no dash: so `bank-a-…` is not taken for `bank-a`.
-  const name = textOf(field(owner, 'name')) ?? '';
-  const prefix = `${childName(bank)}-`;
-  return name.startsWith(prefix) && /^[a-z0-9]+$/.test(name.slice(prefix.length)) ? bank : undefined;
-}
-
 function targetOf(pod: unknown): RoutedPod['target'] {
-  if (field(field(pod, 'metadata'), 'deletionTimestamp') !== undefined) return undefined;
+  if (field(pod, 'metadata', 'deletionTimestamp') !== undefined) return undefined;
   const status = field(pod, 'status');
   const ip = textOf(field(status, 'podIP'));
   if (ip === undefined || isIP(ip) === 0 || ip.includes('%') || field(status, 'phase') !== 'Running') return undefined;
@@ -100,7 +74,7 @@ function targetOf(pod: unknown): RoutedPod['target'] {
 /** @param unreadySince when the pod became unready: before its server started, or at a later failure of a probe or the node */
 function isStarting(status: unknown, unreadySince: string | undefined): boolean {
   const server = listOf(field(status, 'containerStatuses')).find((it) => field(it, 'name') === BANK_SERVER_CONTAINER);
-  const startedAt = Date.parse(textOf(field(field(field(server, 'state'), 'running'), 'startedAt')) ?? '');
+  const startedAt = Date.parse(textOf(field(server, 'state', 'running', 'startedAt')) ?? '');
   if (Number.isNaN(startedAt)) return false;
   return unreadySince === undefined || Date.parse(unreadySince) <= startedAt;
 }
@@ -125,17 +99,4 @@ function conditionOf(
   const found = listOf(field(status, 'conditions')).find((condition) => field(condition, 'type') === type);
   if (found === undefined) return undefined;
   return { status: field(found, 'status'), lastTransitionTime: textOf(field(found, 'lastTransitionTime')) };
-}
-
-function field(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-  return (value as Record<string, unknown>)[name] ?? undefined;
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

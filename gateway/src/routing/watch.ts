@@ -1,6 +1,6 @@
-import type { Logger } from '@bankhouse/core';
+import { BANK_POD_SELECTOR, type Logger } from '@bankhouse/core';
 import { createReflector, type Reflector, type ReflectorMetrics, type Transport } from '@bankhouse/kube';
-import { POD_SELECTOR, type RoutedBank, type RoutedPod, readBank, readPod } from './objects.ts';
+import { type RoutedBank, type RoutedPod, readBank, readPod } from './objects.ts';
 import type { BankTable } from './table.ts';
 
 export interface RoutingWatch {
@@ -29,7 +29,7 @@ export function watchRoutes(options: {
     ...shared,
     name: 'pods',
     path: '/api/v1/pods',
-    labelSelector: POD_SELECTOR,
+    labelSelector: BANK_POD_SELECTOR,
     trim: readPod,
     onChange: (key, { kind, object }) => table.setPod(key, kind === 'deleted' ? undefined : object),
   });
