@@ -13,7 +13,7 @@ import {
   TOKEN_DEFAULT_TTL_SECONDS,
 } from '@bankhouse/core';
 import pg from 'pg';
-import { migrate } from '../../control/src/migrate.ts';
+import { migrate } from '../../control/src/migrations/index.ts';
 import { atEnd, removeFolder } from './at-end.ts';
 import { freePort } from './ports.ts';
 
