@@ -4,4 +4,5 @@ export { brokenPromises, FROZEN, freeze, printFrozen, readFrozen, readParts } fr
 export { committedFrozen, rewrittenHistory } from './frozen-history.ts';
 export { lintPart } from './lint.ts';
 export { type MigrateOptions, migrate, type ServicePasswords } from './migrate.ts';
+export { describeSchema } from './snapshot.ts';
 export { statementsOf } from './text.ts';
