@@ -7,6 +7,7 @@ import {
   type McpServer,
 } from '@bankhouse/core';
 import type { StoredChild } from '../src/cluster/stored.ts';
+import type { StoredPod } from '../src/decide/pods.ts';
 import type { Settings } from '../src/settings.ts';
 
 export const settings: Settings = {
@@ -64,5 +65,28 @@ export function aDeployment(status: StoredChild['status']): StoredChild {
     metadata: { name: 'bank-acme', namespace: 'banks', uid: 'uid-d', generation: 2 },
     ownedDigest: 'x',
     ...(status === undefined ? {} : { status }),
+  };
+}
+
+export function aDefaultClass(name: string, creationTimestamp: string): BankClass {
+  const bankClass = aClass(name, {}, { isDefault: true });
+  return { ...bankClass, metadata: { ...bankClass.metadata, creationTimestamp } };
+}
+
+export function aPod(image: string, state: { ready?: boolean; waiting?: string; going?: boolean }): StoredPod {
+  const { ready = false, waiting, going = false } = state;
+  return {
+    metadata: {
+      name: 'bank-acme-1',
+      namespace: 'banks',
+      ...(going ? { deletionTimestamp: '2026-11-21T10:00:00Z' } : {}),
+    },
+    spec: { containers: [{ name: 'server', image }] },
+    status: {
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      containerStatuses: [
+        { name: 'server', ready, ...(waiting === undefined ? {} : { state: { waiting: { reason: waiting } } }) },
+      ],
+    },
   };
 }
