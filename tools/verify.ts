@@ -9,6 +9,11 @@ import { digest, Fault, main, ROOT, step, tryRun } from './shared/index.ts';
 /** What a generator writes, and what it is made of. */
 const GENERATED = [
   { generator: 'core/src/generate.ts', source: 'core/src/resources', paths: ['crds', 'charts/bankhouse/crds'] },
+  {
+    generator: 'server/src/entities/generate.ts',
+    source: 'server/src/entities',
+    paths: ['migrations/tenants/functions/definitions.sql', 'migrations/tenants/functions/rows_as_json.sql'],
+  },
   { generator: 'server/src/docs/generate.ts', source: 'server/src/toolsets', paths: ['docs/tools.md'] },
   { generator: 'control/src/migrations/generate.ts', source: 'migrations', paths: ['migrations/frozen.txt'] },
 ];

@@ -16,7 +16,8 @@ const good = {
 describe("the operator's configuration", () => {
   test('the rest has defaults', () => {
     expect(loadConfig(configSchema, good)).toMatchObject({
-      WORKERS: 4,
+      WORKERS: 16,
+      DATABASE_CONNECTIONS: 4,
       ADMIN_PORT: 9090,
       CONTROL_URL: 'http://bankhouse-control',
       DNS_EGRESS: [{ namespace: 'kube-system', podLabels: { 'k8s-app': 'kube-dns' }, port: 53 }],
@@ -25,6 +26,19 @@ describe("the operator's configuration", () => {
   });
 
   test.each([
+    { given: undefined, namespaces: [] },
+    { given: 'a', namespaces: ['a'] },
+    { given: 'a, b-1,a', namespaces: ['a', 'b-1'] },
+  ])('namespaces $given are $namespaces', ({ given, namespaces }) => {
+    expect(loadConfig(configSchema, { ...good, WATCH_NAMESPACES: given }).WATCH_NAMESPACES).toEqual(namespaces);
+  });
+
+  test.each([
+    {
+      name: 'WATCH_NAMESPACES',
+      value: 'a;b',
+      said: /^WATCH_NAMESPACES is wrong: it must be names of namespaces, separated by commas/,
+    },
     { name: 'DATABASE_EGRESS', value: '{}', said: /^DATABASE_EGRESS is wrong: it must be a JSON list of/ },
     {
       name: 'DATABASE_EGRESS',

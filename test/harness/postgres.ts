@@ -293,10 +293,16 @@ async function createUnderPolicies(postgres: TestPostgres, id: string): Promise<
   await withClient(postgres.superuserUrl, async (client) => {
     await client.query(`create role "${role}" login password '${password}'`);
     await client.query(`grant bankhouse_api, bankhouse_bank to "${role}"`);
-    await client.query("insert into bank.login_roles (role, bank_id, credential_digest) values ($1, $2, 'test')", [role, id]);
+    await client.query("insert into bank.login_roles (role, bank_id, credential_digest) values ($1, $2, 'test')", [
+      role,
+      id,
+    ]);
   });
   return postgres.urlFor(role, password);
 }
+
+/** Who issued the tokens of tests, unless they say otherwise. */
+export const ISSUER = 'https://issuer.test';
 
 /** An assertion for every vault of a bank, made now of a token that holds for a day, with changes. */
 export function assertionFor(bank: string, changes: Partial<Assertion> = {}): Assertion {
@@ -304,7 +310,7 @@ export function assertionFor(bank: string, changes: Partial<Assertion> = {}): As
   return {
     bank,
     sub: 'test',
-    iss: 'https://issuer.test',
+    iss: ISSUER,
     scopes: ['mcp:read'],
     vaults: null,
     jti: 'test',

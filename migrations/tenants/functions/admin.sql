@@ -58,6 +58,18 @@ begin
 end
 $$;
 
+-- A login role of the bank that is under quarantine, and so all of them; nulls where none is.
+create or replace function bank.quarantine_of(p_id text) returns bank.login_roles
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  found_role bank.login_roles;
+begin
+  select * into found_role from bank.login_roles where bank_id = p_id and quarantined_at is not null order by role limit 1;
+  return found_role;
+end
+$$;
+
 -- Makes or repairs the login role of a bank. A role of that name that was not made here is refused (BH002): its password
 -- or its grants could be anybody's.
 --   p_force: sets the password although its digest is the one in force, since a role can change its own
@@ -72,9 +84,11 @@ declare
   ];
   connections constant int := 12;
   setting text;
-  own_settings name;
   registered bank.login_roles;
   existing pg_catalog.pg_roles;
+  -- A quarantine is the bank's: a new form of its login is under it, too.
+  quarantined constant bank.login_roles := bank.quarantine_of(p_id);
+  stray name;
   changed boolean := false;
 begin
   if p_role !~ '^bank_[0-9a-f]{24}_[ab]$' then
@@ -93,9 +107,10 @@ begin
   end if;
 
   if existing.oid is null then
-    execute format('create role %I login connection limit %s password %L', p_role, connections, p_verifier);
+    execute format('create role %I %s connection limit %s password %L', p_role,
+      case when quarantined.role is null then 'login' else 'nologin' end, connections, p_verifier);
     changed := true;
-  elsif registered.quarantined_at is not null then
+  elsif quarantined.role is not null then
     -- Until the quarantine is lifted it may not log in.
     if existing.rolcanlogin then
       perform bank.alter_login_role(p_role, 'nologin');
@@ -113,14 +128,22 @@ begin
     execute format('grant bankhouse_bank to %I', p_role);
     changed := true;
   end if;
-  -- A role can change its own settings, also those for one database, which count more: those that are not ours go.
-  for own_settings in
-    select d.datname from pg_catalog.pg_db_role_setting s join pg_catalog.pg_database d on d.oid = s.setdatabase
-     where s.setrole = existing.oid
+  if not exists (
+    select from pg_catalog.pg_auth_members
+     where roleid = quote_ident(p_role)::regrole and member = 'bankhouse_watchdog'::regrole
+  ) then
+    execute format('grant %I to bankhouse_watchdog', p_role);
+    changed := true;
+  end if;
+  -- A role may give itself to another one (before PostgreSQL 16).
+  for stray in
+    select pg_get_userbyid(m.member) from pg_catalog.pg_auth_members m
+     where m.roleid = quote_ident(p_role)::regrole and m.member <> all (array['bankhouse_watchdog', quote_ident(current_user)]::regrole[])
   loop
-    perform bank.alter_login_role(p_role, format('in database %I reset all', own_settings));
+    execute format('revoke %I from %I', p_role, stray);
     changed := true;
   end loop;
+  -- A role can change its own settings, also those for one database, which count more: those that are not ours go.
   if existing.rolconfig is distinct from settings then
     if existing.rolconfig is not null then perform bank.alter_login_role(p_role, 'reset all'); end if;
     foreach setting in array settings loop
@@ -128,7 +151,15 @@ begin
     end loop;
     changed := true;
   end if;
-  insert into bank.login_roles as l (role, bank_id, credential_digest) values (p_role, p_id, p_digest)
+  for stray in
+    select d.datname from pg_catalog.pg_db_role_setting s join pg_catalog.pg_database d on d.oid = s.setdatabase
+     where s.setrole = quote_ident(p_role)::regrole
+  loop
+    perform bank.alter_login_role(p_role, format('in database %I reset all', stray));
+    changed := true;
+  end loop;
+  insert into bank.login_roles as l (role, bank_id, credential_digest, quarantined_at, quarantined_for)
+    values (p_role, p_id, p_digest, quarantined.quarantined_at, quarantined.quarantined_for)
     on conflict (role) do update set credential_digest = excluded.credential_digest
     where l.credential_digest <> excluded.credential_digest;
   return changed;

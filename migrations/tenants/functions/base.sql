@@ -24,60 +24,54 @@ create or replace function bank.open_assertion(
 as $$
 declare
   sealed constant text := current_setting('bankhouse.assertion', true);
-  key_generation constant text := split_part(sealed, '.', 1);
-  content constant text := split_part(sealed, '.', 2);
-  mac constant text := split_part(sealed, '.', 3);
+  -- generation, payload, MAC
+  part constant text[] := string_to_array(left(sealed, 8193), '.');
   in_form constant boolean := coalesce(
-    octet_length(sealed) <= 8192
-    and length(sealed) = length(key_generation) + length(content) + length(mac) + 2
-    and length(key_generation) between 1 and 9 and translate(key_generation, '0123456789', '') = ''
-    and length(mac) = 43 and bank.is_base64url(mac) and content <> '', false);
-  signed bytea;
+    octet_length(sealed) <= 8192 and cardinality(part) = 3
+    and length(part[1]) between 1 and 9 and translate(part[1], '0123456789', '') = ''
+    and length(part[3]) = 43 and bank.is_base64url(part[3]) and part[2] <> '', false);
   seal_key bytea;
   payload jsonb;
   age bigint;
 begin
+  select l.bank_id, k.key into bank, seal_key
+    from bank.login_roles l
+    left join bank.bank_keys k on k.bank_id = l.bank_id and k.generation = case when in_form then part[1]::int end
+   where l.role = session_user;
   all_vaults := false;
   vaults := '{}';
   may_write := false;
-  select l.bank_id, k.key into bank, seal_key
-    from bank.login_roles l
-    left join bank.bank_keys k on k.bank_id = l.bank_id and k.generation = case when in_form then key_generation::int end
-   where l.role = session_user;
   if not in_form then
     state := case when coalesce(sealed, '') = '' then 'absent' else 'malformed' end;
     return;
   end if;
-
-  state := 'forged';
-  if seal_key is null then return; end if;
-  signed := convert_to(key_generation || '.' || content, 'UTF8');
   -- Both sides go through the HMAC once more, so that the time of the comparison says nothing about the right value.
-  if bank.hmac_sha256(bank.hmac_sha256(signed, seal_key), seal_key)
-     <> bank.hmac_sha256(bank.base64url_decode(mac), seal_key) then
+  if seal_key is null
+     or bank.hmac_sha256(bank.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), seal_key), seal_key)
+        <> bank.hmac_sha256(bank.base64url_decode(part[3]), seal_key) then
+    state := 'forged';
     return;
   end if;
 
   begin
-    payload := convert_from(bank.base64url_decode(content), 'UTF8')::jsonb;
-    if payload ->> 'bank' is distinct from bank then return; end if;
+    payload := convert_from(bank.base64url_decode(part[2]), 'UTF8')::jsonb;
     age := floor(extract(epoch from clock_timestamp()))::bigint - (payload ->> 'iat')::bigint;
-    case jsonb_typeof(payload -> 'vaults')
-      when 'null' then all_vaults := true;
-      when 'array' then vaults := array(select distinct v from jsonb_array_elements_text(payload -> 'vaults') v);
-    end case;
-    state := case when age is null then 'malformed' when age between -5 and 300 then 'valid' else 'expired' end;
-  exception when data_exception or invalid_text_representation or case_not_found then
-    state := 'malformed';
+  exception when data_exception or invalid_text_representation then
+    age := null;
   end;
-  if state = 'valid' then
-    subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
-    may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
-  end if;
-  if state <> 'valid' or not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then
-    all_vaults := false;
-    vaults := '{}';
-  end if;
+  state := case
+    when payload is null then 'malformed'
+    when payload ->> 'bank' is distinct from bank then 'forged'
+    when age is null or coalesce(jsonb_typeof(payload -> 'vaults'), '') not in ('null', 'array') then 'malformed'
+    when age between -5 and 300 then 'valid'
+    else 'expired'
+  end;
+  if state <> 'valid' then return; end if;
+  subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
+  may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
+  if not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then return; end if;
+  all_vaults := payload -> 'vaults' = 'null';
+  if not all_vaults then vaults := array(select distinct v from jsonb_array_elements_text(payload -> 'vaults') v); end if;
 end
 $$;
 

@@ -31,7 +31,7 @@ as $$
 begin
   type := p_field ->> 'type';
   if p_function = 'count' then
-    sql := format('count(%s)::float8', coalesce(bank.field_sql(p_field), '*'));
+    sql := format('count(%s)::float8', case when p_field is null then '*' else bank.field_sql(p_field) end);
     type := 'number';
   elsif p_function in ('min', 'max') and type = 'instant' then
     sql := format('%s(%s)', p_function, bank.field_sql(p_field));

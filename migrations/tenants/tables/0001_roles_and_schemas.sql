@@ -19,13 +19,14 @@ begin
     'bankhouse_gateway',  -- reads revocations
     'bankhouse_bank',     -- group of every bank's login role: may call what is in schema api
     'bankhouse_api',      -- owner of what is in schema api; sees what row-level security lets its caller's bank and assertion see
-    'bankhouse_data'      -- sees the rows of all banks; owner of the functions that must; the loader acts as it
+    'bankhouse_data',     -- sees the rows of all banks; owner of the functions that must; the loader acts as it
+    'bankhouse_watchdog'  -- member of every bank's login role, so that its functions may end their sessions
   ] loop
     if not exists (select from pg_catalog.pg_roles where rolname = wanted) then
       execute format('create role %I nologin', wanted);
     end if;
   end loop;
-  execute format('grant bankhouse_data, bankhouse_api, bankhouse_bank to %I', current_user);
+  execute format('grant bankhouse_data, bankhouse_api, bankhouse_bank, bankhouse_watchdog to %I', current_user);
 
   execute format('revoke all on database %I from public', current_database());
   execute format(
@@ -41,9 +42,9 @@ create schema bank;
 create schema api;
 create schema admin;
 
-grant usage on schema bank to bankhouse_data, bankhouse_api;
+grant usage on schema bank to bankhouse_data, bankhouse_api, bankhouse_watchdog;
 grant usage on schema api to bankhouse_bank, bankhouse_api;
-grant usage on schema admin to bankhouse_operator;
+grant usage on schema admin to bankhouse_operator, bankhouse_watchdog;
 
 -- HMAC-SHA256 of pgcrypto under one name, in whatever schema a provider has put the extension.
 do $$

@@ -72,6 +72,9 @@ create policy all_banks on bank.revoked_tokens to bankhouse_data using (true) wi
 grant select, insert, update, delete on bank.banks, bank.login_roles, bank.bank_keys, bank.vaults, bank.revoked_tokens
   to bankhouse_data;
 
+create policy all_roles on bank.login_roles for select to bankhouse_watchdog using (true);
+grant select (role, bank_id) on bank.login_roles to bankhouse_watchdog;
+
 create policy own_vaults on bank.vaults for select to bankhouse_api
   using (
     bank_id = (select bank.me())

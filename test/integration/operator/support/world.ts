@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { type ApiServer, startApiServer } from '../../../harness/apiserver.ts';
 import { Cluster, classPath } from './cluster.ts';
 import { eventually } from './eventually.ts';
+import { GarbageCollector } from './garbage-collector.ts';
 import { MemoryDatabase, SwitchedFrontDoor } from './stand-ins.ts';
 import { Written } from './written.ts';
 
@@ -48,6 +49,7 @@ export function useWorld(prepare: (world: World) => Given | Promise<Given> = () 
 export class World extends Cluster {
   api!: ApiServer;
   operator!: Operator;
+  collector!: GarbageCollector;
   readonly database = new MemoryDatabase();
   readonly frontDoor = new SwitchedFrontDoor();
   /** By every operator of this world. */
@@ -61,14 +63,20 @@ export class World extends Cluster {
 
   async start(prepare: (world: World) => Given | Promise<Given>): Promise<void> {
     this.api = await startApiServer();
+    this.collector = new GarbageCollector(this.transport);
+    await this.collector.start();
     this.given = await prepare(this);
     this.operator = await this.startOperator();
-    await this.createClass('standard', { default: true, ...this.given.classSpec });
+    await this.createClass('standard', { ...this.given.classSpec }, { isDefault: true });
   }
 
   /** Ends when the operator has judged the class: of a Bank that is made later it may hear sooner. */
-  override async createClass(name: string, spec: Record<string, unknown>): Promise<void> {
-    await super.createClass(name, spec);
+  override async createClass(
+    name: string,
+    spec: Record<string, unknown>,
+    mark: { isDefault?: boolean } = {},
+  ): Promise<void> {
+    await super.createClass(name, spec, mark);
     await eventually(async () => {
       const { status } = await this.get<BankClass>(classPath(name));
       expect(status?.conditions?.map(({ type }) => type)).toEqual(['Accepted']);
@@ -99,6 +107,7 @@ export class World extends Cluster {
   async close(): Promise<void> {
     await this.operator?.stop();
     for (const stop of this.stops.reverse()) await stop();
+    await this.collector?.stop();
     await this.api?.stop();
   }
 
