@@ -68,9 +68,9 @@ describe('nothing is lost', () => {
   it("when the bank's login is rotated and the former one is dropped", async () => {
     await using own = await runReplicas(postgres, 'login');
     await using listener = await own.listen({ resourcesListChanged: true });
-    const { url } = await createBank(postgres, 'login', { vaults: VAULTS, form: 'b' });
+    const { url } = await createBank(postgres, 'login', { vaults: VAULTS, form: 'b', uid: own.bank.uid });
     own.useDatabaseUrl(url);
-    await withClient(postgres.superuserUrl, (sql) => sql.query("select bank.drop_login_role('bank_login_a')"));
+    await withClient(postgres.superuserUrl, (sql) => sql.query('select bank.drop_login_role($1)', [own.bank.role]));
     await asData(postgres, (sql) =>
       sql.query(
         "insert into bank.notes (bank_id, vault_id, title, created_by, updated_by) values ('login', 'hr', 'n', 't', 't')",

@@ -37,7 +37,10 @@ const failingTool = (name: string, statement: Statement, values: readonly unknow
       return { structured: {}, text: '' };
     },
   });
-const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from api.no_such_function()' });
+const brokenTool = failingTool('get_broken', {
+  name: 'broken',
+  text: 'select secret_column from api.no_such_function()',
+});
 /** More parameters than the statement has. */
 const miscountedTool = failingTool('get_miscounted', { text: 'select $1::int' }, [1, 2]);
 const scopeTool = defineTool({
