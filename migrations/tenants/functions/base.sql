@@ -4,7 +4,7 @@
 -- The bank that the connection's login role stands for; null for every other role. Inside SECURITY DEFINER current_user is
 -- the function's owner, while session_user stays the role that logged in.
 -- (plpgsql and not sql: it keeps its plan for the session.)
-create or replace function bank.me() returns text
+create or replace function bank.login_bank() returns text
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 begin
@@ -24,7 +24,7 @@ create or replace function bank.open_assertion(
 as $$
 declare
   sealed constant text := current_setting('bankhouse.assertion', true);
-  my_bank constant text := bank.me();
+  my_bank constant text := bank.login_bank();
   key_generation constant text := split_part(sealed, '.', 1);
   content constant text := split_part(sealed, '.', 2);
   mac constant text := split_part(sealed, '.', 3);
@@ -94,49 +94,50 @@ return decode(
   'base64'
 );
 
--- Whether the caller may see every vault of its bank, also what is in none.
-create or replace function bank.all_vaults() returns boolean
+-- Makes out who calls and what it may see, and writes it down for the rest of the function of schema api that asks: in the setting
+-- bankhouse.scope, which each of these empties when it begins (it is set in its header) and has back when it ends. So nobody outside can set
+-- it for them. Policies read it from there: when a policy's question is asked, and whether at all, depends on what a plan looked at
+-- before, so answering must leave no trace, as reading a table or calling a function that is counted does (D1). Answers the bank.
+create or replace function bank.enter() returns text
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   opened constant record := bank.open_assertion();
+  my_bank constant text := bank.login_bank();
 begin
-  return opened.all_vaults;
+  perform set_config('bankhouse.scope', jsonb_build_object(
+    'bank', my_bank, 'all', opened.all_vaults, 'vaults', array(select distinct v from unnest(opened.vaults) v)::text,
+    'subject', opened.subject, 'write', opened.may_write)::text, true);
+  return my_bank;
 end
 $$;
+
+-- What policies ask, as expressions that become part of the statement: an InitPlan without any function of ours.
+
+-- The bank that calls; null outside of a call.
+create or replace function bank.me() returns text
+  language sql stable
+return nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'bank';
+
+-- Whether the caller may see every vault of its bank, also what is in none.
+create or replace function bank.all_vaults() returns boolean
+  language sql stable
+return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb -> 'all')::boolean, false);
 
 -- The vaults that the caller may see; empty when it may see all or none.
 create or replace function bank.vault_scope() returns text[]
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.vaults;
-end
-$$;
+  language sql stable
+return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'vaults')::text[], '{}');
 
 -- Whether the caller may change what it may see.
 create or replace function bank.may_write() returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.may_write;
-end
-$$;
+  language sql stable
+return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb -> 'write')::boolean, false);
 
 -- Who calls: issuer and sub of the token, parted by a blank (no URL has one); null without a valid assertion.
 create or replace function bank.subject() returns text
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.subject;
-end
-$$;
+  language sql stable
+return nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'subject';
 
 -- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
 -- scope, or no vault.
@@ -146,14 +147,14 @@ create or replace function bank.caller(
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
-  opened constant record := bank.open_assertion();
+  entered constant text := bank.enter();
 begin
-  bank := bank.me();
-  all_vaults := opened.all_vaults;
-  vaults := array(select distinct v from unnest(opened.vaults) v);
-  subject := opened.subject;
+  bank := entered;
+  all_vaults := bank.all_vaults();
+  vaults := bank.vault_scope();
+  subject := bank.subject();
   may_see := bank is not null and (all_vaults or cardinality(vaults) > 0);
-  may_write := bank is not null and opened.may_write;
+  may_write := bank is not null and bank.may_write();
 end
 $$;
 
@@ -178,6 +179,7 @@ $$;
 -- like an empty bank.
 create or replace function api.assertion_state() returns text
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   opened constant record := bank.open_assertion();

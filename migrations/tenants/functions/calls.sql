@@ -239,8 +239,10 @@ create or replace function api.count_recordings(
   p_vault text default null
 ) returns bigint
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 begin
+  perform bank.enter();
   return bank.match_count(p_from, p_to, p_participant, p_vault);
 end
 $$;
@@ -286,11 +288,13 @@ create or replace function api.get_unified_recordings(
     vault_ids text[], summary text, language text, url text
   )
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   recordings uuid[];
   legacy bigint[];
 begin
+  perform bank.enter();
   select array_agg(m.recording_id) filter (where m.recording_id is not null),
          array_agg(m.legacy_id) filter (where m.legacy_id is not null)
     into recordings, legacy
@@ -340,6 +344,7 @@ create or replace function api.get_recording(p_id text)
     vault_ids text[], summary text, language text, url text
   )
   language plpgsql stable security definer rows 1 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   key constant record := bank.resolve_call(p_id);
@@ -355,6 +360,7 @@ $$;
 create or replace function api.get_transcript(p_id text, p_from_seconds numeric default null, p_to_seconds numeric default null)
   returns table (seq int, start_seconds numeric, end_seconds numeric, speaker text, text text)
   language plpgsql stable security definer rows 300 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   key constant record := bank.resolve_call(p_id);
@@ -392,8 +398,10 @@ $$;
 
 create or replace function api.list_vaults() returns table (id text, display_name text, recordings bigint)
   language plpgsql stable security definer rows 10 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 begin
+  perform bank.enter();
   return query
     select v.id::text, v.display_name, m.calls
       from bank.match_vaults() m join bank.vaults v on v.bank_id = (select bank.me()) and v.id = m.vault_id
@@ -404,6 +412,7 @@ $$;
 -- Whether the caller may see a vault of this id. One that it may not see is not looked for.
 create or replace function api.vault_exists(p_id text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   caller constant record := bank.caller();

@@ -322,10 +322,13 @@ $$;
 
 create or replace function api.open_feed(out feed uuid, out "position" text, out channel text)
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
-  opened constant record := bank.open_feed();
+  opened record;
 begin
+  perform bank.enter();
+  opened := bank.open_feed();
   feed := opened.feed;
   "position" := opened."position";
   channel := opened.channel;
@@ -334,16 +337,20 @@ $$;
 
 create or replace function api.read_feeds(p_feeds uuid[], p_position text) returns jsonb
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 begin
+  perform bank.enter();
   return bank.read_feeds(p_feeds, p_position);
 end
 $$;
 
 create or replace function api.close_feeds(p_feeds uuid[]) returns void
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 begin
+  perform bank.enter();
   perform bank.close_feeds(p_feeds);
 end
 $$;

@@ -151,11 +151,12 @@ create or replace function api.unembedded(
   p_model text, p_dimensions int, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz, p_inputs int
 ) returns table (kind text, item_id text, passage int, digest text, body text)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 #variable_conflict use_column
 declare
   look_at constant int := 500;
-  my_bank constant text := bank.me();
+  my_bank constant text := bank.enter();
   candidates text := '';
   wanted text;
   item record;
@@ -433,8 +434,10 @@ create or replace function api.keep_embeddings(
   p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[], p_vectors text[]
 ) returns int
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 begin
+  perform bank.enter();
   return bank.keep_embeddings(p_model, p_kinds, p_ids, p_passages, p_digests, p_vectors);
 end
 $$;
@@ -444,9 +447,10 @@ $$;
 create or replace function api.embedded_item(p_kind text, p_id text, p_model text, p_dimensions int)
   returns table (kind text, id text, passage int, digest text, body text, vector text)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
-  my_bank constant text := bank.me();
+  my_bank constant text := bank.enter();
 begin
   return query
     select p_kind, p_id, p.passage, encode(bank.text_digest(p.body), 'hex'), p.body, e.embedding::text
@@ -466,8 +470,10 @@ create or replace function api.nearest(
     start_seconds numeric, end_seconds numeric, body text, score double precision
   )
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 begin
+  perform bank.enter();
   return query
     with found as materialized (
       select n.*, row_number() over (order by n.score desc, n.kind, n.item_id) as place

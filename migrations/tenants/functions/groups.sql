@@ -51,6 +51,7 @@ $$;
 --   answers the values of the columns of groupBy and aggregate, in this order, one array for each group
 create or replace function api.group_rows(p_kind text, p_ask jsonb) returns setof json
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind);

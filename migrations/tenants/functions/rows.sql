@@ -127,6 +127,7 @@ $$;
 -- A caller of some vaults reads so many of each and nothing of the others, as far as an index gives the order.
 create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof json
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind);

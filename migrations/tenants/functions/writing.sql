@@ -48,6 +48,7 @@ $$;
 create or replace function api.create_row(p_kind text, p_values jsonb, p_key text default null, p_digest bytea default null)
   returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -90,6 +91,7 @@ $$;
 --   answers {"changed", "receipt"}; null where the caller sees no such row
 create or replace function api.change_row(p_kind text, p_id uuid, p_version int, p_values jsonb) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -111,6 +113,7 @@ $$;
 -- Takes a row out of the lists, or back into them; one that is as it should be keeps its version.
 create or replace function api.archive_row(p_kind text, p_id uuid, p_archived boolean) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -129,6 +132,7 @@ $$;
 --   p_version: only at this version
 create or replace function api.process_row(p_kind text, p_id uuid, p_action text, p_version int default null) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -156,6 +160,7 @@ $$;
 --   answers {"changed": true, "deleted": {"<plural>": n, of what the caller sees}}, {"changed": false, "receipt"}, or null
 create or replace function api.delete_row(p_kind text, p_id uuid, p_version int default null) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -190,6 +195,7 @@ $$;
 --   answers {"claimed": true}, or {"claimed": false, "same", "outcome": of that batch, null where this token may not have it}
 create or replace function api.claim_batch(p_key text, p_digest bytea) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   writer constant record := bank.writer();
@@ -214,6 +220,7 @@ $$;
 -- What the batch answered, for when it comes again.
 create or replace function api.keep_outcome(p_key text, p_outcome jsonb) returns void
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
+  set bankhouse.scope = ''
 as $$
 declare
   writer constant record := bank.writer();
