@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, createLogger, loadConfig, messageOf, withPassword } from '@bankhouse/core';
 import { migrateConfigSchema } from './config.ts';
-import { MigrationError, migrate } from './migrate.ts';
+import { MigrationError, migrate } from './migrations/index.ts';
 
 const RETRY_MS = 2_000;
 const EX_CONFIG = 78;
@@ -22,6 +22,7 @@ async function main(): Promise<void> {
       await migrate({
         databaseUrl,
         migrationsDir: config.MIGRATIONS_DIR,
+        parts: config.MIGRATION_PARTS,
         passwords,
         log: (message) => log.info(message),
       });
@@ -40,6 +41,6 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`migrate: ${messageOf(error)}\n`);
-  const lasting = error instanceof ConfigError || (error instanceof MigrationError && error.code === 'owner_unfit');
+  const lasting = error instanceof ConfigError || (error instanceof MigrationError && error.lasting);
   process.exitCode = lasting ? EX_CONFIG : 1;
 }

@@ -44,6 +44,16 @@ function hint(schema: z.ZodObject, name: string): string {
   return field instanceof z.ZodType && field.description !== undefined ? field.description : 'it is required';
 }
 
+/** Namespaces that a process keeps to, separated by commas; none: it serves all. */
+export const namespacesSchema = z
+  .string()
+  .transform((text) => text.split(',').map((name) => name.trim()))
+  .refine((names) => names.every((name) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name) && name.length <= 63), {
+    message: 'it must be names of namespaces, separated by commas',
+  })
+  .transform((names) => [...new Set(names)])
+  .default([]);
+
 /** A `postgres://` URL. Describe it so: the sentence is what a user reads when it is missing. */
 export const databaseUrlSchema = z
   .string()

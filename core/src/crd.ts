@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { BankhouseError } from './errors.ts';
-import { GROUP, VERSION } from './names.ts';
+import { DEFAULT_CLASS_ANNOTATION, GROUP, VERSION } from './names.ts';
 import { bankSchema } from './resources/bank.ts';
 import { bankClassSchema } from './resources/bank-class.ts';
 import { mcpServerSchema } from './resources/mcp-server.ts';
+import { REFUSED, type Rule, rule } from './resources/meta.ts';
 
 type Json = { [name: string]: unknown };
 
@@ -27,8 +28,9 @@ interface Resource {
 }
 
 const AGE: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
+const READY = (field: 'status' | 'reason') => `.status.conditions[?(@.type=="Ready")].${field}`;
+const ACCEPTED_MESSAGE = '.status.conditions[?(@.type=="Accepted")].message';
 const PHASE: Column = { name: 'Phase', type: 'string', jsonPath: '.status.phase' };
-const READY = (type: string) => `.status.conditions[?(@.type=="${type}")].message`;
 
 const RESOURCES: readonly Resource[] = [
   {
@@ -39,12 +41,13 @@ const RESOURCES: readonly Resource[] = [
     description: 'A tenant with an MCP server of its own.',
     schema: bankSchema,
     columns: [
-      PHASE,
-      { name: 'URL', type: 'string', jsonPath: '.status.url' },
-      { name: 'Class', type: 'string', jsonPath: '.status.className' },
-      { name: 'Version', type: 'string', jsonPath: '.status.version' },
+      { name: 'ID', type: 'string', jsonPath: '.status.id' },
+      { name: 'Ready', type: 'string', jsonPath: READY('status') },
+      { name: 'Reason', type: 'string', jsonPath: READY('reason') },
       AGE,
-      { name: 'Message', type: 'string', jsonPath: READY('Ready'), priority: 1 },
+      { name: 'URL', type: 'string', jsonPath: '.status.url', priority: 1 },
+      { name: 'Class', type: 'string', jsonPath: '.status.className', priority: 1 },
+      { name: 'Version', type: 'string', jsonPath: '.status.version', priority: 1 },
     ],
   },
   {
@@ -55,12 +58,14 @@ const RESOURCES: readonly Resource[] = [
     description: 'What banks of one kind share, as StorageClass is for volumes.',
     schema: bankClassSchema,
     columns: [
-      { name: 'Default', type: 'boolean', jsonPath: '.spec.default' },
-      { name: 'Image', type: 'string', jsonPath: '.spec.image' },
-      { name: 'Replicas', type: 'integer', jsonPath: '.spec.replicas' },
+      {
+        name: 'Default',
+        type: 'string',
+        jsonPath: `.metadata.annotations.${DEFAULT_CLASS_ANNOTATION.replaceAll('.', '\\.')}`,
+      },
       { name: 'Banks', type: 'integer', jsonPath: '.status.banks' },
+      { name: 'Image', type: 'string', jsonPath: '.spec.image' },
       AGE,
-      { name: 'Message', type: 'string', jsonPath: READY('Accepted'), priority: 1 },
     ],
   },
   {
@@ -76,7 +81,7 @@ const RESOURCES: readonly Resource[] = [
       { name: 'Prefix', type: 'string', jsonPath: '.spec.toolPrefix' },
       { name: 'Enabled', type: 'boolean', jsonPath: '.spec.enabled' },
       AGE,
-      { name: 'Message', type: 'string', jsonPath: READY('Accepted'), priority: 1 },
+      { name: 'Message', type: 'string', jsonPath: ACCEPTED_MESSAGE, priority: 1 },
     ],
   },
 ];
@@ -142,16 +147,30 @@ const SAME = [
   'maxLength',
   'minItems',
   'maxItems',
+  'maxProperties',
   'required',
+  'x-kubernetes-int-or-string',
   'x-kubernetes-list-type',
   'x-kubernetes-list-map-keys',
   'x-kubernetes-validations',
 ];
 /** Keywords that say nothing here: an unknown field is pruned, never refused, and `$schema` has no place. */
-const IGNORED = new Set(['$schema', 'additionalProperties', 'default', 'properties', 'items', 'pattern']);
+const IGNORED = new Set([
+  '$schema',
+  'additionalProperties',
+  'default',
+  'properties',
+  'propertyNames',
+  'items',
+  'pattern',
+]);
 
 function convert(schema: Json, path: string): Json {
-  const unknown = Object.keys(schema).filter((keyword) => !SAME.includes(keyword) && !IGNORED.has(keyword));
+  if (schema[REFUSED] !== undefined) return refusedField(schema);
+  const isIntOrString = schema['x-kubernetes-int-or-string'] === true;
+  const unknown = Object.keys(schema).filter(
+    (keyword) => !SAME.includes(keyword) && !IGNORED.has(keyword) && !(isIntOrString && keyword === 'anyOf'),
+  );
   if (unknown.length > 0) {
     throw new BankhouseError(
       'crd_schema',
@@ -160,27 +179,53 @@ function convert(schema: Json, path: string): Json {
   }
   const result: Json = {};
   for (const keyword of SAME) if (schema[keyword] !== undefined) result[keyword] = schema[keyword];
+  // What the two forms are allowed to be is in the rule; the API server takes only this very list here.
+  if (isIntOrString) result.anyOf = [{ type: 'integer' }, { type: 'string' }];
   // zod bounds every integer by what a double holds exactly; that is no rule of ours.
   if (result.maximum === Number.MAX_SAFE_INTEGER) delete result.maximum;
   if (result.minimum === Number.MIN_SAFE_INTEGER) delete result.minimum;
   if (result.type === 'integer') result.format = 'int64';
   // A format comes with a pattern in zod; the API server checks the format. Other patterns come as a rule with a sentence.
-  if (schema.pattern !== undefined && schema.format === undefined && !hasMatchRule(schema))
+  if (schema.pattern !== undefined && schema.format === undefined && !hasTextRule(schema))
     result.pattern = schema.pattern;
   if (schema.default !== undefined) result.default = schema.type === 'object' ? {} : schema.default;
   if (schema.properties !== undefined) {
+    const properties = schema.properties as Record<string, Json>;
     result.properties = Object.fromEntries(
-      Object.entries(schema.properties as Record<string, Json>).map(([name, value]) => [
+      Object.entries(properties).map(([name, value]) => [
         name,
         path === '' && name === 'metadata' ? {} : convert(value, `${path}.${name}`),
       ]),
     );
+    const rules = [...((schema['x-kubernetes-validations'] ?? []) as Rule[]), ...refusals(properties)];
+    if (rules.length > 0) result['x-kubernetes-validations'] = rules;
+  } else if (typeof schema.additionalProperties === 'object') {
+    result.additionalProperties = convert(schema.additionalProperties as Json, `${path}{}`);
   }
   if (schema.items !== undefined) result.items = convert(schema.items as Json, `${path}[]`);
   return result;
 }
 
-function hasMatchRule(schema: Json): boolean {
-  const rules = (schema['x-kubernetes-validations'] ?? []) as { rule: string }[];
-  return rules.some(({ rule }) => rule.startsWith('self.matches('));
+interface Refused {
+  type: string;
+  message: string;
+}
+
+function refusedField(schema: Json): Json {
+  const { type } = schema[REFUSED] as Refused;
+  const anything = type === 'object' ? { 'x-kubernetes-preserve-unknown-fields': true } : {};
+  return { type, description: schema.description, ...anything };
+}
+
+/** A rule for each field that is refused; it has to stand where the field would be. */
+function refusals(properties: Record<string, Json>): Rule[] {
+  return Object.entries(properties)
+    .filter(([, schema]) => schema[REFUSED] !== undefined)
+    .map(([name, schema]) => rule(`!has(self.${name})`, (schema[REFUSED] as Refused).message, `.${name}`));
+}
+
+/** Whether the form of a text is judged by a rule, whose words are better than the pattern. */
+function hasTextRule(schema: Json): boolean {
+  const rules = (schema['x-kubernetes-validations'] ?? []) as Rule[];
+  return rules.some((one) => one.rule.startsWith('self.matches(') || one.rule.startsWith('isCIDR('));
 }

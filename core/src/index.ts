@@ -22,7 +22,16 @@ export {
   parseBankTarget,
   VAULT_ID_PATTERN,
 } from './bank-id.ts';
-export { databaseUrlSchema, type Environment, frontDoorSchema, keySchema, loadConfig, withPassword } from './config.ts';
+export {
+  databaseUrlSchema,
+  type Environment,
+  frontDoorSchema,
+  keySchema,
+  loadConfig,
+  namespacesSchema,
+  withPassword,
+} from './config.ts';
+export { parseDuration } from './duration.ts';
 export {
   EMBEDDINGS_MAX_DIMENSIONS,
   type EmbeddingsConfig,
@@ -36,12 +45,15 @@ export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metr
 export {
   API_VERSION,
   BANK_LABEL,
+  BANK_POD_SELECTOR,
   BANK_SECRET_DIR,
   BANK_SERVER_COMPONENT,
+  BANK_SERVER_CONTAINER,
   BANK_SERVER_PORT,
   COMPONENT_LABEL,
   childLabels,
   childName,
+  DEFAULT_CLASS_ANNOTATION,
   databaseRole,
   FIELD_MANAGER,
   FINALIZER,
@@ -68,7 +80,13 @@ export {
   TOOLSETS,
   type Toolset,
 } from './resources/bank.ts';
-export { type BankClass, type BankClassSpec, bankClassSchema, bankClassSpecSchema } from './resources/bank-class.ts';
+export {
+  type BankClass,
+  type BankClassSpec,
+  bankClassSchema,
+  bankClassSpecSchema,
+  isDefaultClass,
+} from './resources/bank-class.ts';
 export {
   type McpServer,
   type McpServerSpec,
@@ -81,6 +99,7 @@ export {
   conditionSchema,
   type Metadata,
   metadataSchema,
+  type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
 export { requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
@@ -93,3 +112,4 @@ export {
   type TokenClaims,
   tokenClaimsSchema,
 } from './token.ts';
+export { bankOfPod, field, listOf, textOf } from './untrusted.ts';

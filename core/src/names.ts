@@ -13,12 +13,18 @@ export const FIELD_MANAGER = 'bankhouse-operator';
 /** On every child: the id of the bank that it belongs to. */
 export const BANK_LABEL = `${GROUP}/bank`;
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
+/** On a BankClass, `"true"`: the class of banks that name none, as on a StorageClass. */
+export const DEFAULT_CLASS_ANNOTATION = `${GROUP}/is-default-class`;
 export const NAME_LABEL = 'app.kubernetes.io/name';
 export const COMPONENT_LABEL = 'app.kubernetes.io/component';
 export const MANAGED_BY = 'bankhouse';
 export const BANK_SERVER_COMPONENT = 'bank-server';
 export const GATEWAY_COMPONENT = 'gateway';
+/** Label selector of banks' pods; `bankOfPod` looks once more. */
+export const BANK_POD_SELECTOR = `${MANAGED_BY_LABEL}=${MANAGED_BY},${COMPONENT_LABEL}=${BANK_SERVER_COMPONENT},${BANK_LABEL}`;
 
+/** Name of the bank server's container in its pod. */
+export const BANK_SERVER_CONTAINER = 'server';
 /** The one port that a bank server listens on: MCP at `/mcp/bank-<id>`, probes at `/healthz` and `/readyz`. */
 export const BANK_SERVER_PORT = 8080;
 

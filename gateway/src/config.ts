@@ -1,4 +1,4 @@
-import { databaseUrlSchema, frontDoorSchema, keySchema, TOKEN_TYPE } from '@bankhouse/core';
+import { databaseUrlSchema, frontDoorSchema, keySchema, namespacesSchema, TOKEN_TYPE } from '@bankhouse/core';
 import { z } from 'zod';
 
 /** Signature algorithms that an issuer may be allowed (RFC 7518, RFC 8037, RFC 9864); never a symmetric one, never none. */
@@ -77,6 +77,8 @@ export const configSchema = z.object({
   ADMIN_PORT: wholeNumber(0, 65535).default(9090),
   FRONT_DOOR_URL: frontDoorSchema,
   ROOT_KEY: keySchema,
+  /** Whose Banks this gateway serves; empty: all. */
+  WATCH_NAMESPACES: namespacesSchema,
   DATABASE_URL: databaseUrlSchema,
   DATABASE_PASSWORD: z.string().optional(),
   TRUSTED_ISSUERS: issuersSchema,

@@ -44,7 +44,7 @@ describe('what a client may do', () => {
 
   it.each<[string, () => void]>([
     ['does not exist', () => gateway.table.setBank('banks/acme', undefined)],
-    ['is suspended', () => gateway.table.setBank('banks/acme', bank('acme', { suspended: true }))],
+    ['is suspended', () => gateway.table.setBank('banks/acme', bank('acme', { suspend: true }))],
     ['is not accepted', () => gateway.table.setBank('banks/acme', bank('acme', { accepted: false }))],
   ])('is told the same 403 by a bank that %s', async (_name, arrange) => {
     arrange();

@@ -5,6 +5,7 @@ export { type KubeObject, keyOf, type ObjectMeta, type OwnerReference, splitKey 
 export { type Priority, WorkQueue } from './queue.ts';
 export { createReflectorMetrics, type ReflectorMetrics } from './reflector/metrics.ts';
 export { createReflector, type Reflector, type ReflectorOptions } from './reflector/reflector.ts';
+export { createScopedReflector } from './reflector/scoped.ts';
 export type { Notice } from './reflector/store.ts';
 export {
   APPLY_PATCH_TYPE,

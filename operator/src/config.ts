@@ -1,4 +1,4 @@
-import { databaseUrlSchema, embeddingsVariables, frontDoorSchema, keySchema } from '@bankhouse/core';
+import { databaseUrlSchema, embeddingsVariables, frontDoorSchema, keySchema, namespacesSchema } from '@bankhouse/core';
 import { z } from 'zod';
 
 const peerSchema = z.union([
@@ -58,6 +58,8 @@ export const configSchema = z.object({
   CONTROL_URL: urlSchema('give the URL of the control service, such as http://bankhouse-control'),
   VERIFIER_KEY: z.string().min(16, 'it must have at least 16 characters').describe("give control's verifier key"),
   SERVER_IMAGE: z.string().min(1).describe('give the image of the bank server'),
+  /** Whose Banks this operator serves; empty: all. It then has no rights beyond them, but reads classes. */
+  WATCH_NAMESPACES: namespacesSchema,
   PLATFORM_NAMESPACE: z.string().min(1).describe('give the namespace that the platform is installed in'),
   DATABASE_EGRESS: peersSchema.describe(
     'say where bank pods reach Postgres, as a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',

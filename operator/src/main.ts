@@ -53,6 +53,7 @@ async function main(): Promise<void> {
     database: leadership.guardDatabase(database),
     frontDoor,
     settings: Object.freeze(config),
+    namespaces: config.WATCH_NAMESPACES,
     clock: systemClock,
     logger,
     workers: config.WORKERS,

@@ -1,7 +1,7 @@
-import { type Bank, type BankClass, type Logger, type McpServer, messageOf } from '@bankhouse/core';
+import { type Bank, type BankClass, isDefaultClass, type Logger, type McpServer, messageOf } from '@bankhouse/core';
 import {
   type Clock,
-  createReflector,
+  createScopedReflector,
   type KubeObject,
   keyOf,
   type Notice,
@@ -34,6 +34,8 @@ export interface OperatorOptions {
   database: Database;
   frontDoor: FrontDoor;
   settings: Settings;
+  /** Whose Banks are served; empty or absent: all. */
+  namespaces?: readonly string[];
   clock: Clock;
   logger: Logger;
   workers: number;
@@ -118,7 +120,11 @@ class RunningOperator implements Operator {
     const events = createEventRecorder({ transport, clock, instance: options.instance, logger });
     this.passes = {
       Bank: createBankReconciler({ means: this.means, index: this.index, events, logger }),
-      BankClass: createClassReconciler({ transport, caches: this.caches, clock }),
+      // Operators of other namespaces follow the same classes, so that none of them has the right to write there.
+      BankClass:
+        (options.namespaces ?? []).length > 0
+          ? async () => ({ kind: 'done' })
+          : createClassReconciler({ transport, caches: this.caches, clock }),
       McpServer: createMcpServerReconciler({ transport, caches: this.caches, clock }),
     };
   }
@@ -173,15 +179,20 @@ class RunningOperator implements Operator {
     onChange: (key: string, notice: Notice<T>, isNews: boolean) => void;
   }): FreshCache<T> {
     const { onChange, ...rest } = options;
-    const reflector: Reflector<T> = createReflector<T>({
-      ...rest,
-      transport: this.options.transport,
-      name: options.path.slice(options.path.lastIndexOf('/') + 1),
-      logger: this.options.logger,
-      clock: this.options.clock,
-      ...(this.options.metrics === undefined ? {} : { metrics: this.options.metrics.reflectors }),
-      onChange: (key, notice) => onChange(key, notice, cache.heard(key, notice)),
-    });
+    // Classes have no namespace.
+    const namespaces = options.path === BANK_CLASSES_PATH ? [] : (this.options.namespaces ?? []);
+    const reflector: Reflector<T> = createScopedReflector<T>(
+      {
+        ...rest,
+        transport: this.options.transport,
+        name: options.path.slice(options.path.lastIndexOf('/') + 1),
+        logger: this.options.logger,
+        clock: this.options.clock,
+        ...(this.options.metrics === undefined ? {} : { metrics: this.options.metrics.reflectors }),
+        onChange: (key, notice) => onChange(key, notice, cache.heard(key, notice)),
+      },
+      namespaces,
+    );
     const cache = new FreshCache<T>(reflector, this.options.clock);
     this.reflectors.push(reflector as unknown as Reflector<KubeObject>);
     return cache;
@@ -230,10 +241,11 @@ class RunningOperator implements Operator {
   private heardClass(name: string, { kind, object, before, listed }: Notice<BankClass>): void {
     const priority = listed ? 'low' : 'high';
     this.add('BankClass', name, priority);
-    // A status that moved concerns nobody else.
-    if (kind === 'modified' && before?.metadata.generation === object.metadata.generation) return;
+    // A status that moved concerns nobody else. The mark of the default is an annotation, which moves no generation.
+    const isMarked = before !== undefined && isDefaultClass(before) !== isDefaultClass(object);
+    if (kind === 'modified' && !isMarked && before?.metadata.generation === object.metadata.generation) return;
     for (const other of this.caches.classes.list()) {
-      if (other.spec.default && other.metadata.name !== name) this.add('BankClass', other.metadata.name, priority);
+      if (isDefaultClass(other) && other.metadata.name !== name) this.add('BankClass', other.metadata.name, priority);
     }
     for (const bank of this.caches.banks.list()) {
       const { className } = bank.spec;

@@ -103,7 +103,7 @@ function saysStarting(status: BankStatus | undefined): boolean {
 function statusOf(pass: Pass, means: Means, ready: Verdict, deleting: boolean): BankStatus {
   const { bank, bankClass, verdicts, snapshot } = pass;
   const generation = bank.metadata.generation ?? 1;
-  const suspended = bank.spec.suspended;
+  const suspended = bank.spec.suspend;
   return {
     observedGeneration: generation,
     phase: phaseOf({ deleting, suspended }, verdicts, ready),

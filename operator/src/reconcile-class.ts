@@ -1,4 +1,4 @@
-import type { BankClass, bankClassSchema } from '@bankhouse/core';
+import { type BankClass, type bankClassSchema, isDefaultClass } from '@bankhouse/core';
 import { type Clock, isApiError, type Outcome, type Transport } from '@bankhouse/kube';
 import type { z } from 'zod';
 import { bankClassPath } from './cluster/paths.ts';
@@ -47,7 +47,7 @@ export function createClassReconciler({
 
 export function judgeClass(bankClass: BankClass, classes: readonly BankClass[]): Verdict {
   const others = defaultsOf(classes).filter((other) => other.metadata.name !== bankClass.metadata.name);
-  if (!bankClass.spec.default || others.length === 0) return holds('Accepted', 'Banks can follow the class.');
+  if (!isDefaultClass(bankClass) || others.length === 0) return holds('Accepted', 'Banks can follow the class.');
   return fails(
     'SeveralDefaultClasses',
     `Also marked as default: ${others.map((other) => other.metadata.name).join(', ')}. New banks without spec.className are refused until one is left.`,

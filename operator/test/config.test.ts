@@ -25,6 +25,19 @@ describe("the operator's configuration", () => {
   });
 
   test.each([
+    { given: undefined, namespaces: [] },
+    { given: 'a', namespaces: ['a'] },
+    { given: 'a, b-1,a', namespaces: ['a', 'b-1'] },
+  ])('namespaces $given are $namespaces', ({ given, namespaces }) => {
+    expect(loadConfig(configSchema, { ...good, WATCH_NAMESPACES: given }).WATCH_NAMESPACES).toEqual(namespaces);
+  });
+
+  test.each([
+    {
+      name: 'WATCH_NAMESPACES',
+      value: 'a;b',
+      said: /^WATCH_NAMESPACES is wrong: it must be names of namespaces, separated by commas/,
+    },
     { name: 'DATABASE_EGRESS', value: '{}', said: /^DATABASE_EGRESS is wrong: it must be a JSON list of/ },
     {
       name: 'DATABASE_EGRESS',

@@ -13,7 +13,7 @@ import { passwordIn } from '../src/steps/credentials.ts';
 import { isAsWanted } from '../src/steps/database.ts';
 import { aBank, aClass, aDeployment, anMcpServer } from './fixtures.ts';
 
-const standard = aClass('standard', { default: true });
+const standard = aClass('standard', {}, { isDefault: true });
 const older = aBank({ id: 'acme' }, { name: 'older', uid: 'z', creationTimestamp: '2026-11-21T09:00:00Z' });
 const sameSecond = (uid: string, finalizers: string[] = []) => aBank({ id: 'acme' }, { name: uid, uid, finalizers });
 
@@ -46,13 +46,13 @@ describe('whether a Bank is accepted', () => {
     {
       sentence: 'two defaults refuse a new bank',
       bank: aBank(),
-      classes: [standard, aClass('gold', { default: true })],
+      classes: [standard, aClass('gold', {}, { isDefault: true })],
       expected: 'SeveralDefaultClasses',
     },
     {
       sentence: 'two defaults keep a bank that follows one of them',
       bank: { ...aBank(), status: { className: 'gold' } },
-      classes: [standard, aClass('gold', { default: true })],
+      classes: [standard, aClass('gold', {}, { isDefault: true })],
       expected: 'gold',
     },
     {
@@ -264,7 +264,7 @@ describe('what an Event tells', () => {
 
 describe('classes and servers', () => {
   test('of two default classes both are told', () => {
-    const other = aClass('gold', { default: true });
+    const other = aClass('gold', {}, { isDefault: true });
     expect(judgeClass(standard, [standard, other])).toMatchObject({ status: 'False', reason: 'SeveralDefaultClasses' });
     expect(judgeClass(aClass('silver'), [standard, other]).status).toBe('True');
   });

@@ -1,4 +1,11 @@
-import { type Bank, type BankClass, bankClassSpecSchema, bankSpecSchema, type McpServer } from '@bankhouse/core';
+import {
+  type Bank,
+  type BankClass,
+  bankClassSpecSchema,
+  bankSpecSchema,
+  DEFAULT_CLASS_ANNOTATION,
+  type McpServer,
+} from '@bankhouse/core';
 import type { StoredChild } from '../src/cluster/stored.ts';
 import type { Settings } from '../src/settings.ts';
 
@@ -29,11 +36,16 @@ export function aBank(spec: Partial<Bank['spec']> = {}, metadata: Partial<Bank['
   };
 }
 
-export function aClass(name: string, spec: Partial<BankClass['spec']> = {}): BankClass {
+export function aClass(
+  name: string,
+  spec: Partial<BankClass['spec']> = {},
+  mark: { isDefault?: boolean } = {},
+): BankClass {
+  const annotations = mark.isDefault === true ? { [DEFAULT_CLASS_ANNOTATION]: 'true' } : {};
   return {
     apiVersion: 'bankhouse.dev/v1alpha1',
     kind: 'BankClass',
-    metadata: { name, generation: 1 },
+    metadata: { name, generation: 1, annotations },
     spec: { ...bankClassSpecSchema.parse({}), ...spec },
   };
 }

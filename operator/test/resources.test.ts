@@ -7,6 +7,7 @@ import {
   buildService,
   buildServiceAccount,
   canonicalQuantity,
+  exceeds,
   secretDigest,
   usesEmbeddings,
 } from '../src/resources/index.ts';
@@ -75,6 +76,23 @@ describe("a bank's pod", () => {
       expected: { resources: { requests: { cpu: '1' }, limits: { memory: '1Gi' } } },
     },
     {
+      sentence: 'takes a number for a quantity',
+      bankClass: { resources: { requests: { cpu: 1 }, limits: { cpu: 2, memory: 1073741824 } } },
+      expected: { resources: { requests: { cpu: '1' }, limits: { cpu: '2', memory: '1073741824' } } },
+    },
+    {
+      sentence: 'requests no more than a limit that the bank lowers',
+      spec: { resources: { limits: { memory: '32Mi' } } },
+      bankClass: { allowOverrides: ['resources' as const] },
+      expected: { resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '32Mi' } } },
+    },
+    {
+      sentence: 'requests no more than the limit of the class',
+      spec: { resources: { requests: { memory: '1Gi', cpu: 1 } } },
+      bankClass: { allowOverrides: ['resources' as const] },
+      expected: { resources: { requests: { cpu: '1', memory: '192Mi' }, limits: { memory: '192Mi' } } },
+    },
+    {
       sentence: 'overrides them where the class allows',
       spec: { resources: { limits: { memory: '512Mi' } } },
       bankClass: { allowOverrides: ['resources' as const] },
@@ -90,11 +108,50 @@ describe("a bank's pod", () => {
     expect(server(aBank(spec), aClass('c', bankClass).spec)).toMatchObject(expected);
   });
 
+  test('runs where and as its class says', () => {
+    const tolerations = [{ key: 'tenants', operator: 'Exists' as const, effect: 'NoSchedule' as const }];
+    const spread = {
+      maxSkew: 1,
+      topologyKey: 'topology.kubernetes.io/zone',
+      whenUnsatisfiable: 'DoNotSchedule' as const,
+    };
+    const placed = {
+      imagePullSecrets: [{ name: 'registry' }],
+      nodeSelector: { pool: 'tenants' },
+      tolerations,
+      priorityClassName: 'tenants',
+      runtimeClassName: 'gvisor',
+    };
+    const bankClass = aClass('c', { ...placed, topologySpreadConstraints: [spread] }).spec;
+    expect(pod(aBank(), bankClass)).toMatchObject({
+      ...placed,
+      topologySpreadConstraints: [
+        {
+          ...spread,
+          labelSelector: { matchLabels: { 'bankhouse.dev/bank': 'acme' } },
+          matchLabelKeys: ['pod-template-hash'],
+        },
+      ],
+    });
+  });
+
+  test('leaves all of that open where the class is silent', () => {
+    expect(Object.keys(pod() ?? {})).toEqual([
+      'serviceAccountName',
+      'automountServiceAccountToken',
+      'enableServiceLinks',
+      'terminationGracePeriodSeconds',
+      'securityContext',
+      'containers',
+      'volumes',
+    ]);
+  });
+
   test.each([
-    { sentence: 'a bank that is awake has the replicas of its class', suspended: false, replicas: 3 },
-    { sentence: 'a suspended bank has none', suspended: true, replicas: 0 },
-  ])('$sentence', ({ suspended, replicas }) => {
-    expect(deployment(aBank({ suspended }), aClass('c', { replicas: 3 }).spec).spec.replicas).toBe(replicas);
+    { sentence: 'a bank that is awake has the replicas of its class', suspend: false, replicas: 3 },
+    { sentence: 'a suspended bank has none', suspend: true, replicas: 0 },
+  ])('$sentence', ({ suspend, replicas }) => {
+    expect(deployment(aBank({ suspend }), aClass('c', { replicas: 3 }).spec).spec.replicas).toBe(replicas);
   });
 });
 
@@ -199,7 +256,21 @@ describe('quantities as the API server writes them back', () => {
     ['1000k', '1M'],
     ['0', '0'],
     ['0.0001', '1m'],
+    [1, '1'],
+    [4000, '4k'],
+    ['1Ti', '1Ti'],
+    ['1000G', '1T'],
   ])('%s is %s', (given, expected) => {
     expect(canonicalQuantity(given)).toBe(expected);
+  });
+
+  test.each([
+    ['1', '999m', true],
+    [1, '1000m', false],
+    ['1Gi', '1G', true],
+    ['0.5Gi', '512Mi', false],
+    ['1Ti', '1000Gi', true],
+  ])('%s is more than %s: %s', (one, other, expected) => {
+    expect(exceeds(one, other)).toBe(expected);
   });
 });

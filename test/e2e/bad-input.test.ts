@@ -22,10 +22,10 @@ describe('a Bank that can be known to be wrong', () => {
   });
 
   it('a changed id is refused with the reason', async () => {
-    await kubectl(['apply', '-f', '-'], bankManifest('e2e-moved', { id: 'e2e-moved', suspended: true }));
+    await kubectl(['apply', '-f', '-'], bankManifest('e2e-moved', { id: 'e2e-moved', suspend: true }));
     const ran = await tryKubectl(
       ['apply', '-f', '-'],
-      bankManifest('e2e-moved', { id: 'e2e-elsewhere', suspended: true }),
+      bankManifest('e2e-moved', { id: 'e2e-elsewhere', suspend: true }),
     );
     expect(ran.stderr).toContain('spec.id never changes');
     await kubectl(['delete', 'bank', 'e2e-moved', '-n', 'banks', '--timeout=60s']);

@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import { BANK_ID_MAX_LENGTH, BANK_ID_PATTERN, VAULT_ID_PATTERN } from '../bank-id.ts';
-import { matching, metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
+import {
+  displayNameSchema,
+  durationSchema,
+  matching,
+  metadataSchema,
+  notSupported,
+  resourcesSchema,
+  rule,
+  statusFields,
+  withRules,
+} from './meta.ts';
 
 /** Toolsets that a bank server can offer. */
 export const TOOLSETS = ['recordings', 'workspace', 'semantic'] as const;
@@ -10,29 +20,26 @@ const LABEL = 'must be a DNS label: lower-case letters, digits and "-", beginnin
 
 const vaultSchema = z.object({
   id: matching(VAULT_ID_PATTERN, BANK_ID_MAX_LENGTH, LABEL).meta({ description: 'DNS label, unique in the bank.' }),
-  displayName: z.string().min(1).max(120).optional().meta({ description: 'Name for people.' }),
-});
-
-const hostSchema = z.object({
-  name: matching(
-    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/,
-    253,
-    'must be a DNS name in lower case, such as calls.example.com',
-  ).meta({ description: 'DNS name under which this bank alone is served.' }),
-  tlsSecretName: z.string().max(253).optional().meta({ description: 'Secret of type kubernetes.io/tls for the host.' }),
+  displayName: displayNameSchema.optional().meta({ description: 'Name for people.' }),
 });
 
 export const bankSpecSchema = z.object({
   id: matching(BANK_ID_PATTERN, BANK_ID_MAX_LENGTH, LABEL)
     .optional()
     .meta({ description: 'The id in /mcp/bank-<id>, unique in the cluster. Default: the name. Never changes.' }),
-  displayName: z.string().min(1).max(120).optional().meta({ description: 'Name for people.' }),
+  displayName: displayNameSchema.optional().meta({ description: 'Name for people.' }),
   type: z
     .enum(['personal', 'business'])
     .default('business')
     .meta({ description: "Whose the bank is: a person's, a business's." }),
-  owner: z.string().max(255).optional().meta({ description: 'Subject of the person who owns the bank.' }),
-  organization: z.string().max(63).optional().meta({ description: 'Organization that the bank belongs to.' }),
+  owner: notSupported(
+    'string',
+    'a bank has no owner yet; leave spec.owner out, and give people tokens for the bank (npx bankhouse token).',
+  ),
+  organization: notSupported(
+    'string',
+    'there are no organizations yet; leave spec.organization out. A label of your own can say which one it is.',
+  ),
   className: z
     .string()
     .max(253)
@@ -53,13 +60,23 @@ export const bankSpecSchema = z.object({
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['id'],
     }),
-  suspended: z.boolean().default(false).meta({ description: 'true: no pod runs and every call is refused.' }),
-  host: hostSchema.optional().meta({ description: 'A host of its own for this bank (R3.8).' }),
-  deletionPolicy: z
-    .enum(['Delete', 'Retain'])
-    .default('Delete')
-    .meta({ description: 'What becomes of the rows when the Bank is deleted.' }),
-  resources: resourcesSchema.optional().meta({ description: "Overrides the class's resources, where it allows that." }),
+  suspend: z.boolean().default(false).meta({ description: 'true: no pod runs and every call is refused.' }),
+  suspended: notSupported('boolean', 'the field is called spec.suspend.'),
+  host: notSupported(
+    'object',
+    'a bank has no host of its own yet; leave spec.host out. Clients connect to the URL in status.url.',
+  ),
+  deletionPolicy: z.enum(['Delete', 'Retain']).default('Delete').meta({
+    description:
+      'What becomes of the rows when the Bank is deleted. Delete: they are erased after deleteAfter. Retain: they stay.',
+  }),
+  deleteAfter: durationSchema('0s', '87600h').default('168h').meta({
+    description:
+      'With deletionPolicy Delete: how long the rows stay after the Bank was deleted. The same Bank applied again until then finds them.',
+  }),
+  resources: resourcesSchema.optional().meta({
+    description: "Overrides the class's resources, where it allows that. A request is no more than the limit in force.",
+  }),
 });
 
 export const bankStatusSchema = z.object({
@@ -69,6 +86,9 @@ export const bankStatusSchema = z.object({
   className: z.string().optional().meta({ description: 'The class in force.' }),
   version: z.string().optional().meta({ description: 'Tag or digest of the image that the pods run.' }),
   databaseRole: z.string().optional().meta({ description: 'The database role in force.' }),
+  incarnation: z.string().max(64).optional().meta({
+    description: 'metadata.uid of the Bank that the id was given to; keys, routes and tokens are bound to it.',
+  }),
   keyGeneration: z.int().min(0).optional().meta({ description: 'Generation of the seal keys in force.' }),
 });
 

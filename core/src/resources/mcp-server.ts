@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { matching, metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
+import { imageSchema, matching, metadataSchema, resourcesSchema, rule, statusFields, withRules } from './meta.ts';
 
 /** Tool names longer than this break clients, prefix included (facts of the MCP protocol). */
 export const TOOL_NAME_MAX_LENGTH = 64;
@@ -11,7 +11,7 @@ const envName = matching(
 );
 
 const containerSchema = z.object({
-  image: z.string().min(1).max(512).meta({ description: 'Image to run.' }),
+  image: imageSchema.meta({ description: 'Image to run.' }),
   command: z
     .array(z.string().max(1024))
     .max(32)
@@ -24,7 +24,7 @@ const containerSchema = z.object({
 });
 
 const stdioSchema = z.object({
-  image: z.string().min(1).max(512).meta({ description: 'Image that has the command.' }),
+  image: imageSchema.meta({ description: 'Image that has the command.' }),
   command: z.string().min(1).max(1024).meta({ description: 'Program, not a shell line (R5.1: not empty).' }),
   args: z.array(z.string().max(1024)).min(1).max(64).meta({ description: 'Arguments (R5.1: not empty).' }),
   resources: resourcesSchema.optional().meta({ description: 'Of its container.' }),

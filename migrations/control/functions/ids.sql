@@ -10,7 +10,8 @@ end
 $$;
 
 -- Gives an id to a Bank: 'claimed', when it was free; 'held', when this Bank has it already; 'returned', when its rows were kept for it: for
--- the same namespace and name, in the same life of the namespace. With another incarnation tokens of the former one end.
+-- the same namespace and name, in the same life of the namespace. With another incarnation tokens of the former one end. Rows whose time to
+-- be erased has come are not given back: their owner waits until they are (object_in_use).
 --   p_vaults: [{"id", "displayName"}]
 create or replace function control.claim_id(
   p_id text, p_uid text, p_owner text, p_namespace_uid text, p_display_name text, p_type text, p_vaults jsonb
@@ -30,6 +31,9 @@ begin
   if was.uid = p_uid and was.retained_at is null then
     outcome := 'held';
   elsif was.retained_at is not null and (was.owner, was.namespace_uid) = (p_owner, p_namespace_uid) then
+    if was.erase_after <= clock_timestamp() then
+      raise exception 'the rows of the id % are being erased', p_id using errcode = 'object_in_use', hint = 'Wait for it.';
+    end if;
     outcome := 'returned';
     perform control.end_tokens(p_id);
   else
@@ -70,7 +74,7 @@ end
 $$;
 
 -- A retained id is free again, its rows being erased: tokens of it must not open a later one, and a receipt says what was erased.
---   p_receipt: tables of admin.erase_bank
+--   p_receipt: what admin.erase_bank answered
 -- Answers the receipt's number; null for an id that isn't retained for this incarnation, as when it is repeated.
 create or replace function control.forget_id(p_id text, p_uid text, p_receipt jsonb) returns bigint
   language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
@@ -81,8 +85,15 @@ declare
 begin
   delete from control.bank_ids where id = p_id and uid = p_uid and retained_at is not null returning * into was;
   if was.id is null then return null; end if;
+  -- Whoever is given the id next is given the rows that are there. (In a database of the tenants' own, the operator sees to it.)
+  if to_regclass('bank.banks') is not null then
+    if exists (select from bank.banks b where b.id = p_id) then
+      raise exception 'the rows of the id % are still there', p_id using errcode = 'object_in_use', hint = 'Erase them first.';
+    end if;
+  end if;
   perform control.end_tokens(p_id);
-  insert into control.deletion_receipts (bank_id, uid, owner, tables) values (p_id, p_uid, was.owner, p_receipt) returning id into receipt;
+  insert into control.deletion_receipts (bank_id, uid, owner, tables)
+    values (p_id, p_uid, was.owner, p_receipt -> 'tables') returning id into receipt;
   return receipt;
 end
 $$;

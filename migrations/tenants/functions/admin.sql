@@ -25,6 +25,39 @@ begin
 end
 $$;
 
+-- Ends the connections of a login role; they are gone when this answers or five seconds later.
+create or replace function bank.end_connections(p_role name) returns void
+  language plpgsql set search_path = pg_catalog
+as $$
+begin
+  -- Membership is what lets us end them, and drop what the role may have made.
+  execute format('grant %I to %I', p_role, current_user);
+  perform pg_stat_clear_snapshot();
+  -- First all, without waiting: one that ends makes room for the next.
+  perform pg_terminate_backend(a.pid) from pg_stat_activity a where a.usename = p_role;
+  perform pg_terminate_backend(a.pid, 5000) from pg_stat_activity a where a.usename = p_role;
+end
+$$;
+
+-- Alters a login role, also while one of its own transactions holds its row: it may set its password and its settings. That one ends.
+create or replace function bank.alter_login_role(p_role name, p_change text) returns void
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  patience constant text := current_setting('lock_timeout');
+begin
+  begin
+    perform set_config('lock_timeout', '500ms', true);
+    execute format('alter role %I %s', p_role, p_change);
+    perform set_config('lock_timeout', patience, true);
+    return;
+  exception when lock_not_available then
+    perform bank.end_connections(p_role);
+  end;
+  execute format('alter role %I %s', p_role, p_change);
+end
+$$;
+
 -- A login role of the bank that is under quarantine, and so all of them; nulls where none is.
 create or replace function bank.quarantine_of(p_id text) returns bank.login_roles
   language plpgsql stable set search_path = pg_catalog
@@ -68,7 +101,7 @@ begin
   end if;
   select * into registered from bank.login_roles where role = p_role;
   select * into existing from pg_catalog.pg_roles where rolname = p_role;
-  if existing.oid is not null and registered.bank_id is distinct from p_id then
+  if (existing.oid is not null or registered.role is not null) and registered.bank_id is distinct from p_id then
     raise exception 'a role % exists already and was not made for this bank', p_role
       using errcode = 'BH002', hint = 'Drop the role.';
   end if;
@@ -80,12 +113,12 @@ begin
   elsif quarantined.role is not null then
     -- Until the quarantine is lifted it may not log in.
     if existing.rolcanlogin then
-      execute format('alter role %I nologin', p_role);
+      perform bank.alter_login_role(p_role, 'nologin');
       changed := true;
     end if;
   elsif p_force or registered.credential_digest is distinct from p_digest
      or not existing.rolcanlogin or existing.rolconnlimit <> connections then
-    execute format('alter role %I login connection limit %s password %L', p_role, connections, p_verifier);
+    perform bank.alter_login_role(p_role, format('login connection limit %s password %L', connections, p_verifier));
     changed := true;
   end if;
   if not exists (
@@ -110,11 +143,11 @@ begin
     execute format('revoke %I from %I', p_role, stray);
     changed := true;
   end loop;
-  -- A role can change its own settings, so those that are not ours go.
+  -- A role can change its own settings, also those for one database, which count more: those that are not ours go.
   if existing.rolconfig is distinct from settings then
-    if existing.rolconfig is not null then execute format('alter role %I reset all', p_role); end if;
+    if existing.rolconfig is not null then perform bank.alter_login_role(p_role, 'reset all'); end if;
     foreach setting in array settings loop
-      execute format('alter role %I set %I = %L', p_role, split_part(setting, '=', 1), split_part(setting, '=', 2));
+      perform bank.alter_login_role(p_role, format('set %I = %L', split_part(setting, '=', 1), split_part(setting, '=', 2)));
     end loop;
     changed := true;
   end if;
@@ -122,7 +155,7 @@ begin
     select d.datname from pg_catalog.pg_db_role_setting s join pg_catalog.pg_database d on d.oid = s.setdatabase
      where s.setrole = quote_ident(p_role)::regrole
   loop
-    execute format('alter role %I in database %I reset all', p_role, stray);
+    perform bank.alter_login_role(p_role, format('in database %I reset all', stray));
     changed := true;
   end loop;
   insert into bank.login_roles as l (role, bank_id, credential_digest, quarantined_at, quarantined_for)
@@ -134,8 +167,8 @@ end
 $$;
 
 -- Brings a bank to what is given and says 'created', 'configured' or 'unchanged'. A bank of an earlier incarnation passes to this one where
--- it is retired: its roles and keys are gone, its rows are there.
---   p_uid: of the Bank; of another one that is in force: BH001
+-- it is retired: its roles and keys are gone, its rows are there. The earlier one is over then: nothing is erased in its name.
+--   p_uid: of the Bank; while another one is in force, or when this one is over: BH001
 --   p_vaults: [{"id", "displayName"}], added or renamed; a vault that is no longer given keeps its rows
 --   p_role: bank_<24 hexadecimal digits>_a or _b; p_verifier: SCRAM-SHA-256$…; p_credential_digest: stored, and compared next time
 --   p_keys: {"<generation>": "<base64>"}, exactly these from now on
@@ -161,6 +194,12 @@ begin
     end if;
   end loop;
   if was.retired_at is null then perform bank.check_incarnation(was, p_uid); end if;
+  if exists (select from bank.erasures e where e.uid = p_uid) then
+    raise exception 'the id % was given back by this Bank', p_id using errcode = 'BH001';
+  end if;
+  if was.uid <> p_uid then
+    insert into bank.erasures (uid, tables) values (was.uid, '{}') on conflict do nothing;
+  end if;
 
   if (was.uid, was.display_name, was.type) is distinct from (p_uid, p_display_name, p_type) or was.retired_at is not null then
     update bank.banks set uid = p_uid, display_name = p_display_name, type = p_type, retired_at = null where id = p_id;
@@ -212,39 +251,55 @@ begin
         select coalesce(jsonb_agg(k.generation order by k.generation), '[]')
           from bank.bank_keys k where k.bank_id = b.id
       ),
-      'retiredAt', b.retired_at
+      'retired', b.retired_at is not null
     )
     from bank.banks b where b.id = p_id
   );
 end
 $$;
 
--- Ends a login role with its connections and what it may have made: large objects need no grant.
+-- Keeps a role from logging in, and drops it with what it may have made: large objects need no grant. False: a connection that came in
+-- meanwhile holds the role; once this is committed, none can come any more.
 create or replace function bank.drop_login_role(p_role name) returns boolean
   language plpgsql set search_path = pg_catalog
 as $$
 begin
-  if not exists (select from pg_catalog.pg_roles where rolname = p_role) then return false; end if;
-  execute format('alter role %I nologin', p_role);
-  -- Membership lets us end its connections and drop what it may have made.
-  execute format('grant %I to %I', p_role, current_user);
-  perform pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = p_role;
-  execute format('drop owned by %I', p_role);
+  perform bank.end_connections(p_role);
+  perform bank.alter_login_role(p_role, 'nologin');
+  perform bank.end_connections(p_role);
+  begin
+    execute format('drop owned by %I', p_role);
+    execute format('drop role %I', p_role);
+  exception when lock_not_available or dependent_objects_still_exist then
+    return false;
+  end;
   perform bank.unlink_strays();
-  execute format('drop role %I', p_role);
   return true;
 end
 $$;
 
--- Removes large objects that bank roles gave to their group: such a one belongs to nobody and is erased with no bank (D5).
+-- Removes large objects that bank roles gave to their group: such a one belongs to nobody and is erased with no bank (D5). One that a
+-- role of another bank holds is left for the next time.
 create or replace function bank.unlink_strays() returns int
   language plpgsql set search_path = pg_catalog
 as $$
 declare
-  gone int;
+  patience constant text := current_setting('lock_timeout');
+  stray oid;
+  gone int := 0;
+  failed int := 0;
 begin
-  perform lo_unlink(m.oid) from pg_largeobject_metadata m where m.lomowner = 'bankhouse_bank'::regrole;
-  get diagnostics gone = row_count;
+  for stray in select m.oid from pg_largeobject_metadata m where m.lomowner = 'bankhouse_bank'::regrole loop
+    begin
+      perform set_config('lock_timeout', '50ms', true);
+      perform lo_unlink(stray);
+      gone := gone + 1;
+    exception when lock_not_available or undefined_object then
+      failed := failed + 1;
+      exit when failed = 20;
+    end;
+  end loop;
+  perform set_config('lock_timeout', patience, true);
   return gone;
 end
 $$;
@@ -327,7 +382,8 @@ end
 $$;
 
 -- Ends access to a bank: its keys at once, its roles with their connections. Its rows stay, for the next incarnation or to be erased.
--- Repeating it is harmless, and so is an incarnation that is over. Answers how many roles were dropped.
+-- Repeating it is harmless, and so is an incarnation that is not in force. Answers how many roles were dropped; null: access has ended, but a
+-- role is still held by a connection of its own, and the bank is not retired before this is called again.
 create or replace function admin.retire_bank(p_id text, p_uid text) returns int
   language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
 as $$
@@ -338,37 +394,48 @@ declare
 begin
   if was.id is null or was.uid <> p_uid then return 0; end if;
   delete from bank.bank_keys where bank_id = p_id;
-  for login in select role from bank.login_roles where bank_id = p_id order by role loop
-    if bank.drop_login_role(login) then dropped := dropped + 1; end if;
+  for login in
+    select l.role from bank.login_roles l join pg_catalog.pg_roles r on r.rolname = l.role where l.bank_id = p_id order by 1
+  loop
+    if not bank.drop_login_role(login) then return null; end if;
+    dropped := dropped + 1;
   end loop;
   delete from bank.login_roles where bank_id = p_id;
-  update bank.banks set retired_at = coalesce(retired_at, now()) where id = p_id;
+  update bank.banks set retired_at = now() where id = p_id and retired_at is null;
   return dropped;
 end
 $$;
 
--- Erases a bank with all its rows, and says what there was: {"rowsDeleted": {"<table>": n}, "tables": {"<table>": {"rows", "keys"}}}, tables
--- as bank.digest_of says. It takes as long as there are rows. Repeating it answers the same; of a bank that never was, nothing.
+-- Erases a bank with all its rows, and says what there was: {"rowsDeleted": n, "tables": {"<table>": {"rows", "keys"}}}, tables as
+-- bank.digest_of says. It takes as long as there are rows. Retire it first: where a role is held still, this fails and changes nothing.
+--   p_uid: the incarnation that the id is kept for, also where it never came so far that the bank was made its own; while another
+--     one is in force: BH001. Repeating it answers the same; of a bank that never was, and of an incarnation whose rows passed to the next
+--     one, nothing.
 create or replace function admin.erase_bank(p_id text, p_uid text) returns jsonb
   language plpgsql security definer set search_path = pg_catalog
 as $$
 declare
-  was bank.banks;
+  was constant bank.banks := bank.lock_bank(p_id);
   held jsonb;
 begin
-  was := bank.lock_bank(p_id);
-  if was.id is not null and was.uid = p_uid then
-    perform admin.retire_bank(p_id, p_uid);
+  if was.id is not null and not exists (select from bank.erasures e where e.uid = p_uid) then
+    if was.retired_at is null then
+      perform bank.check_incarnation(was, p_uid);
+      if admin.retire_bank(p_id, p_uid) is null then
+        raise exception 'a role of the bank % is still held by a connection', p_id using errcode = 'object_in_use', hint = 'Retire it.';
+      end if;
+    end if;
     -- Before the first is gone, since some go with others. With its vaults locked too, nobody adds a row of this bank.
     perform from bank.vaults where bank_id = p_id for update;
     select jsonb_object_agg(t, bank.digest_of(t, p_id)) into held from unnest(bank.tables_of_banks()) t;
     perform bank.erase_rows(p_id);
     delete from bank.banks where id = p_id;
     insert into bank.erasures (uid, tables) values (p_uid, held);
+    insert into bank.erasures (uid, tables) values (was.uid, '{}') on conflict do nothing;
   end if;
   select e.tables into held from bank.erasures e where e.uid = p_uid;
   return jsonb_build_object(
-    'rowsDeleted', (select coalesce(jsonb_object_agg(key, value -> 'rows'), '{}') from jsonb_each(coalesce(held, '{}'))),
+    'rowsDeleted', (select coalesce(sum((value ->> 'rows')::bigint), 0) from jsonb_each(held)),
     'tables', coalesce(held, '{}')
   );
 end

@@ -1,84 +1,66 @@
 -- Who asks, and for what: the bank by the login role, the vaults by an assertion whose seal is checked here. What is in schema api asks
 -- once and names bank and vaults in its statements; policies ask again, as (select bank.me()): an InitPlan, evaluated once a statement.
 
--- The bank that the connection's login role stands for; null for every other role. Inside SECURITY DEFINER current_user is
--- the function's owner, while session_user stays the role that logged in.
--- (plpgsql and not sql: it keeps its plan for the session.)
-create or replace function bank.login_bank() returns text
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-begin
-  return (select bank_id from bank.login_roles where role = session_user);
-end
-$$;
-
 -- Opens the sealed assertion in the setting bankhouse.assertion: <generation>.<payload>.<mac>, as core/src/assertion.ts
 -- makes it. state is absent, malformed, forged, expired or valid; anything but valid sees nothing. The clock is the wall's
 -- and not the transaction's, so that a transaction held open does not keep an assertion alive.
 -- A caller without mcp:read or mcp:write (an operator's handshake) sees no vault either.
--- (It is opened several times a statement, so its microseconds count: no regular expression, no query but for the key.)
+-- (It is opened several times a statement, so its microseconds count: no regular expression, and one query.)
 create or replace function bank.open_assertion(
-  out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean
+  out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean, out bank text
 )
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   sealed constant text := current_setting('bankhouse.assertion', true);
-  my_bank constant text := bank.login_bank();
-  key_generation constant text := split_part(sealed, '.', 1);
-  content constant text := split_part(sealed, '.', 2);
-  mac constant text := split_part(sealed, '.', 3);
-  signed bytea;
+  -- generation, payload, MAC
+  part constant text[] := string_to_array(left(sealed, 8193), '.');
+  in_form constant boolean := coalesce(
+    octet_length(sealed) <= 8192 and cardinality(part) = 3
+    and length(part[1]) between 1 and 9 and translate(part[1], '0123456789', '') = ''
+    and length(part[3]) = 43 and bank.is_base64url(part[3]) and part[2] <> '', false);
   seal_key bytea;
   payload jsonb;
   age bigint;
 begin
+  select l.bank_id, k.key into bank, seal_key
+    from bank.login_roles l
+    left join bank.bank_keys k on k.bank_id = l.bank_id and k.generation = case when in_form then part[1]::int end
+   where l.role = session_user;
   all_vaults := false;
   vaults := '{}';
   may_write := false;
-  if coalesce(sealed, '') = '' then
-    state := 'absent';
+  if not in_form then
+    state := case when coalesce(sealed, '') = '' then 'absent' else 'malformed' end;
     return;
   end if;
-  state := 'malformed';
-  if octet_length(sealed) > 8192
-     or length(sealed) <> length(key_generation) + length(content) + length(mac) + 2
-     or length(key_generation) not between 1 and 9 or translate(key_generation, '0123456789', '') <> ''
-     or length(mac) <> 43 or not bank.is_base64url(mac) or content = '' then
-    return;
-  end if;
-
-  state := 'forged';
-  select k.key into seal_key from bank.bank_keys k
-   where k.bank_id = my_bank and k.generation = key_generation::int;
-  if seal_key is null then return; end if;
-  signed := convert_to(key_generation || '.' || content, 'UTF8');
   -- Both sides go through the HMAC once more, so that the time of the comparison says nothing about the right value.
-  if bank.hmac_sha256(bank.hmac_sha256(signed, seal_key), seal_key)
-     <> bank.hmac_sha256(bank.base64url_decode(mac), seal_key) then
+  if seal_key is null
+     or bank.hmac_sha256(bank.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), seal_key), seal_key)
+        <> bank.hmac_sha256(bank.base64url_decode(part[3]), seal_key) then
+    state := 'forged';
     return;
   end if;
 
   begin
-    payload := convert_from(bank.base64url_decode(content), 'UTF8')::jsonb;
-    if payload ->> 'bank' is distinct from my_bank then return; end if;
+    payload := convert_from(bank.base64url_decode(part[2]), 'UTF8')::jsonb;
     age := floor(extract(epoch from clock_timestamp()))::bigint - (payload ->> 'iat')::bigint;
-    case jsonb_typeof(payload -> 'vaults')
-      when 'null' then all_vaults := true;
-      when 'array' then vaults := array(select jsonb_array_elements_text(payload -> 'vaults'));
-    end case;
-    state := case when age is null then 'malformed' when age between -5 and 300 then 'valid' else 'expired' end;
-  exception when data_exception or invalid_text_representation or case_not_found then
-    state := 'malformed';
+  exception when data_exception or invalid_text_representation then
+    age := null;
   end;
-  if state = 'valid' then
-    subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
-    may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
-  end if;
-  if state <> 'valid' or not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then
-    all_vaults := false;
-    vaults := '{}';
-  end if;
+  state := case
+    when payload is null then 'malformed'
+    when payload ->> 'bank' is distinct from bank then 'forged'
+    when age is null or coalesce(jsonb_typeof(payload -> 'vaults'), '') not in ('null', 'array') then 'malformed'
+    when age between -5 and 300 then 'valid'
+    else 'expired'
+  end;
+  if state <> 'valid' then return; end if;
+  subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
+  may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
+  if not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then return; end if;
+  all_vaults := payload -> 'vaults' = 'null';
+  if not all_vaults then vaults := array(select distinct v from jsonb_array_elements_text(payload -> 'vaults') v); end if;
 end
 $$;
 
@@ -94,21 +76,25 @@ return decode(
   'base64'
 );
 
--- Makes out who calls and what it may see, and writes it down for the rest of the function of schema api that asks: in the setting
--- bankhouse.scope, which each of these empties when it begins (it is set in its header) and has back when it ends. So nobody outside can set
--- it for them. Policies read it from there: when a policy's question is asked, and whether at all, depends on what a plan looked at
--- before, so answering must leave no trace, as reading a table or calling a function that is counted does (D1). Answers the bank.
-create or replace function bank.enter() returns text
+-- Makes out who calls and what it may see, and writes it down for the policies, in the setting bankhouse.scope. Every function of schema
+-- api begins with it, by itself or in bank.caller or bank.writer; whatever somebody else has put into the setting before is gone then, and it
+-- says nothing to anybody who may not read a table. Whether and when a policy's question is asked depends on what a plan looked at
+-- before, so answering it must leave no trace, as reading a table and calling a function that is counted do (D1).
+create or replace function bank.enter(
+  out bank text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean
+)
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   opened constant record := bank.open_assertion();
-  my_bank constant text := bank.login_bank();
 begin
-  perform set_config('bankhouse.scope', jsonb_build_object(
-    'bank', my_bank, 'all', opened.all_vaults, 'vaults', array(select distinct v from unnest(opened.vaults) v)::text,
-    'subject', opened.subject, 'write', opened.may_write)::text, true);
-  return my_bank;
+  bank := opened.bank;
+  all_vaults := opened.all_vaults;
+  vaults := opened.vaults;
+  subject := opened.subject;
+  may_write := opened.may_write;
+  perform set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
+    'subject', subject, 'write', may_write)::text, true);
 end
 $$;
 
@@ -142,36 +128,34 @@ return nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'subject'
 -- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
 -- scope, or no vault.
 create or replace function bank.caller(
-  out bank text, out all_vaults boolean, out vaults text[], out subject text, out may_see boolean, out may_write boolean
+  out bank text, out all_vaults boolean, out vaults text[], out may_see boolean
 )
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
-  entered constant text := bank.enter();
+  entered constant record := bank.enter();
 begin
-  bank := entered;
-  all_vaults := bank.all_vaults();
-  vaults := bank.vault_scope();
-  subject := bank.subject();
-  may_see := bank is not null and (all_vaults or cardinality(vaults) > 0);
-  may_write := bank is not null and bank.may_write();
+  bank := entered.bank;
+  all_vaults := entered.all_vaults;
+  vaults := entered.vaults;
+  may_see := bank is not null and (all_vaults or vaults <> '{}');
 end
 $$;
 
--- The same for what writes.
+-- The same for what writes; refused where the assertion doesn't.
 create or replace function bank.writer(out bank text, out all_vaults boolean, out vaults text[], out subject text)
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
-  caller constant record := bank.caller();
+  entered constant record := bank.enter();
 begin
-  if not caller.may_write then
+  if entered.bank is null or not entered.may_write then
     raise exception 'the caller may not write' using errcode = 'insufficient_privilege';
   end if;
-  bank := caller.bank;
-  all_vaults := caller.all_vaults;
-  vaults := caller.vaults;
-  subject := caller.subject;
+  bank := entered.bank;
+  all_vaults := entered.all_vaults;
+  vaults := entered.vaults;
+  subject := entered.subject;
 end
 $$;
 
@@ -179,7 +163,6 @@ $$;
 -- like an empty bank.
 create or replace function api.assertion_state() returns text
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   opened constant record := bank.open_assertion();
@@ -190,5 +173,5 @@ $$;
 
 -- An instant as tools give it: RFC 3339 in UTC, with microseconds, so that a cursor is exact.
 create or replace function bank.instant(p_at timestamptz) returns text
-  language sql immutable strict parallel safe
+  language sql stable parallel safe
 return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');

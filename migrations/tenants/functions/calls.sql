@@ -239,7 +239,6 @@ create or replace function api.count_recordings(
   p_vault text default null
 ) returns bigint
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();
@@ -288,7 +287,6 @@ create or replace function api.get_unified_recordings(
     vault_ids text[], summary text, language text, url text
   )
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   recordings uuid[];
@@ -344,7 +342,6 @@ create or replace function api.get_recording(p_id text)
     vault_ids text[], summary text, language text, url text
   )
   language plpgsql stable security definer rows 1 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   key constant record := bank.resolve_call(p_id);
@@ -360,7 +357,6 @@ $$;
 create or replace function api.get_transcript(p_id text, p_from_seconds numeric default null, p_to_seconds numeric default null)
   returns table (seq int, start_seconds numeric, end_seconds numeric, speaker text, text text)
   language plpgsql stable security definer rows 300 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   key constant record := bank.resolve_call(p_id);
@@ -398,7 +394,6 @@ $$;
 
 create or replace function api.list_vaults() returns table (id text, display_name text, recordings bigint)
   language plpgsql stable security definer rows 10 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();
@@ -412,7 +407,6 @@ $$;
 -- Whether the caller may see a vault of this id. One that it may not see is not looked for.
 create or replace function api.vault_exists(p_id text) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   caller constant record := bank.caller();

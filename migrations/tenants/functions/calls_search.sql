@@ -366,8 +366,7 @@ create or replace function api.search_recordings(
     id text, source text, title text, started_at timestamptz, duration_seconds int, participants text[],
     vault_ids text[], language text, url text, rank real, start_seconds numeric, snippet text, more boolean
   )
-  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = '' set plan_cache_mode = force_generic_plan
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning set plan_cache_mode = force_generic_plan
 as $$
 begin
   perform bank.enter();

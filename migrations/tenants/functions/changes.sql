@@ -322,7 +322,6 @@ $$;
 
 create or replace function api.open_feed(out feed uuid, out "position" text, out channel text)
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   opened record;
@@ -337,7 +336,6 @@ $$;
 
 create or replace function api.read_feeds(p_feeds uuid[], p_position text) returns jsonb
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();
@@ -347,7 +345,6 @@ $$;
 
 create or replace function api.close_feeds(p_feeds uuid[]) returns void
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();

@@ -49,8 +49,12 @@ begin
 end
 $$;
 
--- In plain SQL, where nothing better is found.
-select bank.choose_similarity();
+-- In plain SQL, where nothing better is found; before what calls it.
+do $$
+begin
+  perform bank.choose_similarity();
+end
+$$;
 
 -- What can be embedded; the kind's plural is the name of a table.
 create or replace function bank.check_kind(p_kind text) returns void
@@ -151,12 +155,11 @@ create or replace function api.unembedded(
   p_model text, p_dimensions int, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz, p_inputs int
 ) returns table (kind text, item_id text, passage int, digest text, body text)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 #variable_conflict use_column
 declare
   look_at constant int := 500;
-  my_bank constant text := bank.enter();
+  my_bank constant text := (bank.enter()).bank;
   candidates text := '';
   wanted text;
   item record;
@@ -434,7 +437,6 @@ create or replace function api.keep_embeddings(
   p_model text, p_kinds text[], p_ids text[], p_passages int[], p_digests text[], p_vectors text[]
 ) returns int
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();
@@ -447,10 +449,9 @@ $$;
 create or replace function api.embedded_item(p_kind text, p_id text, p_model text, p_dimensions int)
   returns table (kind text, id text, passage int, digest text, body text, vector text)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
-  my_bank constant text := bank.enter();
+  my_bank constant text := (bank.enter()).bank;
 begin
   return query
     select p_kind, p_id, p.passage, encode(bank.text_digest(p.body), 'hex'), p.body, e.embedding::text
@@ -470,7 +471,6 @@ create or replace function api.nearest(
     start_seconds numeric, end_seconds numeric, body text, score double precision
   )
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();

@@ -4,7 +4,7 @@
 
 -- What a field of each type can be asked; isNull comes on top for one that can be null.
 create or replace function bank.operators_of(p_type text) returns text[]
-  language sql immutable strict parallel safe
+  language sql immutable parallel safe
 return case p_type
   when 'text' then array['eq', 'ne', 'in', 'contains', 'startsWith', 'ieq', 'call']
   when 'longText' then array['eq', 'ne', 'contains', 'startsWith']
@@ -27,16 +27,16 @@ begin
 end
 $$;
 
--- A field's SQL over the row t. A column is only ever named by the whitelist; sql is set by our own functions alone.
+-- A field's SQL over the row t. A column is only ever named by the whitelist; sql is set by our own functions alone. (Not strict and as
+-- stable as format is: so these become part of the statements that call them.)
 create or replace function bank.field_sql(p_field jsonb) returns text
-  language sql immutable strict parallel safe
+  language sql stable parallel safe
 return coalesce(p_field ->> 'sql', format('t.%I', p_field ->> 'column'));
 
 -- The place of an enum's value among its values, from 1: enums compare in that order.
 create or replace function bank.enum_place(p_field jsonb) returns text
-  language sql immutable strict parallel safe
-return format('array_position(%L::text[], %s::text)',
-  array(select jsonb_array_elements_text(p_field -> 'values'))::text, bank.field_sql(p_field));
+  language sql stable parallel safe
+return format('array_position(%L::text[], %s::text)', translate(p_field ->> 'values', '[]" ', '{}'), bank.field_sql(p_field));
 
 -- A filter tree as a condition that is true or false and never null: a condition on a null field is false, except ne, which is true, and
 -- isNull. So not gives exactly the rows that the filter without it doesn't.

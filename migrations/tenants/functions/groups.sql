@@ -31,7 +31,7 @@ as $$
 begin
   type := p_field ->> 'type';
   if p_function = 'count' then
-    sql := format('count(%s)::float8', coalesce(bank.field_sql(p_field), '*'));
+    sql := format('count(%s)::float8', case when p_field is null then '*' else bank.field_sql(p_field) end);
     type := 'number';
   elsif p_function in ('min', 'max') and type = 'instant' then
     sql := format('%s(%s)', p_function, bank.field_sql(p_field));
@@ -51,7 +51,6 @@ $$;
 --   answers the values of the columns of groupBy and aggregate, in this order, one array for each group
 create or replace function api.group_rows(p_kind text, p_ask jsonb) returns setof json
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind);

@@ -34,33 +34,6 @@ begin
 end
 $$;
 
--- A field's value as JSON: instants as text with microseconds, long texts as far as p_cut.
-create or replace function bank.shown_sql(p_field jsonb, p_cut int) returns text
-  language sql immutable parallel safe
-return case
-  when p_field ->> 'type' = 'instant' then format('bank.instant(%s)', bank.field_sql(p_field))
-  when p_field ->> 'type' = 'longText' and p_cut is not null then format('left(%s, %s)', bank.field_sql(p_field), p_cut)
-  else bank.field_sql(p_field)
-end;
-
--- What rows are sorted by: its SQL, the type that a position is compared in, and how the position goes over the wire.
-create or replace function bank.sort_key(p_field jsonb, out sql text, out type text, out wire text)
-  language plpgsql immutable set search_path = pg_catalog
-as $$
-declare
-  plain constant text := bank.field_sql(p_field);
-begin
-  type := p_field ->> 'sqlType';
-  case p_field ->> 'type'
-    when 'instant' then sql := plain; wire := format('bank.instant(%s)', plain);
-    when 'enum' then sql := bank.enum_place(p_field); type := 'int4'; wire := format('(%s)::text', sql);
-    when 'text', 'key' then sql := format('left(%s, 100) collate "C"', plain); wire := sql;
-    when 'integer', 'boolean', 'uuid' then sql := plain; wire := format('%s::text', plain);
-    else perform bank.wrong_ask('rows can''t be sorted by that');
-  end case;
-end
-$$;
-
 -- The condition of a filter and the archive, ' and …' each.
 create or replace function bank.conditions_of(p_definition jsonb, p_ask jsonb, inout p_values text[], out condition text)
   language plpgsql stable set search_path = pg_catalog
@@ -82,131 +55,105 @@ begin
 end
 $$;
 
--- The rows behind a position, null being last in either direction.
---   p_keys: [{"sql", "type", "descending", "nullable"}], the last one the id; p_position: a text or null for each
-create or replace function bank.behind(p_keys jsonb, p_position jsonb, inout p_values text[], out condition text)
-  language plpgsql immutable set search_path = pg_catalog
+-- The rows behind a position, null being last in either direction; ' and …'.
+--   of each key its SQL, type, direction and whether it can be null, the last one the id; p_position: a text or null for each
+create or replace function bank.behind(
+  p_sql text[], p_types text[], p_descending boolean[], p_nullable boolean[], p_position jsonb, inout p_values text[], out condition text
+)
+  language plpgsql stable set search_path = pg_catalog
 as $$
 declare
   alternatives text[] := '{}';
   same text := '';
   first_bound text := '';
-  key record;
+  at text;
   bound text;
   beyond text;
 begin
-  if jsonb_array_length(p_position) <> jsonb_array_length(p_keys) then perform bank.wrong_ask('a position fits no order'); end if;
-  for key in
-    select k.place, k.value ->> 'sql' as sql, k.value ->> 'type' as type, (k.value ->> 'descending')::boolean as descending,
-           (k.value ->> 'nullable')::boolean as nullable, p_position ->> (k.place - 1)::int as at
-      from jsonb_array_elements(p_keys) with ordinality k (value, place) order by k.place
-  loop
-    if key.at is null then
-      same := same || format('%s is null and ', key.sql);
+  if jsonb_typeof(p_position) is distinct from 'array' or jsonb_array_length(p_position) <> cardinality(p_sql) then
+    perform bank.wrong_ask('a position fits no order');
+  end if;
+  for place in 1 .. cardinality(p_sql) loop
+    at := p_position ->> (place - 1);
+    if at is null then
+      same := same || format('%s is null and ', p_sql[place]);
       continue;
     end if;
-    p_values := p_values || key.at;
-    bound := format('($1)[%s]::%s', cardinality(p_values), key.type);
-    beyond := format('%s %s %s', key.sql, case when key.descending then '<' else '>' end, bound);
+    p_values := p_values || at;
+    bound := format('($1)[%s]::%s', cardinality(p_values), p_types[place]);
+    beyond := format('%s %s %s', p_sql[place], case when p_descending[place] then '<' else '>' end, bound);
     -- Says nothing new, but an index can begin there.
-    if key.place = 1 and not key.nullable then
-      first_bound := format(' and %s %s %s', key.sql, case when key.descending then '<=' else '>=' end, bound);
+    if place = 1 and not p_nullable[place] then
+      first_bound := format(' and %s %s %s', p_sql[place], case when p_descending[place] then '<=' else '>=' end, bound);
     end if;
-    if key.nullable then beyond := format('(%s or %s is null)', beyond, key.sql); end if;
+    if p_nullable[place] then beyond := format('(%s or %s is null)', beyond, p_sql[place]); end if;
     alternatives := alternatives || (same || beyond);
-    same := same || format('%s = %s and ', key.sql, bound);
+    same := same || format('%s = %s and ', p_sql[place], bound);
   end loop;
   condition := first_bound || ' and (' || array_to_string(alternatives, ' or ') || ')';
 end
 $$;
 
--- A page of the rows that the caller may see.
---   p_ask: {"fields": [names], "cut": characters of long texts, "filter": node, "archived": exclude | include | only,
+-- A page of the rows that the caller may see, each whole, as JSON by field; with cut also truncated, whether the long text went on.
+--   p_ask: {"cut": characters of long texts, "filter": node, "archived": exclude | include | only,
 --           "sort": [{"field", "direction": asc | desc}], "after": {"values": [text or null for each sort], "id"}, "limit": 1 to 1000}
---   answers {"row": {"<field>": value, "truncated": with cut, whether the long text went on}, "keys": [texts of sort], "id"}
+-- Left out, sort is newest first; null comes last in either direction, and the id decides in the direction of the last key.
 -- A caller of some vaults reads so many of each and nothing of the others, as far as an index gives the order.
 create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof json
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind);
   fields constant jsonb := definition -> 'fields';
   caller constant record := bank.caller();
-  relations constant text[] := case when definition ->> 'table' is null
-    then array['bank.new_calls', 'bank.legacy_calls'] else array[format('bank.%I', definition ->> 'table')] end;
-  sort constant jsonb := coalesce(nullif(p_ask -> 'sort', 'null'),
-    jsonb_build_array(jsonb_build_object('field', definition -> 'newest', 'direction', 'desc')));
+  relation constant text := 'bank.' || (definition ->> 'table');
+  by_vault constant boolean := relation is not null and not caller.all_vaults;
   cut constant int := (p_ask ->> 'cut')::int;
   page constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1000);
-  by_vault constant boolean := not caller.all_vaults and definition ->> 'table' is not null;
-  long constant jsonb := case when cut is not null and p_ask -> 'fields' ? (definition ->> 'long') then fields -> (definition ->> 'long') end;
-  keys jsonb := '[]';
-  key record;
-  entry jsonb;
-  field jsonb;
-  name text;
-  members text[] := '{}';
+  keys record;
   found record;
   condition text;
   values text[];
-  ordered text := '';
-  outer_order text := '';
+  rest text;
   statement text;
 begin
   if not caller.may_see or page is null then return; end if;
-  if jsonb_array_length(sort) not between 1 and 4 or jsonb_array_length(p_ask -> 'fields') not between 0 and 40 then
-    perform bank.wrong_ask('too many fields or orders');
-  end if;
-  for name in select jsonb_array_elements_text(p_ask -> 'fields') loop
-    if not fields ? name then perform bank.wrong_ask('a row has no such field'); end if;
-    members := members || format('%L, %s', name, bank.shown_sql(fields -> name, cut));
-  end loop;
-  if long is not null then members := members || format('''truncated'', coalesce(length(%s) > %s, false)', bank.field_sql(long), cut); end if;
-
-  for entry in select jsonb_array_elements(sort) loop
-    field := fields -> (entry ->> 'field');
-    if field is null then perform bank.wrong_ask('a row has no such field'); end if;
-    key := bank.sort_key(field);
-    keys := keys || jsonb_build_object('sql', key.sql, 'type', key.type, 'wire', key.wire,
-      'descending', entry ->> 'direction' = 'desc', 'nullable', field -> 'nullable');
-  end loop;
-  keys := keys || jsonb_build_object('sql', 't.id', 'type', fields -> 'id' ->> 'sqlType', 'wire', 't.id::text',
-    'descending', keys -> -1 -> 'descending', 'nullable', false);
   -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
-  select string_agg(o.sql || o.way, ', ' order by o.place), string_agg('s' || o.place || o.way, ', ' order by o.place)
-    into ordered, outer_order
+  select array_agg(k.sql order by k.place) as sql, array_agg(k.type order by k.place) as types,
+         array_agg(k.descending order by k.place) as descending, array_agg(k.nullable order by k.place) as nullable,
+         string_agg(concat(k.sql, case when k.descending then ' desc' else ' asc' end, case when k.nullable then ' nulls last' end), ', '
+           order by k.place) as ordered
+    into keys
     from (
-      select k.place, k.value ->> 'sql' as sql,
-             case when (k.value ->> 'descending')::boolean then ' desc' else ' asc' end
-             || case when (k.value ->> 'nullable')::boolean then ' nulls last' else '' end as way
-        from jsonb_array_elements(keys) with ordinality k (value, place)
-    ) o;
-
+      select s.place, fields -> (s.entry ->> 'field') #>> '{sort,sql}' as sql, fields -> (s.entry ->> 'field') #>> '{sort,type}' as type,
+             s.entry ->> 'direction' = 'desc' as descending, (fields -> (s.entry ->> 'field') -> 'nullable')::boolean as nullable
+        from jsonb_array_elements(coalesce(nullif(p_ask -> 'sort', 'null'),
+          jsonb_build_array(jsonb_build_object('field', definition -> 'newest', 'direction', 'desc')))) with ordinality s (entry, place)
+      union all
+      -- So that no two rows are alike.
+      select 10, 't.id', fields -> 'id' ->> 'sqlType', coalesce(p_ask -> 'sort' -> -1 ->> 'direction', 'desc') = 'desc', false
+    ) k
+   having bool_and(k.sql is not null) and count(*) between 2 and 5;
+  if keys is null then perform bank.wrong_ask('rows can''t be sorted by that'); end if;
   found := bank.conditions_of(definition, p_ask, '{}');
   condition := found.condition;
   values := found.p_values;
-  if p_ask -> 'after' is not null and p_ask -> 'after' <> 'null' then
-    found := bank.behind(keys, (p_ask #> '{after,values}') || jsonb_build_array(p_ask #> '{after,id}'), values);
+  if coalesce(p_ask -> 'after', 'null') <> 'null' then
+    found := bank.behind(keys.sql, keys.types, keys.descending, keys.nullable,
+      (p_ask #> '{after,values}') || jsonb_build_array(p_ask #> '{after,id}'), values);
     condition := condition || found.condition;
     values := found.p_values;
   end if;
 
-  select string_agg(format(
-      '(select json_build_object(''row'', json_build_object(%s), ''keys'', json_build_array(%s), ''id'', t.id) as answer, %s
-          from %s t where t.bank_id = $2%s%s order by %s limit %s)',
-      array_to_string(members, ', '),
-      (select string_agg(k.value ->> 'wire', ', ' order by k.place)
-         from jsonb_array_elements(keys - -1) with ordinality k (value, place)),
-      (select string_agg(format('%s as s%s', k.value ->> 'sql', k.place), ', ' order by k.place)
-         from jsonb_array_elements(keys) with ordinality k (value, place)),
-      relation, case when by_vault then ' and t.vault_id = v' else '' end, condition, ordered, page
-    ), ' union all ' order by relation desc)
-    into statement from unnest(relations) relation;
-  return query execute case
-      when by_vault then format('select p.answer from unnest($3::text[]) v cross join lateral %s p order by %s limit %s', statement, outer_order, page)
-      when cardinality(relations) > 1 then format('select p.answer from (%s) p order by %s limit %s', statement, outer_order, page)
-      else format('select p.answer from %s p', statement)
-    end using values, caller.bank, caller.vaults;
+  rest := concat(' t where t.bank_id = $2', case when by_vault then ' and t.vault_id = v' end, condition,
+    ' order by ', keys.ordered, ' limit ', page);
+  statement := case
+    when by_vault then concat('select t.* from unnest($3::text[]) v cross join lateral (select t.* from ', relation, rest,
+      ') t order by ', keys.ordered, ' limit ', page)
+    when relation is not null then concat('select t.* from ', relation, rest)
+    else concat('select t.* from ((select t.* from bank.new_calls', rest, ') union all (select t.* from bank.legacy_calls', rest,
+      ')) t order by ', keys.ordered, ' limit ', page)
+  end;
+  return query select * from bank.rows_as_json(p_kind, statement, values, caller.bank, caller.vaults, cut);
 end
 $$;

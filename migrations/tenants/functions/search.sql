@@ -130,7 +130,6 @@ create or replace function api.match_entities(
   p_language text default null
 ) returns table (kind text, place int, id uuid, rank real)
   language plpgsql stable security definer rows 50 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();
@@ -148,7 +147,6 @@ create or replace function api.describe_matches(p_kinds text[], p_ids uuid[], p_
     title text, parent_kind text, parent_id text, snippet text
   )
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 begin
   perform bank.enter();

@@ -48,7 +48,6 @@ $$;
 create or replace function api.create_row(p_kind text, p_values jsonb, p_key text default null, p_digest bytea default null)
   returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -91,7 +90,6 @@ $$;
 --   answers {"changed", "receipt"}; null where the caller sees no such row
 create or replace function api.change_row(p_kind text, p_id uuid, p_version int, p_values jsonb) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -113,7 +111,6 @@ $$;
 -- Takes a row out of the lists, or back into them; one that is as it should be keeps its version.
 create or replace function api.archive_row(p_kind text, p_id uuid, p_archived boolean) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -132,7 +129,6 @@ $$;
 --   p_version: only at this version
 create or replace function api.process_row(p_kind text, p_id uuid, p_action text, p_version int default null) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -160,7 +156,6 @@ $$;
 --   answers {"changed": true, "deleted": {"<plural>": n, of what the caller sees}}, {"changed": false, "receipt"}, or null
 create or replace function api.delete_row(p_kind text, p_id uuid, p_version int default null) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   definition constant jsonb := bank.known_kind(p_kind, true);
@@ -195,7 +190,6 @@ $$;
 --   answers {"claimed": true}, or {"claimed": false, "same", "outcome": of that batch, null where this token may not have it}
 create or replace function api.claim_batch(p_key text, p_digest bytea) returns json
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   writer constant record := bank.writer();
@@ -220,7 +214,6 @@ $$;
 -- What the batch answered, for when it comes again.
 create or replace function api.keep_outcome(p_key text, p_outcome jsonb) returns void
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
-  set bankhouse.scope = ''
 as $$
 declare
   writer constant record := bank.writer();

@@ -286,8 +286,13 @@ create policy own_vaults_update on bank.comments for update to bankhouse_api
   with check (bank_id = (select bank.me()) and ((select bank.all_vaults()) or vault_id = any ((select bank.vault_scope())::text[])) and (select bank.may_write()));
 create policy own_vaults_delete on bank.comments for delete to bankhouse_api
   using (bank_id = (select bank.me()) and ((select bank.all_vaults()) or vault_id = any ((select bank.vault_scope())::text[])) and (select bank.may_write()));
-grant select, insert, update, delete on bank.notes, bank.tasks, bank.chats, bank.chat_messages, bank.comments
-  to bankhouse_api;
+grant select, insert, delete on bank.notes, bank.tasks, bank.chats, bank.chat_messages, bank.comments to bankhouse_api;
+grant update (vault_id, archived_at, status, title, body, pinned, tags, recording_id, language) on bank.notes to bankhouse_api;
+grant update (vault_id, archived_at, status, title, description, priority, due_at, assignee, tags, recording_id, completed_at, language)
+  on bank.tasks to bankhouse_api;
+grant update (vault_id, archived_at, status, title, participants, tags, recording_id, language) on bank.chats to bankhouse_api;
+grant update (vault_id, archived_at, status, author, body, language) on bank.chat_messages to bankhouse_api;
+grant update (vault_id, archived_at, status, body, language) on bank.comments to bankhouse_api;
 
 -- Names order triggers of one kind: what sets the vault comes before what policies then check.
 create trigger check_recording before insert or update of recording_id on bank.notes

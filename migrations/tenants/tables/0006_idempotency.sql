@@ -35,7 +35,9 @@ create policy own_keys_update on bank.idempotency_keys for update to bankhouse_a
   using (bank_id = (select bank.me()) and subject = (select bank.subject()) and (select bank.may_write()))
   with check (bank_id = (select bank.me()) and subject = (select bank.subject()) and (select bank.may_write()));
 grant select, insert, update, delete on bank.idempotency_keys to bankhouse_data;
-grant select, insert, update on bank.idempotency_keys to bankhouse_api;
+grant select, insert on bank.idempotency_keys to bankhouse_api;
+grant update (entity, digest, row_id, created_at, outcome, outcome_all_vaults, outcome_vaults) on bank.idempotency_keys
+  to bankhouse_api;
 
 create trigger sweep after insert on bank.idempotency_keys
   for each row execute function bank.sweep_idempotency_keys();

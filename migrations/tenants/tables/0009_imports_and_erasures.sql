@@ -17,7 +17,8 @@ alter table bank.imports force row level security;
 create policy all_banks on bank.imports to bankhouse_data using (true) with check (true);
 grant select, insert, update, delete on bank.imports to bankhouse_data;
 
--- What admin.erase_bank erased, by incarnation, kept so that repeating it answers the same.
+-- Incarnations that are over, and what admin.erase_bank erased of them, so that repeating it answers the same: nothing where the rows
+-- passed to the next one.
 create table bank.erasures (
   uid text primary key,
   erased_at timestamptz not null default clock_timestamp(),

@@ -1,5 +1,5 @@
 import type { Bank } from '@bankhouse/core';
-import { type BankClass, bankIdOf, FINALIZER } from '@bankhouse/core';
+import { type BankClass, bankIdOf, DEFAULT_CLASS_ANNOTATION, FINALIZER, isDefaultClass } from '@bankhouse/core';
 import { fails, holds, type Verdict } from './verdict.ts';
 
 /** What acceptance is judged by. */
@@ -69,7 +69,7 @@ function defaultClassIsMissing({ bank, classes }: AcceptanceInput): Verdict | un
   if (bank.spec.className !== undefined || defaultsOf(classes).length > 0) return undefined;
   return fails(
     'NoDefaultClass',
-    'No BankClass is marked as default; set spec.default on one, or name one in spec.className.',
+    `No BankClass is marked as default; annotate one with ${DEFAULT_CLASS_ANNOTATION}: "true", or name one in spec.className.`,
   );
 }
 
@@ -91,5 +91,5 @@ function classOf({ bank, classes }: AcceptanceInput): BankClass | undefined {
 }
 
 export function defaultsOf(classes: readonly BankClass[]): BankClass[] {
-  return classes.filter((c) => c.spec.default).sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+  return classes.filter(isDefaultClass).sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
 }

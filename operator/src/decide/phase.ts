@@ -10,7 +10,7 @@ export type Phase = 'Rejected' | 'Deleting' | 'Suspended' | 'Ready' | 'Starting'
  * |-----------|-----------------------------------------------------------------------|
  * | Deleting  | it has a deletion timestamp                                           |
  * | Rejected  | not accepted: its id, or its class                                    |
- * | Suspended | `spec.suspended`                                                      |
+ * | Suspended | `spec.suspend`                                                        |
  * | Ready     | every condition holds                                                 |
  * | Starting  | what is missing comes by itself                                       |
  * | Failing   | something is wrong; the message of Ready says what                    |

@@ -6,7 +6,7 @@ export function judgeServer(
   deployment: StoredChild | undefined,
   bank: { suspended: boolean; selector: string },
 ): Verdict {
-  if (bank.suspended) return fails('Suspended', 'The bank is suspended; set spec.suspended to false to start it.');
+  if (bank.suspended) return fails('Suspended', 'The bank is suspended; set spec.suspend to false to start it.');
   if (deployment === undefined) return waits('Waits for the Deployment.');
   const { status } = deployment;
   if ((status?.availableReplicas ?? 0) >= 1) return holds('Answers', 'A pod answers.');

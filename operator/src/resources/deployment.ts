@@ -10,14 +10,22 @@ import {
   GROUP,
   type ResourceLimits,
 } from '@bankhouse/core';
-import type { V1Container, V1DeploymentSpec, V1Probe, V1ResourceRequirements } from '@kubernetes/client-node';
+import type {
+  V1Container,
+  V1DeploymentSpec,
+  V1PodSpec,
+  V1Probe,
+  V1ResourceRequirements,
+} from '@kubernetes/client-node';
 import type { OperatorConfig } from '../config.ts';
 import { type EmbeddingsEnvironment, embeddingsEnv } from './embeddings.ts';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
-import { canonicalQuantity } from './quantity.ts';
+import { canonicalQuantity, exceeds } from './quantity.ts';
 
 /** Digest of what a server reads only at its start; a pod is replaced when it changes. */
 export const SECRET_DIGEST_ANNOTATION = `${GROUP}/secret-digest`;
+/** Set by the Deployment's controller: pods of one revision. Without it an old pod would hold a place for the new one. */
+const POD_TEMPLATE_HASH = 'pod-template-hash';
 const USER_ID = 65532;
 /** Longer than the server's own draining. */
 const GRACE_SECONDS = 30;
@@ -33,7 +41,7 @@ export function serverImage(bankClass: BankClassSpec, config: Pick<OperatorConfi
 
 /** How many pods a bank shall have now. */
 export function wantedReplicas(bank: BankIdentity, bankClass: BankClassSpec): number {
-  return bank.spec.suspended ? 0 : bankClass.replicas;
+  return bank.spec.suspend ? 0 : bankClass.replicas;
 }
 
 /** For the annotation: of the database URL alone, because the server reads the other keys anew by itself. */
@@ -67,6 +75,7 @@ export function buildDeployment(
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           terminationGracePeriodSeconds: GRACE_SECONDS,
+          ...placement(bankClass, id),
           securityContext: {
             runAsNonRoot: true,
             runAsUser: USER_ID,
@@ -80,6 +89,26 @@ export function buildDeployment(
       },
     },
   };
+}
+
+/** Where the class says that pods run, and by which rights to its image; what it leaves open stays the API server's. */
+function placement(bankClass: BankClassSpec, id: string): Partial<V1PodSpec> {
+  const counted = { labelSelector: { matchLabels: { [BANK_LABEL]: id } }, matchLabelKeys: [POD_TEMPLATE_HASH] };
+  return present({
+    imagePullSecrets: bankClass.imagePullSecrets,
+    nodeSelector: bankClass.nodeSelector,
+    tolerations: bankClass.tolerations?.map(present),
+    topologySpreadConstraints: bankClass.topologySpreadConstraints?.map((one) => ({ ...present(one), ...counted })),
+    priorityClassName: bankClass.priorityClassName,
+    runtimeClassName: bankClass.runtimeClassName,
+  });
+}
+
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Without the members that are undefined. */
+function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Present<T>;
 }
 
 function container(bank: BankIdentity, bankClass: BankClassSpec, config: DeploymentConfig): V1Container {
@@ -115,18 +144,23 @@ function probe(path: string, timing: { periodSeconds: number; failureThreshold: 
   return { httpGet: { path, port: BANK_SERVER_PORT }, timeoutSeconds: 2, ...timing };
 }
 
+/** Of the class, or the Bank's where the class allows it. No request is above its limit: the API server would refuse the pod. */
 function resources(bank: BankIdentity, bankClass: BankClassSpec): V1ResourceRequirements {
-  const fromClass = bankClass.resources ?? DEFAULT_RESOURCES;
+  const fromClass: ResourceLimits = bankClass.resources ?? DEFAULT_RESOURCES;
   const overridden = bankClass.allowOverrides.includes('resources') ? bank.spec.resources : undefined;
-  const merged: ResourceLimits = {
-    requests: { ...fromClass.requests, ...overridden?.requests },
-    limits: { ...fromClass.limits, ...overridden?.limits },
+  const limits = amounts({ ...fromClass.limits, ...overridden?.limits });
+  const requests = amounts({ ...fromClass.requests, ...overridden?.requests });
+  for (const [name, limit] of Object.entries(limits)) {
+    if (exceeds(requests[name] ?? '0', limit)) requests[name] = limit;
+  }
+  return {
+    ...(Object.keys(requests).length === 0 ? {} : { requests }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };
-  return { ...amounts('requests', merged.requests), ...amounts('limits', merged.limits) };
 }
 
-function amounts(name: 'requests' | 'limits', values: ResourceLimits['requests']): V1ResourceRequirements {
-  const entries = Object.entries(values ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  if (entries.length === 0) return {};
-  return { [name]: Object.fromEntries(entries.map(([key, value]) => [key, canonicalQuantity(value)])) };
+function amounts(values: NonNullable<ResourceLimits['requests']>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, canonicalQuantity(value)]])),
+  );
 }

@@ -10,7 +10,7 @@ export { usesEmbeddings } from './embeddings.ts';
 export { type BankIdentity, CHILD_KINDS, type Child, type ChildKind } from './model.ts';
 export { buildNetworkPolicy, type NetworkConfig } from './network-policy.ts';
 export { buildPodDisruptionBudget } from './pod-disruption-budget.ts';
-export { canonicalQuantity } from './quantity.ts';
+export { canonicalQuantity, exceeds } from './quantity.ts';
 export { type BankSecrets, buildSecret } from './secret.ts';
 export { buildService } from './service.ts';
 export { buildServiceAccount } from './service-account.ts';

@@ -11,11 +11,11 @@ export const serving: Step = async (pass, means) => {
   const deployment = means.caches.children.Deployment.get(snapshot.childKey);
   if (verdicts.ServerReady.reason !== 'ChildRefused') {
     verdicts.ServerReady = judgeServer(deployment, {
-      suspended: bank.spec.suspended,
+      suspended: bank.spec.suspend,
       selector: `${BANK_LABEL}=${snapshot.id} -n ${bank.metadata.namespace}`,
     });
   }
-  if (bank.spec.suspended || deployment === undefined || !hasPods(deployment)) {
+  if (bank.spec.suspend || deployment === undefined || !hasPods(deployment)) {
     means.prober.forget(uid);
     verdicts.RouteReady = NO_ANSWER;
     verdicts.Verified = NO_ANSWER;

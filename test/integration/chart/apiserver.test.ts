@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type BankClass, DEFAULT_CLASS_ANNOTATION } from '@bankhouse/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiServer, startApiServer } from '../../harness/apiserver.ts';
 import { CHART, GOOD, NAMESPACE, type Ran, run, template, valuesOf } from './helm.ts';
@@ -74,7 +75,8 @@ describe('a release', () => {
     // The hook is a Job, which nothing here runs; it is tried below.
     expect(helm(['upgrade', '--no-hooks'], { 'image.platform.revision': '2' })).toMatchObject({ code: 0, stderr: '' });
     expect(secrets()).toEqual(before);
-    expect(kubectl(['get', 'bankclass', 'default', '-o', 'jsonpath={.spec.default}']).stdout).toBe('true');
+    const { stdout } = kubectl(['get', 'bankclass', 'default', '-o', 'json']);
+    expect((JSON.parse(stdout) as BankClass).metadata.annotations?.[DEFAULT_CLASS_ANNOTATION]).toBe('true');
   });
 });
 

@@ -107,7 +107,7 @@ describe('a Bank becomes what it says (R0.1, R0.2)', () => {
   test('a suspended bank has no pod and says so', async () => {
     const paths = await world.createNamespace('suspended');
     await world.readyBank('suspended', 'idle');
-    await world.patch(`${paths.banks}/idle`, { spec: { suspended: true } });
+    await world.patch(`${paths.banks}/idle`, { spec: { suspend: true } });
     const bank = await world.bankWhen('suspended', 'idle', 'False', 'Suspended');
     expect(bank.status?.phase).toBe('Suspended');
     expect(await world.get(`${paths.deployments}/bank-idle`)).toMatchObject({ spec: { replicas: 0 } });
@@ -222,7 +222,7 @@ describe('what is wrong is said in one sentence', () => {
   test('two default classes refuse new banks, keep old ones, and both say so', async () => {
     await world.createNamespace('defaults');
     await world.readyBank('defaults', 'old');
-    await world.createClass('second', { default: true });
+    await world.createClass('second', {}, { isDefault: true });
     await world.createBank('defaults', 'new');
     const bank = await world.bankWhen('defaults', 'new', 'False', 'SeveralDefaultClasses');
     expect(bank.status?.conditions?.[0]?.message).toContain('(second, standard)');

@@ -1,9 +1,22 @@
+import {
+  type Bank,
+  type BankClassSpec,
+  bankClassSpecSchema,
+  bankSpecSchema,
+  DEFAULT_CLASS_ANNOTATION,
+} from '@bankhouse/core';
 import { ApiError } from '@bankhouse/kube';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildDeployment } from '../../../operator/src/resources/index.ts';
 import { type ApiServer, startApiServer } from '../../harness/apiserver.ts';
 
 const BASE = '/apis/bankhouse.dev/v1alpha1';
 const HEX = 'a'.repeat(64);
+
+const BANK: Pick<Bank, 'metadata' | 'spec'> = {
+  metadata: { name: 'acme', namespace: 'default', uid: 'uid' },
+  spec: bankSpecSchema.parse({}),
+};
 
 type Spec = Record<string, unknown>;
 const server = (spec: Spec): Spec => ({
@@ -27,6 +40,8 @@ interface Row {
   spec: Spec;
   /** Part of the refusal; absent: accepted. */
   refused?: string;
+  /** The field that it is about, where another one could be meant. */
+  at?: string;
 }
 
 const banks: Row[] = [
@@ -60,7 +75,78 @@ const banks: Row[] = [
     refused: 'Duplicate value',
   },
   { sentence: 'a vault id with "_" is refused', spec: { vaults: [{ id: 'a_b' }] }, refused: 'must be a DNS label' },
-  { sentence: 'a host without a dot is refused', spec: { host: { name: 'calls' } }, refused: 'must be a DNS name' },
+  {
+    sentence: 'a host of its own is refused: not built',
+    spec: { host: { name: 'calls.example.com', tlsSecretName: 'tls' } },
+    at: 'spec.host',
+    refused: 'NotSupported: a bank has no host of its own yet; leave spec.host out.',
+  },
+  {
+    sentence: 'an owner is refused: not built',
+    spec: { owner: 'alice' },
+    at: 'spec.owner',
+    refused: 'NotSupported: a bank has no owner yet; leave spec.owner out',
+  },
+  {
+    sentence: 'an organization is refused: not built',
+    spec: { organization: 'acme' },
+    refused: 'NotSupported: there are no organizations yet; leave spec.organization out.',
+  },
+  {
+    sentence: 'suspended is refused, with the name of today',
+    spec: { suspended: true },
+    refused: 'NotSupported: the field is called spec.suspend.',
+  },
+  { sentence: 'suspend is accepted', spec: { suspend: true } },
+  ...['0s', '168h', '1h30m', '500ms', '1.5h', '168h0m0s', '87600h'].map((deleteAfter) => ({
+    sentence: `deleteAfter ${deleteAfter} is accepted`,
+    spec: { deleteAfter },
+  })),
+  ...['7d', '90d', '15', '', '-1h', '1 h', '87601h', '99999h99999h99999h99999h'].map((deleteAfter) => ({
+    sentence: `deleteAfter "${deleteAfter}" is refused`,
+    spec: { deleteAfter },
+    refused: 'must be a duration such as 168h or 1h30m, from 0s to 87600h (Go knows no days)',
+  })),
+  {
+    sentence: 'a display name with a control character is refused',
+    spec: { displayName: 'a\u0000b' },
+    refused: 'have no control characters',
+  },
+  { sentence: 'a display name in any script is accepted', spec: { displayName: 'Акме 🏦 株式会社' } },
+  ...[1, '1', '0.5', '50m', 0].map((cpu) => ({
+    sentence: `${typeof cpu} ${cpu} of cpu is accepted`,
+    spec: { resources: { requests: { cpu } } },
+  })),
+  ...[134217728, '128Mi', '1Gi', '1Ti', '1G'].map((memory) => ({
+    sentence: `${typeof memory} ${memory} of memory is accepted`,
+    spec: { resources: { limits: { memory } } },
+  })),
+  ...[-1, '-1', '', '1GB', 'lots', '1e3'].map((cpu) => ({
+    sentence: `${typeof cpu} "${cpu}" of cpu is refused`,
+    spec: { resources: { requests: { cpu } } },
+    refused: 'must be a quantity such as 50m or 128Mi',
+  })),
+  {
+    sentence: 'half a core as a number is refused, as Kubernetes has no such numbers in CRDs',
+    spec: { resources: { requests: { cpu: 0.5 } } },
+    refused: 'must be of type integer,string',
+  },
+  {
+    sentence: 'a request above its limit is refused',
+    spec: { resources: { requests: { memory: '1Gi' }, limits: { memory: '512Mi' } } },
+    at: 'spec.resources.requests.memory',
+    refused: 'must not be more than limits.memory',
+  },
+  {
+    sentence: 'a request above its limit is refused as a number too',
+    spec: { resources: { requests: { cpu: 2 }, limits: { cpu: '1500m' } } },
+    at: 'spec.resources.requests.cpu',
+    refused: 'must not be more than limits.cpu',
+  },
+  {
+    sentence: 'a request that is its limit is accepted',
+    spec: { resources: { requests: { cpu: 1 }, limits: { cpu: '1000m' } } },
+  },
   {
     sentence: 'a quantity with an unknown unit is refused',
     spec: { resources: { limits: { memory: '1GB' } } },
@@ -166,26 +252,103 @@ const servers: Row[] = [
 const classes: Row[] = [
   { sentence: 'an empty class is accepted', spec: {} },
   { sentence: 'a class without replicas of its own is refused at 0', spec: { replicas: 0 }, refused: 'spec.replicas' },
-  { sentence: 'growing cohorts are accepted', spec: { rollout: { cohorts: [5, 25, 100] } } },
   {
-    sentence: 'cohorts that shrink are refused',
-    spec: { rollout: { cohorts: [25, 5] } },
-    refused: 'must grow from each share to the next',
+    sentence: 'the mark of the default in the spec is refused, with the annotation of today',
+    spec: { default: true },
+    at: 'spec.default',
+    refused:
+      'NotSupported: mark the class of the banks that name none by the annotation bankhouse.dev/is-default-class: "true".',
   },
   {
-    sentence: 'cohorts that stand still are refused',
-    spec: { rollout: { cohorts: [5, 5] } },
-    refused: 'must grow from each share to the next',
+    sentence: 'sleep is refused: not built',
+    spec: { idle: { after: '15m' } },
+    refused: 'NotSupported: banks do not sleep yet; leave spec.idle out.',
   },
   {
-    sentence: 'a duration without a unit is refused',
-    spec: { idle: { after: '15' } },
-    refused: 'must be a whole number with its unit s, m, h or d',
+    sentence: 'a rollout is refused: not built',
+    spec: { rollout: { cohorts: [5, 25, 100], halt: true } },
+    refused: 'NotSupported: a new image reaches all banks of the class at once; leave spec.rollout out.',
+  },
+  {
+    sentence: 'rotation is refused: not built',
+    spec: { credentials: { rotateEvery: '2160h' } },
+    at: 'spec.credentials.rotateEvery',
+    refused: 'NotSupported: credentials are not rotated',
+  },
+  { sentence: 'the shared database is accepted', spec: { database: { isolation: 'shared' } } },
+  { sentence: 'a database without more is the shared one', spec: { database: {} } },
+  {
+    sentence: 'a database of its own is refused: not built',
+    spec: { database: { isolation: 'dedicated' } },
+    at: 'spec.database.isolation',
+    refused: 'NotSupported: a bank has no database of its own yet',
+  },
+  {
+    sentence: 'another Postgres is refused: not built',
+    spec: { database: { secretRef: { name: 'other' } } },
+    refused: 'NotSupported: all banks are in the database that the chart names',
+  },
+  {
+    sentence: 'a limit of banks a namespace is accepted',
+    spec: { maxBanksPerNamespace: 1 },
+  },
+  {
+    sentence: 'a limit of no banks is refused',
+    spec: { maxBanksPerNamespace: 0 },
+    refused: 'spec.maxBanksPerNamespace',
+  },
+  {
+    sentence: 'namespaces by name and by label are accepted',
+    spec: { allowedNamespaces: { names: ['a', 'b-1'], matchLabels: { 'example.com/tenants': 'yes' } } },
+  },
+  {
+    sentence: 'an empty list of names is accepted: nobody takes the class',
+    spec: { allowedNamespaces: { names: [] } },
+  },
+  {
+    sentence: 'namespaces by nothing are refused',
+    spec: { allowedNamespaces: {} },
+    refused: 'give names, matchLabels or both; without the field all are allowed',
+  },
+  {
+    sentence: 'namespaces by no label are refused',
+    spec: { allowedNamespaces: { matchLabels: {} } },
+    refused: 'must have at least one label',
+  },
+  {
+    sentence: 'a namespace by no name of one is refused',
+    spec: { allowedNamespaces: { names: ['A'] } },
+    refused: 'must be the name of a namespace',
+  },
+  {
+    sentence: 'a namespace twice is refused',
+    spec: { allowedNamespaces: { names: ['a', 'a'] } },
+    refused: 'Duplicate value',
+  },
+  {
+    sentence: 'a label that is none is refused',
+    spec: { allowedNamespaces: { matchLabels: { 'a b': 'x' } } },
+    refused: 'every key must be one of a label',
+  },
+  {
+    sentence: 'an image with a blank is refused',
+    spec: { image: ' registry/server:1' },
+    refused: 'must be the reference of an image, without blanks',
+  },
+  {
+    sentence: 'a pull secret that is named twice is refused',
+    spec: { imagePullSecrets: [{ name: 'a' }, { name: 'a' }] },
+    refused: 'Duplicate value',
   },
   {
     sentence: 'a range without its length is refused',
     spec: { network: { egress: [{ cidr: '10.0.0.1' }] } },
-    refused: 'must be an address range',
+    refused: 'must be an address range such as 203.0.113.0/24',
+  },
+  {
+    sentence: 'a range that is too long is refused',
+    spec: { network: { egress: [{ cidr: '10.0.0.0/33' }] } },
+    refused: 'must be an address range such as 203.0.113.0/24',
   },
   { sentence: 'an unknown override is refused', spec: { allowOverrides: ['image'] }, refused: 'supported values' },
 ];
@@ -195,7 +358,7 @@ describe.each([
   { kind: 'McpServer', path: `${BASE}/namespaces/default/mcpservers`, rows: servers },
   { kind: 'BankClass', path: `${BASE}/bankclasses`, rows: classes },
 ])('what the API server says to a $kind (R0.1)', ({ kind, path, rows }) => {
-  test.each(rows)('$sentence', async ({ name, spec, refused }) => {
+  test.each(rows)('$sentence', async ({ name, spec, refused, at }) => {
     const body = { apiVersion: 'bankhouse.dev/v1alpha1', kind, metadata: { name: name ?? 'acme' }, spec };
     const answer = api.transport.request('POST', path, { body, query: { dryRun: 'All' } });
     if (refused === undefined) await answer;
@@ -206,6 +369,7 @@ describe.each([
       );
       expect(error).toBeInstanceOf(ApiError);
       expect(error).toMatchObject({ code: 'invalid', message: expect.stringContaining(refused) });
+      if (at !== undefined) expect(String(error)).toContain(`${at}: Invalid value`);
     }
   });
 });
@@ -229,8 +393,9 @@ describe('changes to what stands', () => {
     expect(found.spec).toEqual({
       type: 'business',
       toolsets: ['recordings', 'workspace', 'semantic'],
-      suspended: false,
+      suspend: false,
       deletionPolicy: 'Delete',
+      deleteAfter: '168h',
     });
   });
 
@@ -248,5 +413,217 @@ describe('changes to what stands', () => {
     const path = `${BASE}/namespaces/default/mcpservers/shop`;
     await expect(patch(path, { spec: { bankRef: { name: 'other' } } })).rejects.toThrow('spec.bankRef never changes');
     await patch(path, { spec: { toolPrefix: 'shop.' } });
+  });
+});
+
+/** What can be said of a pod's place, and whether the API server makes a pod of it. */
+const placements: {
+  sentence: string;
+  spec: Partial<BankClassSpec>;
+  refused?: string;
+  /** The API server makes such a pod, and it waits for ever; or the builder mends what is wrong. */
+  podIsTaken?: true;
+}[] = [
+  {
+    sentence: 'every field',
+    spec: {
+      imagePullSecrets: [{ name: 'registry.example.com' }, { name: 'b' }],
+      nodeSelector: { 'kubernetes.io/os': 'linux', empty: '' },
+      tolerations: [
+        { operator: 'Exists' },
+        { key: 'a', operator: 'Exists', effect: 'NoSchedule' },
+        { key: 'example.com/b', operator: 'Equal', value: 'x', effect: 'NoExecute', tolerationSeconds: 60 },
+        { key: 'c', operator: 'Equal', value: '' },
+      ],
+      topologySpreadConstraints: [
+        { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', minDomains: 2 },
+        { maxSkew: 2, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway', nodeTaintsPolicy: 'Honor' },
+        { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway' },
+      ],
+      priorityClassName: 'tenants',
+      runtimeClassName: 'gvisor',
+      resources: { requests: { cpu: 1 }, limits: { cpu: '1', memory: 268435456 } },
+    },
+  },
+  {
+    sentence: 'a pull secret that is no name',
+    spec: { imagePullSecrets: [{ name: 'Registry' }] },
+    refused: 'must be the name of an object',
+    podIsTaken: true,
+  },
+  {
+    sentence: "a node's label that is none",
+    spec: { nodeSelector: { '/a': 'x' } },
+    refused: 'every key must be one of a label',
+  },
+  {
+    sentence: "a node's label with a long name",
+    spec: { nodeSelector: { ['a'.repeat(64)]: 'x' } },
+    refused: 'every key must be one of a label',
+  },
+  {
+    sentence: "a value of a node's label that is none",
+    spec: { nodeSelector: { a: '-x' } },
+    refused: 'must be the value of a label',
+  },
+  {
+    sentence: 'a toleration of every taint by value',
+    spec: { tolerations: [{ operator: 'Equal', value: 'x' }] },
+    refused: 'without a key the operator must be Exists',
+  },
+  {
+    sentence: 'a toleration of any value, with one',
+    spec: { tolerations: [{ key: 'a', operator: 'Exists', value: 'x' }] },
+    refused: 'Exists takes no value',
+  },
+  {
+    sentence: 'a toleration for a time that does not count',
+    spec: { tolerations: [{ key: 'a', operator: 'Exists', effect: 'NoSchedule', tolerationSeconds: 1 }] },
+    refused: 'is only for the effect NoExecute',
+  },
+  {
+    sentence: 'a toleration of a taint that has no such key',
+    spec: { tolerations: [{ key: 'a b', operator: 'Exists' }] },
+    refused: 'must be a key such as',
+  },
+  {
+    sentence: 'places by a label that is none',
+    spec: { topologySpreadConstraints: [{ maxSkew: 1, topologyKey: '-', whenUnsatisfiable: 'ScheduleAnyway' }] },
+    refused: 'must be a key such as topology.kubernetes.io/zone',
+    podIsTaken: true,
+  },
+  {
+    sentence: 'no skew',
+    spec: { topologySpreadConstraints: [{ maxSkew: 0, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' }] },
+    refused: 'spec.topologySpreadConstraints[0].maxSkew',
+  },
+  {
+    sentence: 'a number of places where pods go anyway',
+    spec: {
+      topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway', minDomains: 1 }],
+    },
+    refused: 'is only for DoNotSchedule',
+  },
+  {
+    sentence: 'the same place twice',
+    spec: {
+      topologySpreadConstraints: [
+        { maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' },
+        { maxSkew: 2, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' },
+      ],
+    },
+    refused: 'Duplicate value',
+  },
+  {
+    sentence: 'a priority by no name of one',
+    spec: { priorityClassName: 'High!' },
+    refused: 'must be the name of an object',
+    podIsTaken: true,
+  },
+  {
+    sentence: 'a runtime by no name of one',
+    spec: { runtimeClassName: 'kata_qemu' },
+    refused: 'must be the name of an object',
+    podIsTaken: true,
+  },
+  {
+    sentence: 'a request above its limit',
+    spec: { resources: { requests: { cpu: 2 }, limits: { cpu: 1 } } },
+    refused: 'must not be more than limits.cpu',
+    podIsTaken: true,
+  },
+  {
+    sentence: 'an image that ends with a blank',
+    spec: { image: 'x ' },
+    refused: 'must be the reference of an image, without blanks',
+  },
+];
+
+/** Otherwise the Deployment is there, no pod comes, and the reason is in a ReplicaSet that nobody looks at. */
+describe('a class is refused where its pods would be', () => {
+  test.each(placements)('$sentence', async ({ spec, refused, podIsTaken = refused === undefined }) => {
+    const dryRun = (path: string, body: object) =>
+      api.transport.request('POST', path, { body, query: { dryRun: 'All' } }).then(
+        () => undefined,
+        (error: unknown) => (error instanceof ApiError ? error.message : String(error)),
+      );
+    const bankClass = { ...bankClassSpecSchema.parse({}), ...spec };
+    const { template } = buildDeployment(BANK, bankClass, { SERVER_IMAGE: 'x', LOG_LEVEL: 'info' }, 'digest').spec;
+    const metadata = { name: 'tried', annotations: template.metadata?.annotations, labels: template.metadata?.labels };
+    const said = await dryRun(`${BASE}/bankclasses`, {
+      apiVersion: 'bankhouse.dev/v1alpha1',
+      kind: 'BankClass',
+      metadata: { name: 'tried' },
+      spec,
+    });
+    const podSaid = await dryRun('/api/v1/namespaces/default/pods', {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      spec: { ...template.spec, priorityClassName: undefined, runtimeClassName: undefined },
+    });
+    if (refused === undefined) expect(said).toBeUndefined();
+    else expect(said).toContain(refused);
+    if (podIsTaken) expect(podSaid).toBeUndefined();
+    else expect(podSaid).toBeDefined();
+  });
+});
+
+describe('kubectl get', () => {
+  /** As kubectl gets it; of each column its name, and whether it is shown without `-o wide`. */
+  async function table(path: string): Promise<{ columns: string[]; wide: string[]; rows: unknown[][] }> {
+    const answer = await api.transport.request<{
+      columnDefinitions: { name: string; priority: number }[];
+      rows: { cells: unknown[] }[];
+    }>('GET', path, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' });
+    const named = (isWide: boolean) =>
+      answer.columnDefinitions.filter(({ priority }) => priority > 0 === isWide).map(({ name }) => name);
+    return { columns: named(false), wide: named(true), rows: answer.rows.map(({ cells }) => cells) };
+  }
+
+  test('banks: id, whether it is ready, and why', async () => {
+    const path = `${BASE}/namespaces/default/banks`;
+    await api.transport.request('POST', path, {
+      body: { apiVersion: 'bankhouse.dev/v1alpha1', kind: 'Bank', metadata: { name: 'shown' }, spec: { id: 'its-id' } },
+    });
+    const condition = { type: 'Ready', status: 'False', reason: 'Quarantined', message: 'x' };
+    await api.transport.request('PATCH', `${path}/shown/status`, {
+      body: {
+        status: {
+          id: 'its-id',
+          incarnation: '0b9b1c9e-6d3c-4a52-9a3a-1f0d5a2f7c11',
+          url: 'https://x/mcp/bank-its-id',
+          className: 'standard',
+          version: '1.2.3',
+          conditions: [{ ...condition, lastTransitionTime: '2026-11-28T12:00:00Z' }],
+        },
+      },
+      contentType: 'application/merge-patch+json',
+    });
+    const { columns, wide, rows } = await table(`${path}?fieldSelector=metadata.name%3Dshown`);
+    expect(columns).toEqual(['Name', 'ID', 'Ready', 'Reason', 'Age']);
+    expect(wide).toEqual(['URL', 'Class', 'Version']);
+    expect(rows[0]?.slice(0, 4)).toEqual(['shown', 'its-id', 'False', 'Quarantined']);
+    expect(rows[0]?.slice(5)).toEqual(['https://x/mcp/bank-its-id', 'standard', '1.2.3']);
+  });
+
+  test('classes: which is the default, and how many banks follow it', async () => {
+    const annotations = { [DEFAULT_CLASS_ANNOTATION]: 'true' };
+    await api.transport.request('POST', `${BASE}/bankclasses`, {
+      body: {
+        apiVersion: 'bankhouse.dev/v1alpha1',
+        kind: 'BankClass',
+        metadata: { name: 'shown', annotations },
+        spec: { image: 'registry/server:1' },
+      },
+    });
+    await api.transport.request('PATCH', `${BASE}/bankclasses/shown/status`, {
+      body: { status: { banks: 3 } },
+      contentType: 'application/merge-patch+json',
+    });
+    const { columns, wide, rows } = await table(`${BASE}/bankclasses`);
+    expect(columns).toEqual(['Name', 'Default', 'Banks', 'Image', 'Age']);
+    expect(wide).toEqual([]);
+    expect(rows[0]?.slice(0, 4)).toEqual(['shown', 'true', 3, 'registry/server:1']);
   });
 });

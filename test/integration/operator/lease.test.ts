@@ -28,7 +28,7 @@ beforeAll(async () => {
   [api, postgres] = await Promise.all([startApiServer(), startPostgres()]);
   await cluster.createNamespace('bankhouse-system');
   await cluster.createNamespace('banks');
-  await cluster.createClass('standard', { default: true });
+  await cluster.createClass('standard', {}, { isDefault: true });
 });
 afterAll(async () => {
   await api?.stop();

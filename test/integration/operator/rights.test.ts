@@ -87,7 +87,7 @@ describe('with the rights that the chart gives, and no other', () => {
 
   test('the gateway sees banks and addresses, but no secret', async () => {
     const transport = await world.api.signInAs(NAMESPACE, 'bankhouse-gateway');
-    const reflectors = ['/apis/bankhouse.dev/v1alpha1/banks', '/apis/discovery.k8s.io/v1/endpointslices'].map((path) =>
+    const reflectors = ['/apis/bankhouse.dev/v1alpha1/banks', '/api/v1/pods'].map((path) =>
       createReflector({ transport, path, logger }),
     );
     for (const reflector of reflectors) reflector.start();

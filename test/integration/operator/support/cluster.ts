@@ -1,4 +1,4 @@
-import type { Bank } from '@bankhouse/core';
+import { type Bank, DEFAULT_CLASS_ANNOTATION } from '@bankhouse/core';
 import { isApiError, MERGE_PATCH_TYPE, type Transport } from '@bankhouse/kube';
 import { eventually } from './eventually.ts';
 
@@ -57,8 +57,9 @@ export abstract class Cluster {
     return pathsOf(name);
   }
 
-  async createClass(name: string, spec: Record<string, unknown>): Promise<void> {
-    await this.create(CLASSES, { apiVersion: API_VERSION, kind: 'BankClass', metadata: { name }, spec });
+  async createClass(name: string, spec: Record<string, unknown>, mark: { isDefault?: boolean } = {}): Promise<void> {
+    const annotations = mark.isDefault === true ? { [DEFAULT_CLASS_ANNOTATION]: 'true' } : {};
+    await this.create(CLASSES, { apiVersion: API_VERSION, kind: 'BankClass', metadata: { name, annotations }, spec });
   }
 
   createBank(namespace: string, name: string, spec: Record<string, unknown> = {}): Promise<Bank> {

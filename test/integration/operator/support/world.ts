@@ -63,12 +63,16 @@ export class World extends Cluster {
     this.api = await startApiServer();
     this.given = await prepare(this);
     this.operator = await this.startOperator();
-    await this.createClass('standard', { default: true, ...this.given.classSpec });
+    await this.createClass('standard', { ...this.given.classSpec }, { isDefault: true });
   }
 
   /** Ends when the operator has judged the class: of a Bank that is made later it may hear sooner. */
-  override async createClass(name: string, spec: Record<string, unknown>): Promise<void> {
-    await super.createClass(name, spec);
+  override async createClass(
+    name: string,
+    spec: Record<string, unknown>,
+    mark: { isDefault?: boolean } = {},
+  ): Promise<void> {
+    await super.createClass(name, spec, mark);
     await eventually(async () => {
       const { status } = await this.get<BankClass>(classPath(name));
       expect(status?.conditions?.map(({ type }) => type)).toEqual(['Accepted']);
