@@ -627,3 +627,21 @@ describe('kubectl get', () => {
     expect(rows[0]?.slice(0, 4)).toEqual(['shown', 'true', 3, 'registry/server:1']);
   });
 });
+
+test('a ResourceQuota of the namespace counts Banks, as it counts anything', async () => {
+  await api.transport.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'limited' } } });
+  const path = '/api/v1/namespaces/limited/resourcequotas';
+  const hard = { 'count/banks.bankhouse.dev': '1' };
+  await api.transport.request('POST', path, { body: { metadata: { name: 'banks' }, spec: { hard } } });
+  // The quota controller's part, which nobody plays here.
+  await api.transport.request('PATCH', `${path}/banks/status`, {
+    body: { status: { hard, used: { 'count/banks.bankhouse.dev': '0' } } },
+    contentType: 'application/merge-patch+json',
+  });
+  const create = (name: string) =>
+    api.transport.request('POST', `${BASE}/namespaces/limited/banks`, {
+      body: { apiVersion: 'bankhouse.dev/v1alpha1', kind: 'Bank', metadata: { name } },
+    });
+  await create('first');
+  await expect(create('second')).rejects.toThrow('exceeded quota: banks');
+});
