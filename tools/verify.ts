@@ -1,11 +1,21 @@
-/** `make verify`: what is generated is what the sources say; formatting, lint and types are right. */
+/**
+ * `make verify`: what is generated is what the sources say; migrations are as they were
+ * committed; formatting, lint and types are right.
+ */
 import { join } from 'node:path';
+import { lintPart, readParts, rewrittenHistory } from '../control/src/migrations/index.ts';
 import { digest, Fault, main, ROOT, step, tryRun } from './shared/index.ts';
 
 /** What a generator writes, and what it is made of. */
 const GENERATED = [
   { generator: 'core/src/generate.ts', source: 'core/src/resources', paths: ['crds', 'charts/bankhouse/crds'] },
+  {
+    generator: 'server/src/entities/generate.ts',
+    source: 'server/src/entities',
+    paths: ['migrations/tenants/functions/definitions.sql'],
+  },
   { generator: 'server/src/docs/generate.ts', source: 'server/src/toolsets', paths: ['docs/tools.md'] },
+  { generator: 'control/src/migrations/generate.ts', source: 'migrations', paths: ['migrations/frozen.txt'] },
 ];
 
 await main(async () => {
@@ -19,6 +29,9 @@ await main(async () => {
       );
     }
   }
+  const migrations = join(ROOT, 'migrations');
+  const wrong = [...readParts(migrations).flatMap(lintPart), ...rewrittenHistory(migrations)];
+  if (wrong.length > 0) throw new Fault(`The migrations can't be released so:\n${wrong.join('\n')}`);
   await check('formatting and lint', 'node_modules/.bin/biome', ['ci', '--colors=off', '.']);
   await check('types', 'node_modules/.bin/tsc', ['--noEmit']);
 });

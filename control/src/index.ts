@@ -1,3 +1,3 @@
 export { type ControlConfig, configSchema } from './config.ts';
-export { type MigrateOptions, MigrationError, migrate, type ServicePasswords } from './migrate.ts';
+export { type MigrateOptions, MigrationError, migrate, type ServicePasswords } from './migrations/index.ts';
 export { type ControlProcess, startControl } from './process.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, createLogger, loadConfig, messageOf, withPassword } from '@bankhouse/core';
 import { migrateConfigSchema } from './config.ts';
-import { MigrationError, migrate } from './migrate.ts';
+import { MigrationError, migrate } from './migrations/index.ts';
 
 const RETRY_MS = 2_000;
 const EX_CONFIG = 78;
@@ -40,6 +40,6 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`migrate: ${messageOf(error)}\n`);
-  const lasting = error instanceof ConfigError || (error instanceof MigrationError && error.code === 'owner_unfit');
+  const lasting = error instanceof ConfigError || (error instanceof MigrationError && error.lasting);
   process.exitCode = lasting ? EX_CONFIG : 1;
 }

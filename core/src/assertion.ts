@@ -52,12 +52,21 @@ export class AssertionError extends BankhouseError {
 }
 
 /**
- * The 32-byte seal key of one bank, one target and one key generation: HKDF-SHA256 (RFC 5869) over the platform's root key,
- * with no salt and `info = "bankhouse/seal/<target>/<bank>/<generation>"`. Only gateway and operator hold the root.
+ * The 32-byte seal key of one incarnation of a bank, one target and one key generation: HKDF-SHA256 (RFC 5869) over the platform's root
+ * key, with no salt and `info = "bankhouse/seal/<target>/<bank>/<incarnation>/<generation>"`. Only gateway and operator hold the root.
+ *
+ * @param incarnation metadata.uid of the Bank that the id was given to: whoever has the id next has other keys
  */
-export function deriveSealKey(root: Uint8Array, target: SealTarget, bank: string, generation: number): Buffer {
+export function deriveSealKey(
+  root: Uint8Array,
+  target: SealTarget,
+  bank: string,
+  incarnation: string,
+  generation: number,
+): Buffer {
   if (root.length < 32) throw new BankhouseError('root_key_short', 'The root key must have at least 32 bytes.');
-  return Buffer.from(hkdfSync('sha256', root, '', `bankhouse/seal/${target}/${bank}/${generation}`, 32));
+  const info = `bankhouse/seal/${target}/${bank}/${incarnation}/${generation}`;
+  return Buffer.from(hkdfSync('sha256', root, '', info, 32));
 }
 
 /**

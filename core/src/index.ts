@@ -45,8 +45,10 @@ export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metr
 export {
   API_VERSION,
   BANK_LABEL,
+  BANK_POD_SELECTOR,
   BANK_SECRET_DIR,
   BANK_SERVER_COMPONENT,
+  BANK_SERVER_CONTAINER,
   BANK_SERVER_PORT,
   COMPONENT_LABEL,
   childLabels,
@@ -110,3 +112,4 @@ export {
   type TokenClaims,
   tokenClaimsSchema,
 } from './token.ts';
+export { bankOfPod, field, listOf, textOf } from './untrusted.ts';

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** API group and version of our resources. */
 export const GROUP = 'bankhouse.dev';
 export const VERSION = 'v1alpha1';
@@ -18,7 +20,11 @@ export const COMPONENT_LABEL = 'app.kubernetes.io/component';
 export const MANAGED_BY = 'bankhouse';
 export const BANK_SERVER_COMPONENT = 'bank-server';
 export const GATEWAY_COMPONENT = 'gateway';
+/** Label selector of banks' pods; `bankOfPod` looks once more. */
+export const BANK_POD_SELECTOR = `${MANAGED_BY_LABEL}=${MANAGED_BY},${COMPONENT_LABEL}=${BANK_SERVER_COMPONENT},${BANK_LABEL}`;
 
+/** Name of the bank server's container in its pod. */
+export const BANK_SERVER_CONTAINER = 'server';
 /** The one port that a bank server listens on: MCP at `/mcp/bank-<id>`, probes at `/healthz` and `/readyz`. */
 export const BANK_SERVER_PORT = 8080;
 
@@ -46,7 +52,12 @@ export function childLabels(id: string): Record<string, string> {
   };
 }
 
-/** The bank's database login roles: two that alternate, so that a rotation never cuts a live connection. At most 47 bytes. */
-export function databaseRole(id: string, form: 'a' | 'b'): string {
-  return `bank_${id}_${form}`;
+/**
+ * The database login roles of one incarnation of a bank: two that alternate, so that a rotation never cuts a live connection. Every role of
+ * a Postgres can list the others, so the name tells nothing of the tenant.
+ *
+ * @param uid metadata.uid of the Bank
+ */
+export function databaseRole(uid: string, form: 'a' | 'b'): string {
+  return `bank_${createHash('sha256').update(`bankhouse/role/${uid}`).digest('hex').slice(0, 24)}_${form}`;
 }

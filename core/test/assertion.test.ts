@@ -3,7 +3,8 @@ import { type Assertion, AssertionError, deriveSealKey, openAssertion, sealAsser
 
 const ROOT = Buffer.alloc(32, 7);
 const NOW = 1_800_000_000;
-const KEY = deriveSealKey(ROOT, 'pod', 'acme', 1);
+const UID = '8f14e45f-ceea-467f-a0e6-6f2b3c1d0a11';
+const KEY = deriveSealKey(ROOT, 'pod', 'acme', UID, 1);
 const KEYS = new Map([[1, KEY]]);
 
 function assertion(changes: Partial<Assertion> = {}): Assertion {
@@ -55,15 +56,19 @@ describe('a sealed assertion (R3.2)', () => {
     ['a short mac', `1.${payload}.${mac.slice(1)}`, 'assertion_malformed'],
     ['a changed payload', `1.${richer}.${mac}`, 'assertion_forged'],
     ['a changed generation', `2.${payload}.${mac}`, 'assertion_forged'],
-    ["another bank's key", sealAssertion(assertion(), deriveSealKey(ROOT, 'pod', 'globex', 1), 1), 'assertion_forged'],
+    [
+      "another bank's key",
+      sealAssertion(assertion(), deriveSealKey(ROOT, 'pod', 'globex', UID, 1), 1),
+      'assertion_forged',
+    ],
     [
       "the database's key",
-      sealAssertion(assertion(), deriveSealKey(ROOT, 'database', 'acme', 1), 1),
+      sealAssertion(assertion(), deriveSealKey(ROOT, 'database', 'acme', UID, 1), 1),
       'assertion_forged',
     ],
     [
       'an older generation that is no longer held',
-      sealAssertion(assertion(), deriveSealKey(ROOT, 'pod', 'acme', 0), 0),
+      sealAssertion(assertion(), deriveSealKey(ROOT, 'pod', 'acme', UID, 0), 0),
       'assertion_forged',
     ],
     ['another bank in the payload', sealAssertion(assertion({ bank: 'globex' }), KEY, 1), 'assertion_forged'],
@@ -81,7 +86,7 @@ describe('a sealed assertion (R3.2)', () => {
   });
 
   it('opens under either of two generations during a rotation', () => {
-    const next = deriveSealKey(ROOT, 'pod', 'acme', 2);
+    const next = deriveSealKey(ROOT, 'pod', 'acme', UID, 2);
     const both = new Map([...KEYS, [2, next]]);
     expect(codeOf(sealAssertion(assertion(), next, 2), NOW, both)).toBe('opened');
     expect(codeOf(sealed, NOW, both)).toBe('opened');
@@ -89,17 +94,18 @@ describe('a sealed assertion (R3.2)', () => {
 });
 
 describe('a seal key', () => {
-  it('differs by target, bank and generation', () => {
+  it('differs by target, bank, incarnation and generation', () => {
     const keys = [
-      deriveSealKey(ROOT, 'pod', 'acme', 1),
-      deriveSealKey(ROOT, 'database', 'acme', 1),
-      deriveSealKey(ROOT, 'pod', 'globex', 1),
-      deriveSealKey(ROOT, 'pod', 'acme', 2),
+      deriveSealKey(ROOT, 'pod', 'acme', UID, 1),
+      deriveSealKey(ROOT, 'database', 'acme', UID, 1),
+      deriveSealKey(ROOT, 'pod', 'globex', UID, 1),
+      deriveSealKey(ROOT, 'pod', 'acme', '2b0c8f1d-52a1-4c5e-9f7d-0f5f0f4a7c22', 1),
+      deriveSealKey(ROOT, 'pod', 'acme', UID, 2),
     ].map((key) => key.toString('hex'));
-    expect(new Set(keys).size).toBe(4);
+    expect(new Set(keys).size).toBe(5);
   });
 
   it('is not derived from a root of less than 32 bytes', () => {
-    expect(() => deriveSealKey(Buffer.alloc(31), 'pod', 'acme', 1)).toThrow(/at least 32 bytes/);
+    expect(() => deriveSealKey(Buffer.alloc(31), 'pod', 'acme', UID, 1)).toThrow(/at least 32 bytes/);
   });
 });

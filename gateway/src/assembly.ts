@@ -32,15 +32,20 @@ export function assembleGateway(options: {
   revocations: Revocations;
   registry: Registry;
   logger: Logger;
+  /** For tests: the port of all bank servers. */
+  podPort?: number | undefined;
 }): Assembly {
-  const { config, revocations, registry, logger } = options;
+  const { config, revocations, registry, logger, podPort } = options;
   const issuers = issuersOf(config);
   const frontDoor = config.FRONT_DOOR_URL;
   const upstreams = new Upstreams({
     headersTimeout: config.UPSTREAM_HEADERS_SECONDS * 1000,
     bodyTimeout: config.UPSTREAM_IDLE_SECONDS * 1000,
   });
-  const table = new BankTable((id, route) => upstreams.keepOnly(id, route?.endpoints ?? []));
+  const table = new BankTable({
+    onRoute: (id, route) => upstreams.keepOnly(id, route?.endpoints ?? []),
+    port: podPort,
+  });
   const authenticator = new Authenticator({ frontDoor, issuers, revocations, logger });
   const openCalls = new OpenCalls(config.MAX_CONCURRENT_PER_BANK);
   const metrics = createGatewayMetrics(registry, { revocations, openCalls: () => openCalls.size });

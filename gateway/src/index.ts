@@ -6,5 +6,6 @@ export { MAX_HEADER_BYTES } from './gateway.ts';
 export { type GatewayProcess, startGateway } from './process.ts';
 export { RevocationFeed } from './revocation/feed.ts';
 export { type RevocationNotice, Revocations } from './revocation/revocations.ts';
+export { type RoutedBank, type RoutedPod, readBank, readPod } from './routing/objects.ts';
 export type { BankRoute, Endpoint, RoutingTable } from './routing/routing-table.ts';
-export { BankTable, type EndpointSlice, type RoutedBank } from './routing/table.ts';
+export { BankTable } from './routing/table.ts';

@@ -21,11 +21,13 @@ export async function startGateway(options: {
   config: GatewayConfig;
   transport: Transport;
   logger: Logger;
+  /** For tests: the port of all bank servers. */
+  podPort?: number;
 }): Promise<GatewayProcess> {
-  const { config, transport, logger } = options;
+  const { config, transport, logger, podPort } = options;
   const registry = createRegistry('gateway');
   const revocations = new Revocations(config.REVOCATION_MAX_STALENESS_SECONDS * 1000);
-  const assembly = assembleGateway({ config, revocations, registry, logger });
+  const assembly = assembleGateway({ config, revocations, registry, logger, podPort });
   const watch = watchRoutes({
     table: assembly.table,
     transport,

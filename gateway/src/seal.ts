@@ -1,8 +1,10 @@
 import { type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
+import type { BankRoute } from './routing/routing-table.ts';
 
 const MAX_CACHED = 20_000;
 
 interface SealKeys {
+  readonly incarnation: string;
   readonly generation: number;
   readonly pod: Buffer;
   readonly database: Buffer;
@@ -11,7 +13,7 @@ interface SealKeys {
 /** About a caller that came with a token, as all do here: what the token opens must not outlive it. */
 export type TokenAssertion = Assertion & { readonly exp: number };
 
-/** Seals assertions for a bank's pod and for the database; the keys of a bank are derived once per generation. */
+/** Seals assertions for a bank's pod and for the database; the keys of a bank are derived once per incarnation and generation. */
 export class Sealer {
   private readonly root: Uint8Array;
   private readonly keys = new Map<string, SealKeys>();
@@ -20,22 +22,28 @@ export class Sealer {
     this.root = root;
   }
 
-  seal(assertion: TokenAssertion, generation: number): { pod: string; database: string } {
-    const keys = this.keysOf(assertion.bank, generation);
+  /** @param bound what the keys are bound to: the bank's incarnation, and their generation */
+  seal(
+    assertion: TokenAssertion,
+    bound: Pick<BankRoute, 'incarnation' | 'keyGeneration'>,
+  ): { pod: string; database: string } {
+    const { incarnation, keyGeneration } = bound;
+    const keys = this.keysOf(assertion.bank, incarnation, keyGeneration);
     return {
-      pod: sealAssertion(assertion, keys.pod, generation),
-      database: sealAssertion(assertion, keys.database, generation),
+      pod: sealAssertion(assertion, keys.pod, keyGeneration),
+      database: sealAssertion(assertion, keys.database, keyGeneration),
     };
   }
 
-  private keysOf(bank: string, generation: number): SealKeys {
+  private keysOf(bank: string, incarnation: string, generation: number): SealKeys {
     const cached = this.keys.get(bank);
-    if (cached?.generation === generation) return cached;
+    if (cached?.generation === generation && cached.incarnation === incarnation) return cached;
     if (this.keys.size >= MAX_CACHED) this.keys.clear();
     const keys = {
+      incarnation,
       generation,
-      pod: deriveSealKey(this.root, 'pod', bank, generation),
-      database: deriveSealKey(this.root, 'database', bank, generation),
+      pod: deriveSealKey(this.root, 'pod', bank, incarnation, generation),
+      database: deriveSealKey(this.root, 'database', bank, incarnation, generation),
     };
     this.keys.set(bank, keys);
     return keys;

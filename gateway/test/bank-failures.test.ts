@@ -1,8 +1,7 @@
 /** A bank's pod that fails before, within or instead of its answer. */
 import { describe, expect, it } from 'vitest';
-import { freePort } from '../../test/harness/ports.ts';
 import { startNeighbours } from './neighbours.ts';
-import { counted, LIST, listen, MODERN_LIST, readText, send, slice, until } from './support.ts';
+import { counted, LIST, listen, MODERN_LIST, podAt, readText, send, until } from './support.ts';
 
 const { pod, gateway, bearer, only, list, openList } = await startNeighbours();
 
@@ -39,35 +38,35 @@ describe('a bank server that fails', () => {
   });
 
   it('to take the connection at one address is tried at another', async () => {
-    const dead = slice('acme', [await freePort()]);
-    gateway.table.setSlice('banks/dead', { ...dead, metadata: { ...dead.metadata, name: 'dead' } });
+    gateway.table.setPod('banks/dead', podAt('acme', '127.0.0.2'));
     const retries = await counted(gateway, 'bankhouse_gateway_upstream_retries_total');
     for (let turn = 0; turn < 4; turn++) {
       const answer = await list();
       expect(answer.status).toBe(200);
     }
-    gateway.table.setSlice('banks/dead', undefined);
+    gateway.table.setPod('banks/dead', undefined);
     expect(pod.seen).toHaveLength(4);
     expect(await counted(gateway, 'bankhouse_gateway_upstream_retries_total')).toBeGreaterThanOrEqual(retries);
   });
 
   it('to listen yet is waited for', async () => {
-    const port = await freePort();
-    gateway.table.setSlice('banks/acme', slice('acme', [port]));
+    gateway.table.setPod('banks/acme', podAt('acme', '127.0.0.3', { state: 'starting' }));
     const before = await counted(gateway, 'bankhouse_gateway_upstream_retries_total');
     const answer = send(gateway.port, { headers: { ...MODERN_LIST, ...(await bearer()) }, body: LIST });
     await until(async () => (await counted(gateway, 'bankhouse_gateway_upstream_retries_total')) > before);
-    const late = await listen((_request, response) => response.end('{"late":true}'));
-    gateway.table.setSlice('banks/acme', slice('acme', [late.port]));
+    const late = await listen((_request, response) => response.end('{"late":true}'), {
+      ip: '127.0.0.3',
+      port: pod.port,
+    });
     expect((await answer).body).toBe('{"late":true}');
-    gateway.table.setSlice('banks/acme', slice('acme', [pod.port]));
+    gateway.table.setPod('banks/acme', podAt('acme', '127.0.0.1'));
     await late.close();
   });
 
   it('to have an address at all by the deadline is 503 with Retry-After', async () => {
-    gateway.table.setSlice('banks/acme', undefined);
+    gateway.table.setPod('banks/acme', undefined);
     const answer = await list();
-    gateway.table.setSlice('banks/acme', slice('acme', [pod.port]));
+    gateway.table.setPod('banks/acme', podAt('acme', '127.0.0.1'));
     expect({ status: answer.status, code: answer.error?.data.code }).toEqual({ status: 503, code: 'bank_starting' });
     expect(answer.headers['retry-after']).toBe('2');
   });

@@ -1,6 +1,7 @@
 /** What a bank's pod gets of a good call: body, path, headers and two seals. */
 import { deriveSealKey, openAssertion } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
+import { uidOf } from '../../test/harness/routed.ts';
 import { startNeighbours } from './neighbours.ts';
 import { bank, JSON_TYPE, LIST, MODERN_LIST, open, ROOT_KEY, seconds, send } from './support.ts';
 
@@ -27,7 +28,7 @@ describe('what a bank server gets', () => {
     const { headers } = only();
     const sealed = { pod: headers['bankhouse-assertion'], database: headers['bankhouse-database-assertion'] };
     for (const target of ['pod', 'database'] as const) {
-      const keys = new Map([[1, deriveSealKey(ROOT_KEY, target, 'acme', 1)]]);
+      const keys = new Map([[1, deriveSealKey(ROOT_KEY, target, 'acme', uidOf('acme'), 1)]]);
       expect(openAssertion(sealed[target] as string, { bank: 'acme', keys, now: seconds() })).toMatchObject({
         bank: 'acme',
         sub: 'tester',
@@ -46,16 +47,15 @@ describe('what a bank server gets', () => {
     ['no vault for an empty list', { vault_ids: [] }, []],
   ])('opens %s', async (_name, claims, vaults) => {
     await send(gateway.port, { headers: { ...JSON_TYPE, ...(await bearer(claims)) }, body: LIST });
-    const keys = new Map([[1, deriveSealKey(ROOT_KEY, 'pod', 'acme', 1)]]);
+    const keys = new Map([[1, deriveSealKey(ROOT_KEY, 'pod', 'acme', uidOf('acme'), 1)]]);
     const sealed = only().headers['bankhouse-assertion'] as string;
     expect(openAssertion(sealed, { bank: 'acme', keys, now: seconds() }).vaults).toEqual(vaults);
   });
 
   it("is sealed with the generation in the Bank's status", async () => {
-    const routed = bank('acme');
-    gateway.table.setBank('banks/acme', { ...routed, status: { ...routed.status, keyGeneration: 2 } });
+    gateway.table.setBank('banks/acme', bank('acme', { keyGeneration: 2 }));
     await send(gateway.port, { headers: { ...JSON_TYPE, ...(await bearer()) }, body: LIST });
-    gateway.table.setBank('banks/acme', routed);
+    gateway.table.setBank('banks/acme', bank('acme'));
     expect(only().headers['bankhouse-assertion']).toMatch(/^2\./);
   });
 

@@ -1,6 +1,7 @@
 /** What the gateway seals of a token's time, so that nothing that the token opens outlives it. */
 import { deriveSealKey, openAssertion } from '@bankhouse/core';
 import { afterAll, describe, expect, it } from 'vitest';
+import { uidOf } from '../../test/harness/routed.ts';
 import { Sealer, type TokenAssertion } from '../src/seal.ts';
 import {
   JSON_TYPE,
@@ -18,7 +19,11 @@ const TARGETS = { pod: 'bankhouse-assertion', database: 'bankhouse-database-asse
 type Target = keyof typeof TARGETS;
 
 const opened = (sealed: string, target: Target, now: number) =>
-  openAssertion(sealed, { bank: 'acme', keys: new Map([[1, deriveSealKey(ROOT_KEY, target, 'acme', 1)]]), now });
+  openAssertion(sealed, {
+    bank: 'acme',
+    keys: new Map([[1, deriveSealKey(ROOT_KEY, target, 'acme', uidOf('acme'), 1)]]),
+    now,
+  });
 
 const issuer = await startIssuer();
 const pod = await startPod();
@@ -51,6 +56,7 @@ describe('a call', () => {
 });
 
 describe('a sealer', () => {
+  const bound = { incarnation: uidOf('acme'), keyGeneration: 1 };
   const NOW = 1_800_000_000;
   const assertion: TokenAssertion = {
     bank: 'acme',
@@ -65,14 +71,22 @@ describe('a sealer', () => {
   };
 
   it.each<Target>(['pod', 'database'])('seals for the %s what it is given, and nothing else', (target) => {
-    const sealed = new Sealer(ROOT_KEY).seal(assertion, 1)[target];
+    const sealed = new Sealer(ROOT_KEY).seal(assertion, bound)[target];
     expect(opened(sealed, target, NOW)).toEqual(assertion);
+  });
+
+  it('seals with other keys once the id has passed to another Bank, though it has the old ones at hand', () => {
+    const sealer = new Sealer(ROOT_KEY);
+    sealer.seal(assertion, { ...bound, incarnation: 'uid-before' });
+    expect(opened(sealer.seal(assertion, bound).pod, 'pod', NOW)).toEqual(assertion);
+    const foreign = sealer.seal(assertion, { ...bound, incarnation: 'uid-after' });
+    expect(() => opened(foreign.pod, 'pod', NOW)).toThrow(/not sealed with a key of this bank/);
   });
 
   it('is not given an assertion without exp: the compiler refuses it', () => {
     const { exp: _, ...without } = assertion;
     // @ts-expect-error what such an assertion opens would not end with its token
-    const sealed = new Sealer(ROOT_KEY).seal(without, 1);
+    const sealed = new Sealer(ROOT_KEY).seal(without, bound);
     expect(opened(sealed.database, 'database', NOW)).not.toHaveProperty('exp');
   });
 });

@@ -10,11 +10,11 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
-import { BANK_LABEL, bankPath, childName, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
+import { bankPath, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import { type BadRequestContext, goodClaims, signToken } from '../../test/harness/bad-requests.ts';
-import { assembleGateway, configSchema, Revocations } from '../src/index.ts';
-import type { EndpointSlice, RoutedBank } from '../src/routing/table.ts';
+import { type BankChange, bankObject, type PodChange, podObject } from '../../test/harness/routed.ts';
+import { assembleGateway, configSchema, Revocations, readBank, readPod } from '../src/index.ts';
 
 export const FRONT_DOOR = 'https://mcp.example.com';
 export const ROOT_KEY = Buffer.alloc(32, 7);
@@ -23,9 +23,10 @@ export const seconds = () => Math.floor(Date.now() / 1000);
 /** A server on a free port, gone with `close`. */
 export async function listen(
   listener: RequestListener,
+  at: { port?: number; ip?: string } = {},
 ): Promise<{ server: Server; port: number; close(): Promise<void> }> {
   const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
+  server.listen(at.port ?? 0, at.ip ?? '127.0.0.1');
   await once(server, 'listening');
   return {
     server,
@@ -112,34 +113,10 @@ export async function readText(stream: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-export function bank(
-  id: string,
-  change: { namespace?: string; accepted?: boolean; suspend?: boolean } = {},
-): RoutedBank {
-  const { namespace = 'banks', accepted = true, suspend = false } = change;
-  const time = '2026-01-01T00:00:00Z';
-  const status = accepted ? 'True' : 'False';
-  return {
-    metadata: { name: id, namespace },
-    spec: { suspend },
-    status: { conditions: [{ type: 'Accepted', status, reason: 'X', message: '', lastTransitionTime: time }] },
-  };
-}
+export const bank = (id: string, change?: BankChange) => readBank(bankObject(id, change));
+export const podAt = (id: string, ip: string, change?: PodChange) => readPod(podObject(id, ip, change));
 
-export function slice(id: string, ports: readonly number[], change: { namespace?: string } = {}): EndpointSlice {
-  return {
-    metadata: {
-      name: `${childName(id)}-x`,
-      namespace: change.namespace ?? 'banks',
-      labels: { [BANK_LABEL]: id, 'kubernetes.io/service-name': childName(id) },
-    },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true, serving: true, terminating: false } }],
-    ports: ports.map((port) => ({ name: 'http', port, protocol: 'TCP' })),
-  };
-}
-
-/** A gateway whose routes and revocations the test decides. Banks acme and globex are there, at `podPort`. */
+/** A gateway whose routes and revocations the test decides. Banks acme and globex are there, at 127.0.0.1 and `podPort`. */
 export async function startTestGateway(options: {
   issuers: readonly { issuer: string; url: string; more?: object }[];
   podPort: number;
@@ -166,10 +143,10 @@ export async function startTestGateway(options: {
   });
   const logger = createLogger({ component: 'gateway', level: 'debug', destination });
   const registry = createRegistry('gateway');
-  const assembly = assembleGateway({ config, revocations, registry, logger });
+  const assembly = assembleGateway({ config, revocations, registry, logger, podPort: options.podPort });
   for (const id of ['acme', 'globex']) {
     assembly.table.setBank(`banks/${id}`, bank(id));
-    assembly.table.setSlice(`banks/${id}`, slice(id, [options.podPort]));
+    assembly.table.setPod(`banks/${id}`, podAt(id, '127.0.0.1'));
   }
   const port = await assembly.gateway.listen(0, '127.0.0.1');
   await assembly.start();

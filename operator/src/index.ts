@@ -10,3 +10,4 @@ export {
 export { createOperator, type Operator, type OperatorOptions } from './operator.ts';
 export { createFrontDoor, type FrontDoor } from './probe/index.ts';
 export type { Settings } from './settings.ts';
+export { createWatchdog, type Watchdog, type WatchdogOptions } from './watchdog/index.ts';

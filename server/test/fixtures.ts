@@ -6,6 +6,8 @@ import { type Assertion, deriveSealKey, SECRET_DATABASE_URL, SECRET_SEAL_KEYS, s
 import { afterAll } from 'vitest';
 
 export const ROOT_KEY = randomBytes(32);
+/** Of the Bank, whichever its id is. */
+const UID = 'b1f9c1de-0000-4000-8000-000000000001';
 export const NOWHERE = 'postgres://nobody:secret@127.0.0.1:1/bankhouse';
 
 export const nowSeconds = () => Math.floor(Date.now() / 1000);
@@ -28,7 +30,7 @@ export function makeAssertion(bank: string, changes: Partial<Assertion> = {}): A
 export function sealedHeaders(assertion: Assertion, options: { bank?: string; generation?: number } = {}) {
   const { bank = assertion.bank, generation = 1 } = options;
   const seal = (target: 'pod' | 'database') =>
-    sealAssertion(assertion, deriveSealKey(ROOT_KEY, target, bank, generation), generation);
+    sealAssertion(assertion, deriveSealKey(ROOT_KEY, target, bank, UID, generation), generation);
   return { 'bankhouse-assertion': seal('pod'), 'bankhouse-database-assertion': seal('database') };
 }
 
@@ -49,7 +51,9 @@ export function makeSecretDir(bank: string, options: { databaseUrl?: string; gen
     write(
       SECRET_SEAL_KEYS,
       JSON.stringify(
-        Object.fromEntries(generations.map((g) => [g, deriveSealKey(ROOT_KEY, 'pod', bank, g).toString('base64')])),
+        Object.fromEntries(
+          generations.map((g) => [g, deriveSealKey(ROOT_KEY, 'pod', bank, UID, g).toString('base64')]),
+        ),
       ),
     );
   writeKeys(options.generations ?? [1]);

@@ -67,8 +67,12 @@ describe('a token for one vault', () => {
 describe("direct SQL as the bank's own role", () => {
   let url: string;
   let root: Buffer;
+  const uids = new Map<string, string>();
   beforeAll(async () => {
     url = await bankDatabaseUrl(a.id);
+    for (const { id } of [a, b]) {
+      uids.set(id, await kubectl(['get', 'bank', id, '-n', 'banks', '-o', 'jsonpath={.metadata.uid}']));
+    }
     root = Buffer.from(await keyOf('root-key'), 'base64');
   });
 
@@ -85,7 +89,7 @@ describe("direct SQL as the bank's own role", () => {
     ...changes,
   });
   const seal = (changes: Partial<Assertion> = {}, bank = a.id, target: 'database' | 'pod' = 'database') =>
-    sealAssertion(assertion(changes), deriveSealKey(root, target, bank, 1), 1);
+    sealAssertion(assertion(changes), deriveSealKey(root, target, bank, uids.get(bank) ?? '', 1), 1);
 
   /** Rows that a statement over both tables sees under a setting of the assertion. */
   async function rowsSeen(

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import {
   TOKEN_DEFAULT_TTL_SECONDS,
 } from '@bankhouse/core';
 import pg from 'pg';
-import { migrate } from '../../control/src/migrate.ts';
+import { migrate } from '../../control/src/migrations/index.ts';
 import { atEnd, removeFolder } from './at-end.ts';
 import { freePort } from './ports.ts';
 
@@ -210,6 +210,8 @@ export async function withClient<T>(url: string, use: (client: pg.Client) => Pro
 export interface TestBank {
   readonly id: string;
   readonly owner: string;
+  /** Of the Bank: the incarnation. */
+  readonly uid: string;
   readonly role: string;
   /** The bank's own role. */
   readonly url: string;
@@ -217,12 +219,19 @@ export interface TestBank {
   readonly sealKey: Buffer;
   /** A sealed database assertion for all vaults, made now, unless changed. */
   seal(changes?: Partial<Assertion>, options?: { key?: Uint8Array; generation?: number }): string;
-  /** A transaction as the bank's role with this assertion set (undefined: none), rolled back at the end. */
+  /**
+   * URL of another login that stands for the bank. It may use the tables under their policies, as what is in schema api does: for tests
+   * of this second lock, and for rows that no tool makes.
+   */
+  underPolicies(): Promise<string>;
+  /** A transaction of that login with this assertion set (undefined: none), rolled back at the end. */
   asBank<T>(sealed: string | undefined, use: (client: pg.Client) => Promise<T>): Promise<T>;
 }
 
 export interface TestBankOptions {
   owner?: string;
+  uid?: string;
+  namespaceUid?: string;
   displayName?: string;
   type?: 'personal' | 'business';
   vaults?: readonly { id: string; displayName: string }[];
@@ -233,34 +242,43 @@ export interface TestBankOptions {
 
 export async function createBank(postgres: TestPostgres, id: string, options: TestBankOptions = {}): Promise<TestBank> {
   const owner = options.owner ?? `banks/${id}`;
-  const role = databaseRole(id, options.form ?? 'a');
+  const uid = options.uid ?? randomUUID();
+  const role = databaseRole(uid, options.form ?? 'a');
   const password = options.password ?? randomBytes(12).toString('hex');
-  const sealKey = deriveSealKey(options.root ?? randomBytes(32), 'database', id, 1);
-  const vaults = options.vaults ?? [{ id: 'sales', displayName: 'Sales' }];
-  await withClient(postgres.serviceUrl('operator'), async (client) =>
-    client.query('select bank.ensure_bank($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
+  const sealKey = deriveSealKey(options.root ?? randomBytes(32), 'database', id, uid, 1);
+  const vaults = JSON.stringify(options.vaults ?? [{ id: 'sales', displayName: 'Sales' }]);
+  const told = [options.displayName ?? id, options.type ?? 'business', vaults];
+  await withClient(postgres.serviceUrl('operator'), async (client) => {
+    const namespaceUid = options.namespaceUid ?? `namespace of ${owner}`;
+    await client.query('select control.claim_id($1, $2, $3, $4, $5, $6, $7)', [id, uid, owner, namespaceUid, ...told]);
+    await client.query('select admin.ensure_bank($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
       id,
-      owner,
-      options.displayName ?? id,
-      options.type ?? 'business',
-      JSON.stringify(vaults),
+      uid,
+      ...told,
       role,
       await scramVerifier(password),
       randomBytes(8).toString('hex'),
       JSON.stringify({ 1: sealKey.toString('base64') }),
-    ]),
-  );
+    ]);
+  });
   const url = postgres.urlFor(role, password);
+  let policies: Promise<string> | undefined;
+  const underPolicies = () => {
+    policies ??= createUnderPolicies(postgres, id);
+    return policies;
+  };
   return {
     id,
     owner,
+    uid,
     role,
     url,
     sealKey,
     seal: (changes = {}, { key = sealKey, generation = 1 } = {}) =>
       sealAssertion(assertionFor(id, changes), key, generation),
-    asBank: (sealed, use) =>
-      withClient(url, async (client) => {
+    underPolicies,
+    asBank: async (sealed, use) =>
+      withClient(await underPolicies(), async (client) => {
         await client.query('begin');
         if (sealed !== undefined) await client.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
         const result = await use(client);
@@ -270,13 +288,29 @@ export async function createBank(postgres: TestPostgres, id: string, options: Te
   };
 }
 
+async function createUnderPolicies(postgres: TestPostgres, id: string): Promise<string> {
+  const [role, password] = [`policies_of_${id}_${randomBytes(4).toString('hex')}`, randomBytes(12).toString('hex')];
+  await withClient(postgres.superuserUrl, async (client) => {
+    await client.query(`create role "${role}" login password '${password}'`);
+    await client.query(`grant bankhouse_api, bankhouse_bank to "${role}"`);
+    await client.query("insert into bank.login_roles (role, bank_id, credential_digest) values ($1, $2, 'test')", [
+      role,
+      id,
+    ]);
+  });
+  return postgres.urlFor(role, password);
+}
+
+/** Who issued the tokens of tests, unless they say otherwise. */
+export const ISSUER = 'https://issuer.test';
+
 /** An assertion for every vault of a bank, made now of a token that holds for a day, with changes. */
 export function assertionFor(bank: string, changes: Partial<Assertion> = {}): Assertion {
   const now = Math.floor(Date.now() / 1000);
   return {
     bank,
     sub: 'test',
-    iss: 'https://issuer.test',
+    iss: ISSUER,
     scopes: ['mcp:read'],
     vaults: null,
     jti: 'test',

@@ -156,6 +156,7 @@ async function withDirectAccess(id: string, use: () => Promise<void>): Promise<v
 async function addedLatency(): Promise<void> {
   const bank = sampleBank(0);
   const root = Buffer.from(await keyOf('root-key'), 'base64');
+  const uid = await kubectl(['get', 'bank', bank.id, '-n', 'banks', '-o', 'jsonpath={.metadata.uid}']);
   const seal = (target: 'pod' | 'database') =>
     sealAssertion(
       {
@@ -168,7 +169,7 @@ async function addedLatency(): Promise<void> {
         iat: Math.floor(Date.now() / 1000),
         rid: 'bench',
       },
-      deriveSealKey(root, target, bank.id, 1),
+      deriveSealKey(root, target, bank.id, uid, 1),
       1,
     );
   const path = new URL(bank.url).pathname;

@@ -12,11 +12,12 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { BANK_LABEL, bankPath, childName, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
-import { assembleGateway, configSchema, Revocations } from '@bankhouse/gateway';
+import { bankPath, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
+import { assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
 import { exportJWK, generateKeyPair } from 'jose';
 import pino from 'pino';
 import { goodClaims, signToken } from '../harness/bad-requests.ts';
+import { bankObject, podObject } from '../harness/routed.ts';
 import { type Latencies, load } from './measure.ts';
 import { openWire, type Wire } from './wire.ts';
 
@@ -64,27 +65,11 @@ async function runGateway(echoPort: number, jwksUrl: string): Promise<void> {
     revocations,
     registry: createRegistry('gateway'),
     logger,
+    podPort: echoPort,
   });
   revocations.confirm(performance.now());
-  table.setBank(`banks/${BANK}`, {
-    metadata: { name: BANK, namespace: 'banks' },
-    spec: { suspend: false },
-    status: {
-      conditions: [
-        { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' },
-      ],
-    },
-  });
-  table.setSlice(`banks/${BANK}`, {
-    metadata: {
-      name: BANK,
-      namespace: 'banks',
-      labels: { [BANK_LABEL]: BANK, 'kubernetes.io/service-name': childName(BANK) },
-    },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: ['127.0.0.1'] }],
-    ports: [{ port: echoPort, protocol: 'TCP' }],
-  });
+  table.setBank(`banks/${BANK}`, readBank(bankObject(BANK)));
+  table.setPod('banks/pod', readPod(podObject(BANK, '127.0.0.1')));
   await start();
   process.send?.(await gateway.listen(0, '127.0.0.1'));
 }

@@ -143,7 +143,7 @@ async function main(): Promise<void> {
   const seconds = Number(kind ?? 5);
   const root = randomBytes(32);
   const secretDir = mkdtempSync(join(tmpdir(), 'bankhouse-bench-'));
-  const key = deriveSealKey(root, 'pod', BANK, 1);
+  const key = deriveSealKey(root, 'pod', BANK, 'uid', 1);
   writeFileSync(join(secretDir, 'seal-keys'), JSON.stringify({ 1: key.toString('base64') }));
   writeFileSync(join(secretDir, 'database-url'), 'postgres://nobody@127.0.0.1:1/none');
   const headers = () => {

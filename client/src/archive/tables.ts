@@ -27,6 +27,7 @@ export const EXPORTED: readonly ExportedTable[] = [
 export const NOT_EXPORTED: Readonly<Record<string, string>> = {
   login_roles: 'secret: the operator makes the roles of the bank that it is imported into',
   bank_keys: 'secret: the keys of the database seal belong to one bank in one cluster',
+  call_counts: 'counted from the calls by triggers',
   search_documents: 'made from the calls by triggers',
   search_languages: 'made from the calls by triggers',
   idempotency_keys: 'of calls of the last 24 hours, which are sent again to the same bank',

@@ -1,6 +1,6 @@
 import type { Database } from './pool.ts';
 
-/** What the deletion of a bank erased (migrations/0014). */
+/** What the deletion of a bank erased (migrations/control/tables/0003). */
 export interface Receipt {
   id: number;
   bank: string;

@@ -226,7 +226,7 @@ export class CallHandler {
       iat: Math.floor(Date.now() / 1000),
       rid: call.requestId,
     };
-    const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank).keyGeneration);
+    const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
     const headers = ['host', this.host, ...passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);

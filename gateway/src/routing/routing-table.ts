@@ -2,15 +2,15 @@
 export interface Endpoint {
   /** `ip:port` or `[ip]:port`. */
   readonly address: string;
-  /** The pod's own readiness. Others may be tried too: a pod that just starts answers before it is known to be ready. */
+  /** The pod is Ready. Others may be tried too: a pod that just starts answers before it is known to be ready. */
   readonly isServing: boolean;
-  /** The pod is going; taken only when nothing else is there. */
-  readonly isTerminating: boolean;
 }
 
 /** What the gateway needs to know of a bank. */
 export interface BankRoute {
   readonly id: string;
+  /** metadata.uid of the Bank that was accepted under this id; the seal keys are bound to it. */
+  readonly incarnation: string;
   readonly isSuspended: boolean;
   /** Of the seal keys. */
   readonly keyGeneration: number;

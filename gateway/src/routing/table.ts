@@ -1,48 +1,42 @@
-import { BANK_LABEL, type Bank, bankIdOf, childName } from '@bankhouse/core';
-import type { ObjectMeta } from '@bankhouse/kube';
+import { BANK_SERVER_PORT } from '@bankhouse/core';
+import type { RoutedBank, RoutedPod } from './objects.ts';
 import type { BankRoute, Endpoint, RoutingTable } from './routing-table.ts';
 
-const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
-
-/** The fields of `discovery.k8s.io/v1` EndpointSlice that are read. */
-export interface EndpointSlice {
-  metadata: ObjectMeta;
-  addressType: 'IPv4' | 'IPv6' | 'FQDN';
-  endpoints?: readonly {
-    addresses: readonly string[];
-    conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
-  }[];
-  ports?: readonly { name?: string; port?: number; protocol?: string }[];
-}
-
-/** The fields of a Bank that are read. */
-export type RoutedBank = Pick<Bank, 'metadata' | 'status'> & { spec: Pick<Bank['spec'], 'id' | 'suspend'> };
-
 /**
- * The routing table, from Banks and EndpointSlices by key; pure.
+ * The routing table, from Banks and Pods by key; pure.
  *
- * | Bank                                               | route                                    |
- * |----------------------------------------------------|------------------------------------------|
- * | not accepted (id taken, class missing), or deleted | none                                     |
- * | accepted, and another accepted one has the same id | none: nobody can say which is meant      |
- * | accepted                                           | endpoints of its own namespace's slices  |
+ * | Bank                                                       | route                               |
+ * |------------------------------------------------------------|-------------------------------------|
+ * | not accepted under this id (taken, class missing), deleted | none                                |
+ * | accepted, and another accepted one has the same id         | none: nobody can say which is meant |
+ * | accepted                                                   | its own namespace's pods, see readPod |
  *
- * A slice is believed only in the namespace of the accepted Bank and for the Service named after it: whoever may write in
- * another namespace must not draw a bank's calls to himself.
+ * A pod is believed only in the namespace of the accepted Bank, and the port is ours: whoever may write elsewhere must not draw a
+ * bank's calls to himself.
  */
 export class BankTable implements RoutingTable {
   private readonly banks = new Map<string, RoutedBank>();
-  private readonly slices = new Map<string, EndpointSlice>();
+  private readonly pods = new Map<string, RoutedPod>();
   /** Keys by bank id. */
   private readonly banksOf = new Map<string, Set<string>>();
-  private readonly slicesOf = new Map<string, Set<string>>();
+  private readonly podsOf = new Map<string, Set<string>>();
   private readonly routes = new Map<string, BankRoute>();
   private readonly waiting = new Map<string, Set<() => void>>();
   private readonly onRoute: (id: string, route: BankRoute | undefined) => void;
+  private readonly port: number;
 
-  /** @param onRoute called after every change of a route */
-  constructor(onRoute: (id: string, route: BankRoute | undefined) => void = () => {}) {
-    this.onRoute = onRoute;
+  /**
+   * @param options.onRoute called after every change of a route
+   * @param options.port for tests, whose pods share an address: of every bank server
+   */
+  constructor(
+    options: {
+      onRoute?: ((id: string, route: BankRoute | undefined) => void) | undefined;
+      port?: number | undefined;
+    } = {},
+  ) {
+    this.onRoute = options.onRoute ?? (() => {});
+    this.port = options.port ?? BANK_SERVER_PORT;
   }
 
   lookup(id: string): BankRoute | undefined {
@@ -72,93 +66,85 @@ export class BankTable implements RoutingTable {
   /** @param bank undefined: gone */
   setBank(key: string, bank: RoutedBank | undefined): void {
     const before = this.banks.get(key);
-    const ids = new Set<string>();
-    if (before !== undefined) {
-      ids.add(bankIdOf(before));
-      unlink(this.banksOf, bankIdOf(before), key);
-      this.banks.delete(key);
-    }
-    if (bank !== undefined) {
-      ids.add(bankIdOf(bank));
-      link(this.banksOf, bankIdOf(bank), key);
+    if (before !== undefined) unlink(this.banksOf, before.id, key);
+    if (bank === undefined) this.banks.delete(key);
+    else {
+      link(this.banksOf, bank.id, key);
       this.banks.set(key, bank);
     }
-    for (const id of ids) this.update(id);
+    this.update([before?.id, bank?.id]);
   }
 
-  /** @param slice undefined: gone */
-  setSlice(key: string, slice: EndpointSlice | undefined): void {
-    const ids = new Set<string>();
-    const before = this.slices.get(key)?.metadata.labels?.[BANK_LABEL];
-    if (before !== undefined) {
-      ids.add(before);
-      unlink(this.slicesOf, before, key);
+  /** @param pod undefined: gone */
+  setPod(key: string, pod: RoutedPod | undefined): void {
+    const before = this.pods.get(key);
+    if (before?.bank !== undefined) unlink(this.podsOf, before.bank, key);
+    if (pod?.bank === undefined) this.pods.delete(key);
+    else {
+      link(this.podsOf, pod.bank, key);
+      this.pods.set(key, pod);
     }
-    this.slices.delete(key);
-    const after = slice?.metadata.labels?.[BANK_LABEL];
-    if (slice !== undefined && after !== undefined) {
-      ids.add(after);
-      link(this.slicesOf, after, key);
-      this.slices.set(key, slice);
-    }
-    for (const id of ids) this.update(id);
+    this.update([before?.bank, pod?.bank]);
   }
 
-  private update(id: string): void {
-    const route = this.buildRoute(id);
-    if (route === undefined && !this.routes.has(id)) return;
-    if (route === undefined) this.routes.delete(id);
-    else this.routes.set(id, route);
-    this.onRoute(id, route);
-    for (const finish of [...(this.waiting.get(id) ?? [])]) finish();
+  private update(ids: readonly (string | undefined)[]): void {
+    for (const id of new Set(ids)) {
+      if (id === undefined) continue;
+      const route = this.buildRoute(id);
+      if (isSameRoute(this.routes.get(id), route)) continue;
+      if (route === undefined) this.routes.delete(id);
+      else this.routes.set(id, route);
+      this.onRoute(id, route);
+      for (const finish of [...(this.waiting.get(id) ?? [])]) finish();
+    }
   }
 
   private buildRoute(id: string): BankRoute | undefined {
     const accepted = [...(this.banksOf.get(id) ?? [])].flatMap((key) => {
       const bank = this.banks.get(key);
-      return bank !== undefined && isAccepted(bank) ? [bank] : [];
+      return bank?.isAccepted === true ? [bank] : [];
     });
     const [bank] = accepted;
-    if (bank === undefined || accepted.length > 1) return undefined;
-    const slices = [...(this.slicesOf.get(id) ?? [])].flatMap((key) => this.slices.get(key) ?? []);
+    const { uid: incarnation, namespace } = bank?.metadata ?? {};
+    if (bank === undefined || incarnation === undefined || accepted.length > 1) return undefined;
+    const pods = [...(this.podsOf.get(id) ?? [])].flatMap((key) => this.pods.get(key) ?? []);
     return {
       id,
-      isSuspended: bank.spec.suspend === true,
-      keyGeneration: bank.status?.keyGeneration ?? 1,
-      endpoints: endpointsOf(slices.filter((slice) => isOwnSlice(slice, id, bank.metadata.namespace))),
+      incarnation,
+      isSuspended: bank.isSuspended,
+      keyGeneration: bank.keyGeneration,
+      endpoints: endpointsOf(
+        pods.filter((pod) => pod.metadata.namespace === namespace),
+        this.port,
+      ),
     };
   }
 }
 
-function isAccepted(bank: RoutedBank): boolean {
-  if (bank.metadata.deletionTimestamp !== undefined) return false;
-  return bank.status?.conditions?.some(({ type, status }) => type === 'Accepted' && status === 'True') === true;
-}
-
-function isOwnSlice(slice: EndpointSlice, id: string, namespace: string | undefined): boolean {
-  return (
-    slice.metadata.namespace === namespace &&
-    slice.metadata.labels?.[SERVICE_NAME_LABEL] === childName(id) &&
-    slice.addressType !== 'FQDN'
-  );
-}
-
-/** One endpoint per address; the same pod can be in two slices while the controller moves it. */
-function endpointsOf(slices: readonly EndpointSlice[]): Endpoint[] {
+/** One endpoint per address: should two pods have one, the one that is Ready says what it is. */
+function endpointsOf(pods: readonly RoutedPod[], port: number): Endpoint[] {
   const endpoints = new Map<string, Endpoint>();
-  for (const slice of slices) {
-    const port = slice.ports?.find(({ protocol }) => protocol === undefined || protocol === 'TCP')?.port;
-    if (port === undefined) continue;
-    for (const { addresses, conditions } of slice.endpoints ?? []) {
-      const [ip] = addresses;
-      if (ip === undefined) continue;
-      const address = slice.addressType === 'IPv6' ? `[${ip}]:${port}` : `${ip}:${port}`;
-      const isServing = conditions?.serving ?? conditions?.ready ?? true;
-      const isTerminating = conditions?.terminating === true;
-      endpoints.set(address, { address, isServing, isTerminating });
-    }
+  for (const { target } of pods) {
+    if (target === undefined) continue;
+    const { ip, isServing } = target;
+    const address = ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+    if (endpoints.get(address)?.isServing !== true) endpoints.set(address, { address, isServing });
   }
   return [...endpoints.values()];
+}
+
+function isSameRoute(a: BankRoute | undefined, b: BankRoute | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (
+    a.incarnation === b.incarnation &&
+    a.isSuspended === b.isSuspended &&
+    a.keyGeneration === b.keyGeneration &&
+    a.endpoints.length === b.endpoints.length &&
+    a.endpoints.every(({ address, isServing }, index) => {
+      const other = b.endpoints[index];
+      return other?.address === address && other.isServing === isServing;
+    })
+  );
 }
 
 function link(index: Map<string, Set<string>>, id: string, key: string): void {

@@ -27,8 +27,8 @@ export class Upstreams {
   }
 
   /**
-   * The best endpoint that is not in `except`: serving before starting before terminating, then the fewest calls under way, then the
-   * one whose turn is longest ago.
+   * The best endpoint that is not in `except`: serving before starting, then the fewest calls under way, then the one whose turn is
+   * longest ago.
    *
    * @returns undefined when none is left
    */
@@ -88,6 +88,6 @@ function isLessBusy(upstream: Upstream, than: Upstream): boolean {
   return upstream.picked < than.picked;
 }
 
-function rankOf({ isServing, isTerminating }: Endpoint): number {
-  return (isTerminating ? 2 : 0) + (isServing ? 0 : 1);
+function rankOf({ isServing }: Endpoint): number {
+  return isServing ? 0 : 1;
 }

@@ -21,7 +21,7 @@ export const credentials: Step = async (pass, means) => {
   const password = passwordIn(secret, role) ?? randomBytes(PASSWORD_BYTES).toString('base64url');
   const { settings } = means;
   pass.secrets = {
-    ...secretsOf(snapshot.id, role, password, settings),
+    ...secretsOf(snapshot.id, snapshot.bank.metadata.uid ?? '', role, password, settings),
     ...(usesEmbeddings(pass.bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
   };
   await means.applier.apply(buildSecret(pass.bank, pass.secrets));
@@ -49,10 +49,10 @@ export function passwordIn(secret: Pick<StoredChild, 'data'> | undefined, role: 
     : undefined;
 }
 
-export function secretsOf(id: string, role: string, password: string, settings: Settings): BankSecrets {
+export function secretsOf(id: string, uid: string, role: string, password: string, settings: Settings): BankSecrets {
   const url = new URL(settings.DATABASE_URL);
   url.username = encodeURIComponent(role);
   url.password = encodeURIComponent(password);
-  const key = deriveSealKey(settings.ROOT_KEY, 'pod', id, KEY_GENERATION).toString('base64');
+  const key = deriveSealKey(settings.ROOT_KEY, 'pod', id, uid, KEY_GENERATION).toString('base64');
   return { databaseUrl: url.toString(), sealKeys: { [KEY_GENERATION]: key } };
 }

@@ -12,11 +12,10 @@ const RETRY_WITHIN_MS = 3_000;
 export const database: Step = async (pass, means) => {
   if (pass.secrets === undefined) return DONE;
   const password = decodeURIComponent(new URL(pass.secrets.databaseUrl).password);
-  const keys = {
-    [KEY_GENERATION]: deriveSealKey(means.settings.ROOT_KEY, 'database', pass.snapshot.id, KEY_GENERATION).toString(
-      'base64',
-    ),
-  };
+  const { ROOT_KEY } = means.settings;
+  const { id, bank } = pass.snapshot;
+  const key = deriveSealKey(ROOT_KEY, 'database', id, bank.metadata.uid ?? '', KEY_GENERATION);
+  const keys = { [KEY_GENERATION]: key.toString('base64') };
   const record = recordOf(pass, password, keys);
   const digest = canonical(record);
   const uid = pass.bank.metadata.uid ?? '';

@@ -5,7 +5,7 @@ const CONNECT_LIMIT_MS = 3000;
 /** A read that takes longer met a connection that is dead without a word. */
 const ANSWER_LIMIT_MS = 5000;
 
-/** bank.read_feeds: everything that was committed between the position asked for and the one given. */
+/** api.read_feeds: everything that was committed between the position asked for and the one given. */
 export interface FeedAnswer {
   readonly position: string;
   /** Where changes are announced; another one after the bank's keys were rotated. */
@@ -72,7 +72,7 @@ export class FeedConnection {
 
   async read(feeds: readonly string[], position: string): Promise<FeedAnswer> {
     if (this.#broken !== undefined) throw this.#broken;
-    const { rows } = await this.#client.query<{ answer: FeedAnswer }>('select bank.read_feeds($1, $2) as answer', [
+    const { rows } = await this.#client.query<{ answer: FeedAnswer }>('select api.read_feeds($1, $2) as answer', [
       feeds,
       position,
     ]);
@@ -82,7 +82,7 @@ export class FeedConnection {
 
   async closeFeeds(feeds: readonly string[]): Promise<void> {
     await this.#client.query('begin read write');
-    await this.#client.query('select bank.close_feeds($1)', [feeds]);
+    await this.#client.query('select api.close_feeds($1)', [feeds]);
     await this.#client.query('commit');
   }
 

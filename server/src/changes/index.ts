@@ -4,6 +4,7 @@ import type { Database } from '../database/database.ts';
 import type { Statement } from '../database/transaction.ts';
 import { ToolError } from '../mcp/tool-error.ts';
 import type { Secrets } from '../secrets.ts';
+import { storedSubject } from '../subjects.ts';
 import type { EndReason } from './connection.ts';
 import { type Notice, Notices, type Wish } from './notices.ts';
 import { ChangeReader, type Feed, type FeedReader } from './reader.ts';
@@ -18,7 +19,7 @@ const MAX_URIS = 256;
 
 const OPEN_FEED: Statement = {
   name: 'open_feed',
-  text: 'select feed, position, channel from bank.open_feed()',
+  text: 'select feed, position, channel from api.open_feed()',
 };
 
 /** One client that listens. */
@@ -66,11 +67,11 @@ export function openChanges(options: {
           'Watch lists (bankhouse://<bank>/<kind>) instead of rows, or open another stream.',
         );
       }
-      const leave = places.take(caller.assertion.sub);
+      const leave = places.take(storedSubject(caller.assertion));
       try {
         const feed = await database.withCaller(caller, { signal, readOnly: false }, async (tx) => {
           const [row] = await tx.rows<Feed>(OPEN_FEED);
-          if (row === undefined) throw new Error('bank.open_feed gave no row');
+          if (row === undefined) throw new Error('api.open_feed gave no row');
           return row;
         });
         signal.throwIfAborted();

@@ -14,7 +14,7 @@ const POLL_MS = 5000;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
 
-/** An open feed of the database, bank.open_feed. */
+/** An open feed of the database, api.open_feed. */
 export interface Feed {
   readonly feed: string;
   readonly position: string;

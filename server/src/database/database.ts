@@ -7,9 +7,13 @@ import { cancelQuery } from './cancel.ts';
 import { codeOf, isLoginRefused, isNoneFree, isPreparedStatementLost, isUnavailable, toToolError } from './errors.ts';
 import { ANSWER_WITHIN_MS, type Lent, read, STATEMENT_TIMEOUT_MS, type Transaction, write } from './transaction.ts';
 
-/** Connections of one pod, and how long one stays open unused: a resting bank holds none. */
-const MAX_CONNECTIONS = 4;
-const IDLE_MS = 10_000;
+/**
+ * Connections of one pod, and how long one stays open unused. A role per bank can't share another's connections, so every bank
+ * that is at work takes some of the 300 that the platform's Postgres has: with three, and one for changes where somebody listens,
+ * a hundred banks can be busy at once, and one that rests holds none.
+ */
+const MAX_CONNECTIONS = 3;
+const IDLE_MS = 3000;
 /** Beyond the statement's own limit: the server is gone without a word. */
 const SILENCE_MS = STATEMENT_TIMEOUT_MS + 1000;
 /** Calls that may wait for a connection; more would wait longer than a client does. */
@@ -155,6 +159,7 @@ class PooledDatabase implements Database {
       connectionTimeoutMillis: ANSWER_WITHIN_MS,
       query_timeout: SILENCE_MS,
       keepAlive: true,
+      // The same for every call: pg_stat_activity shows it to every role of the cluster.
       application_name: 'bankhouse',
     });
     // Without listeners a connection that breaks would end the process; the call that used it fails by itself.

@@ -31,8 +31,7 @@ export interface Lent {
 
 const SET_CALLER: Statement = {
   name: 'set_caller',
-  text: `select set_config('bankhouse.assertion', $1, true), set_config('application_name', $2, true),
-    set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`,
+  text: `select set_config('bankhouse.assertion', $1, true), set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`,
 };
 
 /**
@@ -106,12 +105,11 @@ export async function write<T>(lent: Lent, work: (tx: Transaction) => Promise<T>
   return result;
 }
 
-/** BEGIN and the settings: whose assertion is in force, what the database's log calls this, how long it may take. */
+/** BEGIN and the settings: whose assertion is in force, how long it may take. */
 async function sendBegin(lent: Lent, text: string): Promise<void> {
   const { caller, client, onAnswer } = lent;
   const begin: pg.QueryConfig & { query_timeout: number } = { text, query_timeout: ANSWER_WITHIN_MS };
-  const settings = [caller.databaseAssertion, `bankhouse ${caller.assertion.rid}`.slice(0, 63)];
-  await Promise.all([client.query(begin).then(onAnswer), send(lent, SET_CALLER, settings)]);
+  await Promise.all([client.query(begin).then(onAnswer), send(lent, SET_CALLER, [caller.databaseAssertion])]);
 }
 
 function send(lent: Lent, statement: Statement, values: readonly unknown[] = []): Promise<pg.QueryResult> {

@@ -1,4 +1,4 @@
-/** What a field holds; it decides the zod schema, the comparison operators and the SQL cast. */
+/** What a field holds; it decides the zod schema, the comparison operators and the column's type. */
 export type FieldType =
   /** One line of text. */
   | 'text'
@@ -19,7 +19,9 @@ export type FieldType =
   /** Id of a vault. */
   | 'vaultId'
   /** BCP 47, such as `de` or `en-GB`. */
-  | 'language';
+  | 'language'
+  /** Who did something: issuer and subject of a token, as subjects.ts shows and takes them. */
+  | 'subject';
 
 /** When a caller may set a field: `always` by create, update and patch, `create` by create alone, `never` by none of them. */
 export type Writable = 'always' | 'create' | 'never';
@@ -59,8 +61,8 @@ export interface Action {
 export type EntityName = 'note' | 'task' | 'comment' | 'chat' | 'chat_message';
 
 /**
- * An entity (R3.1). Its eight tools, their SQL, resources and docs are made from this. Each has, besides `fields`, the
- * `COMMON_FIELDS`, and a row in `bank.<table>` (migrations/0009) whose policies decide who sees it.
+ * An entity (R3.1). Its eight tools, its resources, its docs and what the database lets be asked of it are made from this. Each
+ * has, besides `fields`, the `COMMON_FIELDS`, and a table `bank.<plural>`, whose policies decide who sees a row.
  */
 export interface EntityDefinition {
   readonly name: EntityName;
@@ -100,9 +102,9 @@ export const COMMON_FIELDS: readonly Field[] = [
   },
   { name: 'status', column: 'status', type: 'enum', writable: 'never', description: 'Changed by the process tool' },
   { name: 'createdAt', column: 'created_at', type: 'instant', writable: 'never', description: 'When it was made' },
-  { name: 'createdBy', column: 'created_by', type: 'text', writable: 'never', description: 'Who made it' },
+  { name: 'createdBy', column: 'created_by', type: 'subject', writable: 'never', description: 'Who made it' },
   { name: 'updatedAt', column: 'updated_at', type: 'instant', writable: 'never', description: 'When it last changed' },
-  { name: 'updatedBy', column: 'updated_by', type: 'text', writable: 'never', description: 'Who changed it last' },
+  { name: 'updatedBy', column: 'updated_by', type: 'subject', writable: 'never', description: 'Who changed it last' },
   {
     name: 'archivedAt',
     column: 'archived_at',

@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type MigrationFolder, migrationFolder } from '../../harness/migrations.ts';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { CONTROL, TENANTS } from './migrations.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
 const MAIN = join(ROOT, 'control/src/migrate-main.ts');
@@ -17,7 +19,7 @@ function runMigrate(env: Record<string, string>): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [MAIN], {
       cwd: ROOT,
-      env: { PATH: process.env.PATH, WAIT_SECONDS: '0', MIGRATIONS_DIR: join(ROOT, 'migrations'), ...env },
+      env: { PATH: process.env.PATH, WAIT_SECONDS: '0', MIGRATIONS_DIR: folder.dir, ...env },
     });
     let stdout = '';
     let stderr = '';
@@ -29,9 +31,11 @@ function runMigrate(env: Record<string, string>): Promise<Ran> {
 }
 
 let postgres: TestPostgres;
+let folder: MigrationFolder;
 let powerless = '';
 
 beforeAll(async () => {
+  folder = migrationFolder({ ...TENANTS, ...CONTROL });
   postgres = await startPostgres({ migrate: false });
   await withClient(postgres.superuserUrl, async (client) => {
     await client.query(`create role powerless login password 'powerless-password'`);
@@ -39,7 +43,10 @@ beforeAll(async () => {
   });
   powerless = postgres.urlFor('powerless', 'powerless-password');
 });
-afterAll(() => postgres?.stop());
+afterAll(async () => {
+  await postgres?.stop();
+  folder?.[Symbol.dispose]();
+});
 
 describe('the migration job', () => {
   it.each<[string, () => Record<string, string>, number, RegExp]>([
@@ -91,6 +98,12 @@ describe('the migration job', () => {
       () => ({ DATABASE_URL: postgres.urlFor('landless', 'landless-password') }),
       78,
       /landless may not create schemas/,
+    ],
+    [
+      'with a folder that has no migrations',
+      () => ({ DATABASE_URL: postgres.ownerUrl, MIGRATIONS_DIR: join(ROOT, 'docs') }),
+      78,
+      /There is no .*docs\/tenants\/tables\/0001_name\.sql/,
     ],
   ])('%s says so in one sentence', async (_sentence, env, code, message) => {
     const ran = await runMigrate(env());

@@ -97,12 +97,77 @@ describe('search follows when', () => {
         await rowsAs<{ title: string }>(
           bank,
           bank.seal({ vaults: scope }),
-          "select title from bank.search_recordings('walrus')",
+          "select title from api.search_recordings('walrus')",
         )
       )
         .map((row) => row.title)
         .sort();
     expect({ all: await find(null), hr: await find(['hr']) }).toEqual({ all: expected.all, hr: expected.hr });
+  });
+});
+
+describe('counts follow when', () => {
+  it.each(CHANGES)('%s', async (_name, change) => {
+    await asData(fixture.postgres, change);
+    for (const vaults of [null, ['hr'], ['sales'], ['hr', 'sales'], []]) {
+      const [row] = await rowsAs<{ counted: number; there: number }>(
+        bank,
+        bank.seal({ vaults }),
+        `select api.count_recordings()::int as counted, (select count(*)::int from api.get_unified_recordings()) as there`,
+      );
+      expect([vaults, row?.counted]).toEqual([vaults, row?.there]);
+    }
+    const listed = await rowsAs<{ id: string; told: number; there: number }>(
+      bank,
+      bank.seal(),
+      `select v.id, v.recordings::int as told,
+          (select count(*)::int from api.get_unified_recordings(p_vault => v.id)) as there from api.list_vaults() v`,
+    );
+    expect(listed.map(({ id, told }) => [id, told])).toEqual(listed.map(({ id, there }) => [id, there]));
+  });
+});
+
+describe('the id of an old call leads, for who may see it, to where it is when', () => {
+  it.each(CHANGES)('%s', async (_name, change) => {
+    await asData(fixture.postgres, change);
+    for (const vaults of [null, ['hr'], ['sales']]) {
+      const titles = async (text: string) =>
+        (await rowsAs<{ title: string }>(bank, bank.seal({ vaults }), text)).map(({ title }) => title);
+      const owner = await asData(
+        fixture.postgres,
+        async (sql) =>
+          (
+            await sql.query<{ title: string; vaults: string[] }>(
+              `select r.title, array(select e.vault_id::text from bank.vault_entries e where e.recording_id = r.id) as vaults
+                 from bank.recordings r where r.legacy_id = 1
+               union all
+               select f.title, array_remove(array[f.vault_id::text], null) from bank.fathom_calls f where f.id = 1 and not f.migrated`,
+            )
+          ).rows,
+      );
+      const expected = owner.filter((call) => vaults === null || call.vaults.some((vault) => vaults.includes(vault)));
+      expect([vaults, await titles("select title from api.get_recording('fathom-1')")]).toEqual([
+        vaults,
+        expected.map(({ title }) => title),
+      ]);
+    }
+  });
+
+  it.each([
+    ['19 digits that a bigint holds', '9223372036854775807', ['the last one']],
+    ['19 digits that it does not hold', '9999999999999999999', []],
+    ['20 digits', '92233720368547758070', []],
+  ])('D11: %s', async (_name, digits, expected) => {
+    await asData(fixture.postgres, async (sql) => {
+      await sql.query(
+        `insert into bank.fathom_calls (bank_id, id, title, recording_start_time, recording_end_time)
+         values ('acme', 9223372036854775807, 'the last one', now(), now())`,
+      );
+    });
+    const found = await rowsAs<{ title: string }>(bank, bank.seal(), 'select title from api.get_recording($1)', [
+      `fathom-${digits}`,
+    ]);
+    expect(found.map(({ title }) => title)).toEqual(expected);
   });
 });
 
@@ -141,7 +206,7 @@ describe('a recording', () => {
     const rows = await rowsAs<{ id: string; source: string }>(
       bank,
       bank.seal(),
-      'select id, source from bank.get_unified_recordings()',
+      'select id, source from api.get_unified_recordings()',
     );
     expect(new Map(rows.map((row) => [row.id, row.source]))).toEqual(
       new Map([

@@ -13,24 +13,25 @@ beforeAll(async () => {
 afterAll(() => postgres?.stop());
 
 interface Who {
+  iss?: string;
   sub?: string;
   vaults?: string[] | null;
   scopes?: string[];
 }
 
-/** One transaction of a caller that may write, committed. */
-function as<T>(who: Who, use: (sql: pg.Client) => Promise<T>, bank: TestBank = acme): Promise<T> {
-  return withClient(bank.url, async (sql) => {
-    await begin(sql, who, bank);
+/** One transaction under the policies of a caller that may write, committed. */
+async function as<T>(who: Who, use: (sql: pg.Client) => Promise<T>): Promise<T> {
+  return withClient(await acme.underPolicies(), async (sql) => {
+    await begin(sql, who);
     const result = await use(sql);
     await sql.query('commit');
     return result;
   });
 }
 
-async function begin(sql: pg.Client, who: Who, bank: TestBank = acme): Promise<void> {
+async function begin(sql: pg.Client, who: Who): Promise<void> {
   await sql.query('begin read write');
-  const sealed = bank.seal({ scopes: ['mcp:read', 'mcp:write'], ...who });
+  const sealed = acme.seal({ scopes: ['mcp:read', 'mcp:write'], ...who });
   await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
 }
 
@@ -41,15 +42,18 @@ async function one(sql: pg.Client, text: string, values: unknown[] = []): Promis
 }
 
 const addNote = (sql: pg.Client, vault: string | null, title = 'a note') =>
-  one(sql, 'insert into bank.notes (vault_id, title) values ($1, $2) returning *', [vault, title]);
+  one(sql, 'insert into bank.notes (bank_id, vault_id, title) values (bank.me(), $1, $2) returning *', [vault, title]);
 const addChat = (sql: pg.Client, vault: string | null) =>
-  one(sql, "insert into bank.chats (vault_id, title) values ($1, 'a chat') returning *", [vault]);
+  one(sql, "insert into bank.chats (bank_id, vault_id, title) values (bank.me(), $1, 'a chat') returning *", [vault]);
 const addMessage = (sql: pg.Client, chat: unknown, body = 'hello') =>
-  one(sql, 'insert into bank.chat_messages (chat_id, body) values ($1, $2) returning *', [chat, body]);
+  one(sql, 'insert into bank.chat_messages (bank_id, chat_id, body) values (bank.me(), $1, $2) returning *', [
+    chat,
+    body,
+  ]);
 const addComment = (sql: pg.Client, type: string, parent: unknown, vault: string | null = null) =>
   one(
     sql,
-    "insert into bank.comments (parent_type, parent_id, body, vault_id) values ($1, $2, 'so?', $3) returning *",
+    "insert into bank.comments (bank_id, parent_type, parent_id, body, vault_id) values (bank.me(), $1, $2, 'so?', $3) returning *",
     [type, parent, vault],
   );
 const vaultOf = (sql: pg.Client, table: string, id: unknown) =>
@@ -60,11 +64,11 @@ describe('who wrote', () => {
     const row = await as({ sub: 'ann' }, (sql) =>
       one(
         sql,
-        `insert into bank.notes (title, created_by, updated_by, version, created_at)
-         values ('t', 'eve', 'eve', 99, '2001-01-01') returning created_by, updated_by, version, created_at > '2020-01-01' as now`,
+        `insert into bank.notes (bank_id, title, created_by, updated_by, version, created_at) values (bank.me(), 't', 'eve', 'eve', 99, '2001-01-01') returning created_by, updated_by, version, created_at > '2020-01-01' as now`,
       ),
     );
-    expect(row).toEqual({ created_by: 'ann', updated_by: 'ann', version: 1, now: true });
+    const ann = 'https://issuer.test ann';
+    expect(row).toEqual({ created_by: ann, updated_by: ann, version: 1, now: true });
   });
 
   it('changes with every update, while who made it stays', async () => {
@@ -77,7 +81,12 @@ describe('who wrote', () => {
         [id],
       ),
     );
-    expect(row).toEqual({ created_by: 'ann', updated_by: 'bob', version: 2, later: true });
+    expect(row).toEqual({
+      created_by: 'https://issuer.test ann',
+      updated_by: 'https://issuer.test bob',
+      version: 2,
+      later: true,
+    });
   });
 
   it.each(['id = gen_random_uuid()', "bank_id = 'other'", 'version = 50', "created_by = 'eve'", 'updated_at = now()'])(
@@ -92,9 +101,9 @@ describe('who wrote', () => {
 
 describe('a caller without mcp:write', () => {
   it.each<[string, string]>([
-    ['inserts', "insert into bank.notes (vault_id, title) values ('sales', 'no')"],
+    ['inserts', "insert into bank.notes (bank_id, vault_id, title) values (bank.me(), 'sales', 'no')"],
     ['updates', "update bank.notes set title = 'no' where id = $1 returning 1"],
-    ['deletes', "select bank.delete_rows('notes', array[$1::uuid])"],
+    ['deletes', 'delete from bank.notes where id = $1'],
   ])('%s nothing, even in a transaction that may write', async (verb, text) => {
     const { id } = await as({}, (sql) => addNote(sql, 'sales'));
     const attempt = as({ scopes: ['mcp:read'] }, (sql) => sql.query(text, text.includes('$1') ? [id] : []));
@@ -153,7 +162,7 @@ describe('a message', () => {
 
   it('that is being written moves with a chat that is being moved', async () => {
     const { id: chat } = await as({}, (sql) => addChat(sql, 'sales'));
-    await withClient(acme.url, async (writer) => {
+    await withClient(await acme.underPolicies(), async (writer) => {
       await begin(writer, {});
       await addMessage(writer, chat, 'in time');
       const moved = as({}, (sql) => sql.query("update bank.chats set vault_id = 'support' where id = $1", [chat]));
@@ -184,16 +193,16 @@ describe('a message', () => {
       const { id: message } = await addMessage(sql, id);
       const reply = await one(
         sql,
-        "insert into bank.chat_messages (chat_id, body, reply_to) values ($1, 'yes', $2) returning id",
+        "insert into bank.chat_messages (bank_id, chat_id, body, reply_to) values (bank.me(), $1, 'yes', $2) returning id",
         [id, message],
       );
       return { chat: id, first: message, answer: reply.id };
     });
-    await as({}, (sql) => sql.query("select bank.delete_rows('chat_messages', array[$1::uuid])", [first]));
+    await as({}, (sql) => sql.query('delete from bank.chat_messages where id = $1', [first]));
     expect(await as({}, (sql) => one(sql, 'select reply_to from bank.chat_messages where id = $1', [answer]))).toEqual({
       reply_to: null,
     });
-    await as({}, (sql) => sql.query("select bank.delete_rows('chats', array[$1::uuid])", [chat]));
+    await as({}, (sql) => sql.query('delete from bank.chats where id = $1', [chat]));
     expect((await as({}, (sql) => sql.query('select from bank.chat_messages where id = $1', [answer]))).rowCount).toBe(
       0,
     );
@@ -207,11 +216,12 @@ describe('a comment', () => {
     ['chat', 'chats'],
   ])('on a %s is in its vault, and goes with it', async (type, table) => {
     const { parent, comment } = await as({}, async (sql) => {
-      const made = await one(sql, `insert into bank.${table} (vault_id, title) values ('sales', 't') returning id`);
+      const text = `insert into bank.${table} (bank_id, vault_id, title) values (bank.me(), 'sales', 't') returning id`;
+      const made = await one(sql, text);
       return { parent: made.id, comment: await addComment(sql, type, made.id) };
     });
     expect(comment.vault_id).toBe('sales');
-    await as({}, (sql) => sql.query('select bank.delete_rows($1, array[$2::uuid])', [table, parent]));
+    await as({}, (sql) => sql.query(`delete from bank.${table} where id = $1`, [parent]));
     expect((await as({}, (sql) => sql.query('select from bank.comments where id = $1', [comment.id]))).rowCount).toBe(
       0,
     );
@@ -255,7 +265,7 @@ describe('what names a recording', () => {
   it('must see it', async () => {
     const hidden = await asData(postgres, (sql) => addRecording(sql, 'acme', { title: 'h', vaults: ['hr'] }));
     const insert =
-      "insert into bank.tasks (vault_id, title, recording_id) values ('sales', 't', $1) returning recording_id";
+      "insert into bank.tasks (bank_id, vault_id, title, recording_id) values (bank.me(), 'sales', 't', $1) returning recording_id";
     await expect(as({ vaults: ['sales'] }, (sql) => one(sql, insert, [hidden]))).rejects.toThrow('no such recording');
     expect(await as({}, (sql) => one(sql, insert, [hidden]))).toEqual({ recording_id: hidden });
   });
@@ -263,8 +273,12 @@ describe('what names a recording', () => {
   it('follows a call that is migrated', async () => {
     await asData(postgres, (sql) => addLegacy(sql, 'acme', { id: 7001, vault: 'sales' }));
     const { note, comment } = await as({}, async (sql) => ({
-      note: (await one(sql, "insert into bank.notes (title, recording_id) values ('t', 'fathom-7001') returning id"))
-        .id,
+      note: (
+        await one(
+          sql,
+          "insert into bank.notes (bank_id, title, recording_id) values (bank.me(), 't', 'fathom-7001') returning id",
+        )
+      ).id,
       comment: (await addComment(sql, 'recording', 'fathom-7001')).id,
     }));
     const moved = await asData(postgres, (sql) =>
@@ -279,7 +293,7 @@ describe('what names a recording', () => {
       });
       const { recording_id } = await one(
         sql,
-        "insert into bank.notes (title, recording_id) values ('t', 'fathom-7001') returning recording_id",
+        "insert into bank.notes (bank_id, title, recording_id) values (bank.me(), 't', 'fathom-7001') returning recording_id",
       );
       expect(recording_id).toBe(moved);
     });
@@ -294,7 +308,7 @@ it.each<[string, string, string]>([
   const row = await as({}, (sql) =>
     one(
       sql,
-      'insert into bank.notes (title, body, language) values ($1, $2, $3) returning tsvector_to_array(document) as words',
+      'insert into bank.notes (bank_id, title, body, language) values (bank.me(), $1, $2, $3) returning tsvector_to_array(document) as words',
       ['1', body, language],
     ),
   );

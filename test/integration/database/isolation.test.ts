@@ -2,6 +2,7 @@
 import { type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assertionFor, withClient } from '../../harness/postgres.ts';
+import { uidOf } from '../../harness/routed.ts';
 import { addLegacy, addRecording, asData, type Fixture, rowsAs, startFixture } from './support.ts';
 
 let fixture: Fixture;
@@ -193,7 +194,7 @@ const BAD: [string, string, () => string | undefined][] = [
   [
     "sealed with the pod's key",
     'forged',
-    () => fixture.a.seal({}, { key: deriveSealKey(Buffer.alloc(32, 9), 'pod', 'acme', 1) }),
+    () => fixture.a.seal({}, { key: deriveSealKey(Buffer.alloc(32, 9), 'pod', 'acme', uidOf('acme'), 1) }),
   ],
   ["another bank's own good one", 'forged', () => fixture.b.seal()],
   ["this bank's name under another bank's key", 'forged', () => fixture.b.seal({ bank: 'acme' })],

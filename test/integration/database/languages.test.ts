@@ -40,7 +40,7 @@ it.each<[string, string, string | null, string[]]>([
   const rows = await rowsAs<{ title: string }>(
     fixture.a,
     fixture.a.seal(),
-    'select title from bank.search_recordings($1, p_language => $2)',
+    'select title from api.search_recordings($1, p_language => $2)',
     [query, language],
   );
   expect(rows.map(({ title }) => title).sort()).toEqual(expected);
@@ -50,7 +50,7 @@ it('marks hits as the language forms them', async () => {
   const [row] = await rowsAs<{ snippet: string }>(
     fixture.a,
     fixture.a.seal(),
-    "select snippet from bank.search_recordings('Vertrag -gekündigt -alter')",
+    "select snippet from api.search_recordings('Vertrag -gekündigt -alter')",
   );
   expect(row?.snippet).toContain('**Verträge**');
 });
@@ -60,7 +60,7 @@ it('follows a call whose language is corrected', async () => {
     addRecording(sql, 'globex', { title: 'late', vaults: ['sales'], language: 'en', words: 'Häuser' }),
   );
   const found = () =>
-    rowsAs(fixture.b, fixture.b.seal(), "select title from bank.search_recordings('Haus')").then((rows) => rows.length);
+    rowsAs(fixture.b, fixture.b.seal(), "select title from api.search_recordings('Haus')").then((rows) => rows.length);
   expect(await found()).toBe(0);
   await asData(fixture.postgres, (sql) => sql.query("update bank.recordings set language = 'de' where id = $1", [id]));
   expect(await found()).toBe(1);

@@ -103,13 +103,13 @@ describe.each(NAMED)('for a caller who may see %s', (_scope, scope) => {
       const rows = await rowsAs<{ id: string }>(
         bank,
         bank.seal({ vaults: scope }),
-        `select id from bank.get_unified_recordings(${filter})`,
+        `select id from api.get_unified_recordings(${filter})`,
       );
       expect(rows.map((row) => row.id)).toEqual(expected);
       const [count] = await rowsAs<{ n: number }>(
         bank,
         bank.seal({ vaults: scope }),
-        `select bank.count_recordings(${filter})::int as n`,
+        `select api.count_recordings(${filter})::int as n`,
       );
       expect(count?.n).toBe(expected.length);
     },
@@ -121,7 +121,7 @@ describe.each(NAMED)('for a caller who may see %s', (_scope, scope) => {
       let last: { id: string; at: string } | undefined;
       for (;;) {
         const { rows } = await sql.query<{ id: string; at: string }>(
-          `select id, started_at::text as at from bank.get_unified_recordings(${filter}${filter === '' ? '' : ', '}
+          `select id, started_at::text as at from api.get_unified_recordings(${filter}${filter === '' ? '' : ', '}
              p_limit => 37, p_before_started_at => $1, p_before_id => $2)`,
           [last?.at ?? null, last?.id ?? null],
         );
@@ -150,7 +150,7 @@ describe.each(NAMED)('for a caller who may see %s', (_scope, scope) => {
         await bank.asBank(bank.seal({ vaults: scope }), async (sql) => {
           for (let offset = 0; ; offset += 45) {
             const { rows } = await sql.query<{ id: string }>(
-              `select id from bank.search_recordings($1, ${filter}${filter === '' ? '' : ', '}p_limit => 45, p_offset => $2)`,
+              `select id from api.search_recordings($1, ${filter}${filter === '' ? '' : ', '}p_limit => 45, p_offset => $2)`,
               [word, offset],
             );
             found.push(...rows.map((row) => row.id));
@@ -167,7 +167,7 @@ it('the list equals the sum of both tables as their owner counts them (R1.2)', a
   const [seen] = await rowsAs<{ n: number }>(
     bank,
     bank.seal(),
-    'select count(*)::int as n from bank.get_unified_recordings()',
+    'select count(*)::int as n from api.get_unified_recordings()',
   );
   await asData(fixture.postgres, async (sql) => {
     const { rows } = await sql.query<{ old: number; new: number; both: number }>(
@@ -187,7 +187,7 @@ describe('search', () => {
     const [hit] = await rowsAs<{ snippet: string; start_seconds: string }>(
       bank,
       bank.seal(),
-      "select * from bank.search_recordings('unique500')",
+      "select * from api.search_recordings('unique500')",
     );
     expect(hit?.snippet).toContain('**unique500**');
     expect(Number(hit?.start_seconds)).toBe(calls[500]?.key.startsWith('fathom') === true ? 5 : 0);
@@ -196,7 +196,7 @@ describe('search', () => {
   it.each(['the', '-common', 'common or -fifth', '', '   ', '"', "'", '!!!', ':*', '\\'])(
     'takes %j without an error',
     async (query) => {
-      await rowsAs(bank, bank.seal(), 'select * from bank.search_recordings($1)', [query]);
+      await rowsAs(bank, bank.seal(), 'select * from api.search_recordings($1)', [query]);
     },
   );
 });

@@ -7,9 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  BANK_LABEL,
   bankPath,
-  childName,
   createLogger,
   createRegistry,
   deriveSealKey,
@@ -17,13 +15,14 @@ import {
   SECRET_DATABASE_URL,
   SECRET_SEAL_KEYS,
 } from '@bankhouse/core';
-import { type Assembly, assembleGateway, configSchema, Revocations } from '@bankhouse/gateway';
+import { type Assembly, assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
 import { type BankServer, loadServerConfig, startBankServer } from '@bankhouse/server';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../harness/bad-requests.ts';
 import { createBank, startPostgres, type TestBank, type TestPostgres } from '../../harness/postgres.ts';
+import { bankObject, podObject, uidOf } from '../../harness/routed.ts';
 import { addNote, write } from '../live/support.ts';
 
 const FRONT_DOOR = 'https://mcp.example.com';
@@ -44,7 +43,7 @@ beforeAll(async () => {
   const vaults = ['sales', 'support'].map((id) => ({ id, displayName: id }));
   bank = await createBank(postgres, 'acme', { root, vaults });
   writeFileSync(join(dir, SECRET_DATABASE_URL), bank.url);
-  const podKey = deriveSealKey(root, 'pod', 'acme', 1).toString('base64');
+  const podKey = deriveSealKey(root, 'pod', 'acme', uidOf('acme'), 1).toString('base64');
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey }));
   server = await startBankServer(loadServerConfig({ BANK_ID: 'acme', SECRET_DIR: dir, PORT: '0' }), logger);
   const published = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k' }] });
@@ -60,17 +59,15 @@ beforeAll(async () => {
   });
   revocations = new Revocations(3_600_000);
   revocations.confirm(performance.now());
-  assembly = assembleGateway({ config, revocations, registry: createRegistry('gateway'), logger });
-  const metadata = { name: 'acme', namespace: 'banks' };
-  const time = '2026-01-01T00:00:00Z';
-  const accepted = { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: time } as const;
-  assembly.table.setBank('banks/acme', { metadata, spec: { suspend: false }, status: { conditions: [accepted] } });
-  assembly.table.setSlice('banks/acme', {
-    metadata: { ...metadata, labels: { [BANK_LABEL]: 'acme', 'kubernetes.io/service-name': childName('acme') } },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: ['127.0.0.1'] }],
-    ports: [{ port: server.port, protocol: 'TCP' }],
+  assembly = assembleGateway({
+    config,
+    revocations,
+    registry: createRegistry('gateway'),
+    logger,
+    podPort: server.port,
   });
+  assembly.table.setBank('banks/acme', readBank(bankObject('acme')));
+  assembly.table.setPod('banks/pod', readPod(podObject('acme', '127.0.0.1')));
   await assembly.start();
   url = `http://127.0.0.1:${await assembly.gateway.listen(0, '127.0.0.1')}${bankPath('acme')}`;
 });

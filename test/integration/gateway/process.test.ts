@@ -2,8 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { networkInterfaces } from 'node:os';
-import { API_VERSION, BANK_LABEL, bankUrl, childName, createLogger, loadConfig } from '@bankhouse/core';
+import { API_VERSION, bankUrl, createLogger, loadConfig } from '@bankhouse/core';
 import { configSchema, type GatewayProcess, startGateway } from '@bankhouse/gateway';
 import { createTransport, MERGE_PATCH_TYPE } from '@bankhouse/kube';
 import { exportJWK, generateKeyPair } from 'jose';
@@ -12,6 +11,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ApiServer, startApiServer } from '../../harness/apiserver.ts';
 import { goodClaims, signToken } from '../../harness/bad-requests.ts';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
+import { createPod } from '../../harness/routed.ts';
 
 const FRONT_DOOR = 'https://mcp.example.com';
 const keys = await generateKeyPair('ES256', { extractable: true });
@@ -30,14 +30,6 @@ async function serve(answer: string): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** The API server takes no loopback address for an endpoint. */
-function ownAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const address = addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
-  if (address === undefined) throw new Error('This machine has no IPv4 address besides loopback.');
-  return address;
-}
-
 beforeAll(async () => {
   [apiServer, postgres] = await Promise.all([startApiServer(), startPostgres()]);
   const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k' }] });
@@ -51,7 +43,8 @@ beforeAll(async () => {
     WAKE_DEADLINE_MS: '0',
   });
   const logger = createLogger({ component: 'gateway', level: 'silent' });
-  gateway = await startGateway({ config, transport: await createTransport(apiServer.kubeconfig), logger });
+  const podPort = await serve('{"jsonrpc":"2.0","id":1,"result":{}}');
+  gateway = await startGateway({ config, transport: await createTransport(apiServer.kubeconfig), logger, podPort });
 });
 
 afterAll(async () => {
@@ -107,24 +100,11 @@ it('becomes ready, finds a bank when it is accepted and has an address, and lose
   };
   await apiServer.transport.request('PATCH', `${banks}/acme/status`, {
     contentType: MERGE_PATCH_TYPE,
-    body: { status: { conditions: [condition] } },
+    body: { status: { id: 'acme', conditions: [condition] } },
   });
   await until(async () => (await call(token)) === 503);
 
-  const slice = {
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: {
-      name: 'bank-acme-x',
-      namespace: 'default',
-      labels: { [BANK_LABEL]: 'acme', 'kubernetes.io/service-name': childName('acme') },
-    },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: [ownAddress()], conditions: { ready: true, serving: true, terminating: false } }],
-    ports: [{ name: 'http', port: await serve('{"jsonrpc":"2.0","id":1,"result":{}}'), protocol: 'TCP' }],
-  };
-  const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
-  await apiServer.transport.request('POST', slices, { body: slice });
+  await createPod(apiServer.transport, 'acme', '127.0.0.1', { namespace: 'default' });
   await until(async () => (await call(token)) === 200);
 
   await apiServer.transport.request('PATCH', `${banks}/acme`, {

@@ -106,7 +106,7 @@ describe('no feed is opened by an assertion', () => {
 
   it.each(ROWS)('%s, which is good for everything else', async (_sentence, changes) => {
     const { rows } = await bank.asBank(bank.seal(changes), (sql) =>
-      sql.query('select bank.assertion_state() as state, bank.all_vaults() as all_vaults'),
+      sql.query('select api.assertion_state() as state, bank.all_vaults() as all_vaults'),
     );
     expect(rows).toEqual([{ state: 'valid', all_vaults: true }]);
   });

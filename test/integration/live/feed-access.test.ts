@@ -65,7 +65,7 @@ describe('a feed ends', () => {
     const close = async (role: TestBank) => {
       await using sql = await connect(role.url);
       await sql.query('begin read write');
-      await sql.query('select bank.close_feeds($1)', [[ears.all.feed]]);
+      await sql.query('select api.close_feeds($1)', [[ears.all.feed]]);
       await sql.query('commit');
     };
     await close(other);

@@ -17,7 +17,7 @@ beforeEach(async () => {
 
 const id = randomUUID();
 const note = (vault: string | null) => (sql: pg.Client) =>
-  sql.query("insert into bank.notes (id, vault_id, title) values ($1, $2, 'n')", [id, vault]);
+  sql.query("insert into bank.notes (bank_id, id, vault_id, title) values (bank.me(), $1, $2, 'n')", [id, vault]);
 
 /** A statement before the feeds listen, the one that they hear, and what each hears of it. */
 const ENTITIES: [
@@ -94,10 +94,10 @@ describe('a feed tells of', () => {
     const task = randomUUID();
     const comment = randomUUID();
     await write(bank, async (sql) => {
-      await sql.query("insert into bank.chats (id, vault_id, title) values ($1, 'hr', 'c')", [chat]);
-      await sql.query("insert into bank.chat_messages (id, chat_id, body) values ($1, $2, 'm')", [message, chat]);
-      await sql.query("insert into bank.tasks (id, vault_id, title) values ($1, 'hr', 't')", [task]);
-      await sql.query("insert into bank.comments (id, parent_type, parent_id, body) values ($1, 'task', $2, 'c')", [
+      await sql.query("insert into bank.chats (bank_id, id, vault_id, title) values (bank.me(), $1, 'hr', 'c')", [chat]);
+      await sql.query("insert into bank.chat_messages (bank_id, id, chat_id, body) values (bank.me(), $1, $2, 'm')", [message, chat]);
+      await sql.query("insert into bank.tasks (bank_id, id, vault_id, title) values (bank.me(), $1, 'hr', 't')", [task]);
+      await sql.query("insert into bank.comments (bank_id, id, parent_type, parent_id, body) values (bank.me(), $1, 'task', $2, 'c')", [
         comment,
         task,
       ]);
@@ -120,7 +120,7 @@ describe('a feed tells of', () => {
   });
 
   it('nothing that was rolled back', async () => {
-    await using sql = await connect(bank.url);
+    await using sql = await connect(await bank.underPolicies());
     await begin(sql, bank);
     await addNote(sql, 'hr');
     await sql.query('rollback');
@@ -205,8 +205,8 @@ describe('a feed tells of recordings', () => {
 
 describe('between commits', () => {
   it('nothing is lost or told twice when transactions that overlap commit in another order than they wrote', async () => {
-    await using slow = await connect(bank.url);
-    await using quick = await connect(bank.url);
+    await using slow = await connect(await bank.underPolicies());
+    await using quick = await connect(await bank.underPolicies());
     await begin(slow, bank);
     const first = await addNote(slow, 'hr');
     await begin(quick, bank);
@@ -221,7 +221,7 @@ describe('between commits', () => {
   });
 
   it('a feed hears a transaction that had begun before it and commits after it', async () => {
-    await using slow = await connect(bank.url);
+    await using slow = await connect(await bank.underPolicies());
     await begin(slow, bank);
     const early = await addNote(slow, 'hr');
     const feed = await openFeed(bank);
@@ -231,7 +231,7 @@ describe('between commits', () => {
 
   it('a reader beside eight writers hears every row of theirs exactly once', async () => {
     const writers = Array.from({ length: 8 }, async (_, writer) => {
-      await using sql = await connect(bank.url);
+      await using sql = await connect(await bank.underPolicies());
       const written: string[] = [];
       for (let turn = 0; turn < 25; turn++) {
         await begin(sql, bank);

@@ -18,7 +18,7 @@ beforeEach(async () => {
 describe('what is kept', () => {
   it('is coarse for a statement on many rows: one change, told to those whose vaults it touched', async () => {
     await write(bank, (sql) =>
-      sql.query("insert into bank.notes (vault_id, title) select 'hr', 'n' from generate_series(1, 1000)"),
+      sql.query("insert into bank.notes (bank_id, vault_id, title) select bank.me(), 'hr', 'n' from generate_series(1, 1000)"),
     );
     expect(await ears.hear()).toEqual({ all: ['many notes'], hr: ['many notes'], sales: [] });
   });
@@ -26,7 +26,7 @@ describe('what is kept', () => {
   it('is told coarsely when a reader finds more than 500 changes', async () => {
     await write(bank, async (sql) => {
       for (let row = 0; row < 6; row++) {
-        await sql.query("insert into bank.notes (vault_id, title) select 'hr', 'n' from generate_series(1, 100)");
+        await sql.query("insert into bank.notes (bank_id, vault_id, title) select bank.me(), 'hr', 'n' from generate_series(1, 100)");
       }
     });
     expect(await ears.hear()).toEqual({ all: ['many notes'], hr: ['many notes'], sales: [] });

@@ -131,7 +131,7 @@ describe('of two streams with a vault each', () => {
         select 'acme', 'hr', 'n', 't', 't' from generate_series(1, 500)`),
     );
     await hr.hears(NOTES, 'list_changed');
-    await write(acme.bank, (sql) => sql.query("insert into bank.tasks (vault_id, title) values ('hr', 't')"));
+    await write(acme.bank, (sql) => sql.query("insert into bank.tasks (bank_id, vault_id, title) values (bank.me(), 'hr', 't')"));
     await hr.hears('list_changed');
     expect(sales.heard).toEqual([]);
   });

@@ -64,7 +64,7 @@ export async function runReplicas(
 ): Promise<Replicas> {
   const root = randomBytes(32);
   const bank = await createBank(postgres, id, { root, vaults: VAULTS });
-  const podKey = deriveSealKey(root, 'pod', id, 1);
+  const podKey = deriveSealKey(root, 'pod', id, bank.uid, 1);
   const dir = mkdtempSync(join(tmpdir(), 'bankhouse-live-'));
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey.toString('base64') }));
   writeFileSync(join(dir, SECRET_DATABASE_URL), options.databaseUrl?.(bank.url) ?? bank.url);

@@ -1,4 +1,4 @@
-/** Feeds read by hand, and rows written as a bank's role writes them. */
+/** Feeds read by hand, and rows written as what is in schema api writes them. */
 import type { Assertion } from '@bankhouse/core';
 import pg from 'pg';
 import type { TestBank, TestPostgres } from '../../harness/postgres.ts';
@@ -23,9 +23,9 @@ export async function begin(sql: pg.Client, bank: TestBank, changes: Partial<Ass
   await sql.query("select set_config('bankhouse.assertion', $1, true)", [bank.seal({ ...WRITER, ...changes })]);
 }
 
-/** One committed transaction of a bank's writer. */
+/** One committed transaction of a bank's writer, who uses the tables under their policies. */
 export async function write<T>(bank: TestBank, use: (sql: pg.Client) => Promise<T>): Promise<T> {
-  await using sql = await connect(bank.url);
+  await using sql = await connect(await bank.underPolicies());
   await begin(sql, bank);
   const result = await use(sql);
   await sql.query('commit');
@@ -35,14 +35,14 @@ export async function write<T>(bank: TestBank, use: (sql: pg.Client) => Promise<
 /** @returns the new id */
 export async function addNote(sql: pg.Client, vault: string | null, title = 'note'): Promise<string> {
   const { rows } = await sql.query<{ id: string }>(
-    'insert into bank.notes (vault_id, title) values ($1, $2) returning id',
+    'insert into bank.notes (bank_id, vault_id, title) values (bank.me(), $1, $2) returning id',
     [vault, title],
   );
   return rows[0]?.id ?? '';
 }
 
 export function deleteRows(sql: pg.Client, table: string, ids: string[]): Promise<unknown> {
-  return sql.query('select from bank.delete_rows($1, $2)', [table, ids]);
+  return sql.query(`delete from bank.${pg.escapeIdentifier(table)} where id = any ($1)`, [ids]);
 }
 
 export interface Told {
@@ -76,7 +76,7 @@ export async function openSealed(bank: TestBank, sealed: string | undefined): Pr
   await using sql = await connect(bank.url);
   await sql.query('begin read write');
   if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
-  const { rows } = await sql.query<HandFeed>('select * from bank.open_feed()');
+  const { rows } = await sql.query<HandFeed>('select * from api.open_feed()');
   await sql.query('commit');
   const [feed] = rows;
   if (feed === undefined) throw new Error('no feed');
@@ -85,7 +85,7 @@ export async function openSealed(bank: TestBank, sealed: string | undefined): Pr
 
 export async function readFeeds(url: string, feeds: string[], position: string): Promise<FeedAnswer> {
   await using sql = await connect(url);
-  const { rows } = await sql.query<{ answer: FeedAnswer }>('select bank.read_feeds($1, $2) as answer', [
+  const { rows } = await sql.query<{ answer: FeedAnswer }>('select api.read_feeds($1, $2) as answer', [
     feeds,
     position,
   ]);

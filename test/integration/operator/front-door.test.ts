@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configSchema as controlConfig, startControl } from '@bankhouse/control';
 import { createLogger, loadConfig } from '@bankhouse/core';
@@ -10,7 +10,9 @@ import { createTransport, systemClock } from '@bankhouse/kube';
 import { createDatabase, createFrontDoor } from '@bankhouse/operator';
 import { loadServerConfig, startBankServer } from '@bankhouse/server';
 import { afterAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../harness/ports.ts';
 import { startPostgres } from '../../harness/postgres.ts';
+import { createPod } from '../../harness/routed.ts';
 import { pathsOf, settings, useWorld, Wire, type World } from './support/index.ts';
 
 const FRONT_DOOR_URL = 'https://mcp.example.com';
@@ -19,6 +21,7 @@ const logger = createLogger({ component: 'test', level: process.env.TEST_LOG_LEV
 
 let dir = '';
 let gatewayPort = 0;
+let podPort = 0;
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** The whole platform as processes have it, but in one, with a test in the place of kubelet and ingress. */
@@ -43,6 +46,7 @@ const world: World = useWorld(async () => {
   );
   world.onClose(() => control.stop());
   const issuers = [{ issuer: FRONT_DOOR_URL, jwksUrl: `http://127.0.0.1:${control.port}/oauth/jwks` }];
+  podPort = await freePort();
   const gateway = await startGateway({
     config: loadConfig(gatewayConfig, {
       FRONT_DOOR_URL,
@@ -54,6 +58,7 @@ const world: World = useWorld(async () => {
     }),
     transport: await createTransport(world.api.kubeconfig),
     logger,
+    podPort,
   });
   world.onClose(() => gateway.stop());
   gatewayPort = gateway.port;
@@ -97,15 +102,6 @@ async function startIngress(folder: string, port: number): Promise<{ wire: Wire;
   return { wire, ca: readFileSync(cert, 'utf8') };
 }
 
-/** EndpointSlices take no loopback address. */
-function ownAddress(): string {
-  const found = Object.values(networkInterfaces())
-    .flat()
-    .find((address) => address?.family === 'IPv4' && !address.internal);
-  if (found === undefined) throw new Error('This test needs an IPv4 address that is not loopback.');
-  return found.address;
-}
-
 /** What kubelet and controllers do once the bank's Deployment is there: its server runs with what the Secret has. */
 async function runPod(id: string): Promise<void> {
   const paths = pathsOf(id);
@@ -116,18 +112,10 @@ async function runPod(id: string): Promise<void> {
   for (const [name, value] of Object.entries(secret.data)) {
     writeFileSync(join(secretDir, name), Buffer.from(value, 'base64'));
   }
-  const server = await startBankServer(loadServerConfig({ BANK_ID: id, SECRET_DIR: secretDir, PORT: '0' }), logger);
+  const config = loadServerConfig({ BANK_ID: id, SECRET_DIR: secretDir, PORT: String(podPort) });
+  const server = await startBankServer(config, logger);
   world.onClose(() => server.stop());
-  const service = await world.get<{ metadata: { labels: Record<string, string> } }>(`${paths.services}/bank-${id}`);
-  await world.create(`/apis/discovery.k8s.io/v1/namespaces/${id}/endpointslices`, {
-    metadata: {
-      name: `bank-${id}-1`,
-      labels: { ...service.metadata.labels, 'kubernetes.io/service-name': `bank-${id}` },
-    },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: [ownAddress()], conditions: { ready: true, serving: true } }],
-    ports: [{ name: 'http', port: server.port, protocol: 'TCP' }],
-  });
+  await createPod(world.api.transport, id, '127.0.0.1', { namespace: id });
 }
 
 describe('Ready means that an MCP client can work through the front door', () => {

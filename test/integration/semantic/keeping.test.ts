@@ -19,8 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => postgres?.stop());
 
-const KEEP = `select bank.keep_embeddings('m', array['recording'], array[$1::text], array[0],
-  array[encode(bank.text_digest($2::text), 'hex')], array[$3::text]) as kept`;
+const KEEP = `select api.keep_embeddings('m', array['recording'], array[$1::text], array[0],
+  array[encode(sha256(convert_to($2::text, 'UTF8')), 'hex')], array[$3::text]) as kept`;
 
 /** Kept by a committed transaction of the bank's role. */
 async function keep(
@@ -107,7 +107,8 @@ it('an item that moves while its embedding is kept ends up with the vaults that 
 async function waiting(): Promise<number> {
   return withClient(postgres.superuserUrl, async (sql) => {
     const { rows } = await sql.query<{ n: number }>(
-      "select count(*)::int as n from pg_stat_activity where usename = 'bank_acme_a' and wait_event_type = 'Lock'",
+      "select count(*)::int as n from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'",
+      [acme.role],
     );
     return rows[0]?.n ?? 0;
   });

@@ -30,9 +30,9 @@ beforeAll(async () => {
   plain = await startPostgres();
   vectors = await startVectorPostgres({ installed: false });
   plainBank = await createBank(plain, BANK, { vaults: VAULTS });
-  await vectors.query('select bank.ensure_bank($1, $2, $1, $3, $4, $5, $6, $7, $8)', [
+  await vectors.query('select admin.ensure_bank($1, $2, $1, $3, $4, $5, $6, $7, $8)', [
     BANK,
-    'banks/same',
+    plainBank.uid,
     'business',
     JSON.stringify(VAULTS),
     plainBank.role,
@@ -97,7 +97,7 @@ describe('a search', () => {
   });
 });
 
-const NEAREST = `select item_id, score from bank.nearest($1::real[], 'm', array['note'], null, null, null, null, null, null, null, 50)`;
+const NEAREST = `select id as item_id, score from api.nearest($1::real[], 'm', array['note'], null, null, null, null, null, null, null, 50)`;
 
 async function plainAnswers(changes: Partial<Assertion>, query: readonly number[]) {
   return plainBank.asBank(plainBank.seal(changes), async (sql) => {

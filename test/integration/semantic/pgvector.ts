@@ -2,12 +2,11 @@
  * A Postgres with pgvector, which Debian 12 has no package of: PGlite, Postgres compiled to WebAssembly, in this process. It has
  * one session, so roles are taken by SET SESSION AUTHORIZATION instead of by signing in.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { btree_gin } from '@electric-sql/pglite/contrib/btree_gin';
 import { pgcrypto } from '@electric-sql/pglite/contrib/pgcrypto';
 import { vector } from '@electric-sql/pglite-pgvector';
+import { readParts, statementsOf } from '../../../control/src/migrations/index.ts';
 
 const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
 const OWNER = 'bankhouse_owner';
@@ -27,9 +26,16 @@ export async function startVectorPostgres(options: { installed: boolean }): Prom
   await db.exec(`create role ${OWNER} login createrole; alter database postgres owner to ${OWNER}`);
   if (options.installed) await db.exec('create extension vector');
   await db.exec(`set session authorization ${OWNER}`);
-  for (const file of readdirSync(MIGRATIONS).sort()) {
-    await db.exec(readFileSync(join(MIGRATIONS, file), 'utf8'));
+  for (const part of readParts(MIGRATIONS, ['tenants', 'control'])) {
+    for (const { text, transaction } of part.tables) {
+      for (const step of transaction ? [text] : statementsOf(text).map((statement) => statement.text))
+        await db.exec(step);
+    }
+    await db.exec('set check_function_bodies = off');
+    for (const { text } of [...part.functions, part.rights]) await db.exec(text);
   }
+  // As the job does each time.
+  await db.exec('select bank.choose_similarity()');
   await db.exec('set session authorization postgres');
   const session: Session = {
     async query<R extends object>(text: string, values: readonly unknown[] = []) {

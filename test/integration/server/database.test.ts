@@ -37,7 +37,7 @@ const failingTool = (name: string, statement: Statement, values: readonly unknow
       return { structured: {}, text: '' };
     },
   });
-const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from bank.no_such_table' });
+const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from api.no_such_function()' });
 /** More parameters than the statement has. */
 const miscountedTool = failingTool('get_miscounted', { text: 'select $1::int' }, [1, 2]);
 const scopeTool = defineTool({
@@ -50,7 +50,7 @@ const scopeTool = defineTool({
   async run(_args, { tx }) {
     const [row] = await tx.rows<{ bank: string; all: boolean; vaults: string[] | null; pid: number }>({
       name: 'scope',
-      text: 'select bank.me() as bank, bank.all_vaults() as all, bank.vault_scope() as vaults, pg_backend_pid() as pid',
+      text: 'select bank, all_vaults as all, vaults, pg_backend_pid() as pid from api.who_asks()',
     });
     if (row === undefined) throw new Error('no row');
     return { structured: row, text: row.bank };
@@ -80,7 +80,9 @@ const beginningsTool = (access: 'read' | 'write') =>
     output: z.object({ first: z.string(), beside: z.string(), after: z.string() }),
     async run(_args, { tx }) {
       const began = async () => {
-        const [row] = await tx.rows<{ at: string }>({ text: "select now()::text || ' ' || bank.me() as at" });
+        const [row] = await tx.rows<{ at: string }>({
+          text: "select now()::text || ' ' || bank as at from api.who_asks()",
+        });
         return row?.at ?? '';
       };
       const [first, beside] = await Promise.all([began(), began()]);
@@ -101,12 +103,32 @@ let postgres: TestPostgres;
 let running: RunningBank;
 beforeAll(async () => {
   postgres = await startPostgres();
+  await addWhoAsks();
   running = await runBank(postgres, 'acme', { toolsets: [toolset] });
 });
 afterAll(async () => {
   await running?.[Symbol.asyncDispose]();
   await postgres?.stop();
 });
+
+/** What the database makes of a caller, which no function of ours tells. */
+const addWhoAsks = () =>
+  withClient(postgres.superuserUrl, (client) =>
+    client.query(`
+      create function api.who_asks(out bank text, out all_vaults boolean, out vaults text[])
+        language plpgsql stable security definer set search_path = pg_catalog
+      as $$
+      declare
+        caller constant record := bank.caller();
+      begin
+        bank := caller.bank;
+        all_vaults := caller.all_vaults;
+        vaults := caller.vaults;
+      end
+      $$;
+      alter function api.who_asks() owner to bankhouse_data;
+      grant execute on function api.who_asks() to bankhouse_bank`),
+  );
 
 /** Statements of the bank that run now, seen by the superuser. */
 const runningStatements = (of: RunningBank = running) =>
@@ -137,11 +159,19 @@ describe('a transaction', () => {
     }
   });
 
-  it('carries the request id to where the database logs it (R3.5)', async () => {
-    await using client = await running.connect('modern', { rid: '0191f0aa-1111-7000-8000-000000000001' });
-    expect(await call(client, 'get_sleep', { seconds: 0 })).toMatchObject({
-      application: 'bankhouse 0191f0aa-1111-7000-8000-000000000001',
+  it('names no request in what every role of the cluster can see (D8)', async () => {
+    const rid = '0191f0aa-1111-7000-8000-000000000001';
+    await using client = await running.connect('modern', { rid });
+    const sleeping = call(client, 'get_sleep', { seconds: 0.5 });
+    await until(async () => (await runningStatements()) === 1, 2000);
+    const seen = await withClient(running.bank.url, async (sql) => {
+      const { rows } = await sql.query<{ line: string }>('select a::text as line from pg_stat_activity a');
+      return rows.map(({ line }) => line).join('\n');
     });
+    expect(await sleeping).toMatchObject({ application: 'bankhouse' });
+    // Its own statements are seen by the bank's role, with their parameters left out.
+    expect(seen).toContain('pg_sleep');
+    expect(seen).not.toContain(rid);
   });
 
   it('of a reader holds what is asked for at once, so that none stays open while a tool does something else', async () => {
@@ -162,8 +192,8 @@ describe('a transaction', () => {
     await using client = await running.connect();
     const error = await callError(client, 'get_broken');
     expect(error).toMatchObject({ code: 'internal', retryable: false });
-    expect(error.text).not.toMatch(/secret_column|no_such_table|select/);
-    expect(running.logs.join('')).toContain('no_such_table');
+    expect(error.text).not.toMatch(/secret_column|no_such_function|select/);
+    expect(running.logs.join('')).toContain('no_such_function');
     expect(await call(client, 'get_scope')).toMatchObject({ bank: 'acme' });
   });
 
@@ -245,10 +275,10 @@ describe('a call for which no connection comes free', () => {
   it('is told that the bank is busy, while others work with the connections, and they finish', async () => {
     await using busy = await runBank(postgres, 'busy', { toolsets: [toolset] });
     await using client = await busy.connect();
-    const sleeps = Array.from({ length: 4 }, () => call(client, 'get_sleep', { seconds: 3.5 }));
-    await until(async () => (await runningStatements(busy)) === 4, 2000);
+    const sleeps = Array.from({ length: 3 }, () => call(client, 'get_sleep', { seconds: 3.5 }));
+    await until(async () => (await runningStatements(busy)) === 3, 2000);
     expect(await callError(client, 'get_scope')).toMatchObject({ code: 'overloaded', retryable: true });
-    expect(await Promise.all(sleeps)).toHaveLength(4);
+    expect(await Promise.all(sleeps)).toHaveLength(3);
     expect(await call(client, 'get_scope')).toMatchObject({ bank: 'busy' });
   });
 

@@ -387,3 +387,43 @@ describe('resources', () => {
     expect(new Set(uris).size).toBe(vaultsAndLists + TOTAL);
   });
 });
+
+describe('a call of the old table with an id of 19 digits (D11)', () => {
+  const LONGEST = 'fathom-9223372036854775807';
+
+  it('is found by the id that lists give, wherever a recording is named', async () => {
+    await using long = await runBank(postgres, 'long', { toolsets: toolsetsNamed(['recordings', 'workspace']) });
+    await asLoader(postgres, (sql) =>
+      sql.query(
+        `insert into bank.fathom_calls (bank_id, id, vault_id, title, recording_start_time, recording_end_time, transcript)
+         values ('long', 9223372036854775807, 'sales', 'Long ago', now() - interval '1 hour', now(),
+                 '[{"speaker": {"display_name": "Ann"}, "text": "A heron.", "timestamp": "00:00:01"}]')`,
+      ),
+    );
+    await using client = await long.connect('modern', { scopes: ['mcp:read', 'mcp:write'] });
+    const { recordings } = await call<Page>(client, 'list_recordings');
+    expect(recordings.map(({ id }) => id)).toEqual([LONGEST]);
+    expect(await call(client, 'get_recording', { recordingId: LONGEST })).toMatchObject({ id: LONGEST });
+    const { segments } = await call<Transcript>(client, 'get_transcript', { recordingId: LONGEST });
+    expect(segments.map(({ text }) => text)).toEqual(['A heron.']);
+    const { contents } = await client.readResource({ uri: `bankhouse://long/recordings/${LONGEST}` });
+    expect(JSON.stringify(contents)).toContain('Long ago');
+    await call(client, 'create_note', { title: 'n', recordingId: LONGEST });
+    await call(client, 'create_comment', { parentType: 'recording', parentId: LONGEST, body: 'c' });
+    expect(await call(client, 'list_notes', { recordingId: LONGEST })).toMatchObject({ notes: [{ title: 'n' }] });
+    expect(await call(client, 'list_comments', { parentId: LONGEST })).toMatchObject({ comments: [{ body: 'c' }] });
+  });
+
+  it.each(['fathom-9223372036854775808', 'fathom-9999999999999999999', 'fathom-9223372036854775807'])(
+    '%s is told as not there where it is not',
+    async (recordingId) => {
+      await using client = await running.connect();
+      for (const tool of ['get_recording', 'get_transcript']) {
+        expect(await callError(client, tool, { recordingId })).toMatchObject({
+          code: 'not_found',
+          field: 'recordingId',
+        });
+      }
+    },
+  );
+});

@@ -61,7 +61,7 @@ export async function runBank(
     writeFileSync(join(dir, `.${name}`), text);
     renameSync(join(dir, `.${name}`), join(dir, name));
   };
-  const podKey = deriveSealKey(root, 'pod', id, 1);
+  const podKey = deriveSealKey(root, 'pod', id, bank.uid, 1);
   writeSecret(SECRET_SEAL_KEYS, JSON.stringify({ 1: podKey.toString('base64') }));
   writeSecret(SECRET_DATABASE_URL, options.databaseUrl?.(bank.url) ?? bank.url);
 

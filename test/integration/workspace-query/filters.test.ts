@@ -68,6 +68,15 @@ const CONDITIONS: [field: string, op: string, value: unknown][] = [
   ['recordingId', 'in', ['fathom-8', 'fathom-17']],
   ['language', 'startsWith', 'fr'],
   ['language', 'isNull', true],
+  ['createdBy', 'eq', 'user1'],
+  ['createdBy', 'eq', 'https://other.test user2'],
+  ['createdBy', 'eq', 'user2'],
+  ['createdBy', 'ne', 'user0'],
+  ['createdBy', 'in', ['user0', 'https://other.test user2']],
+  ['createdBy', 'contains', 'USER'],
+  ['createdBy', 'contains', 'other.test'],
+  ['createdBy', 'startsWith', 'https://other'],
+  ['updatedBy', 'eq', 'loader'],
 ];
 
 describe('filters', () => {

@@ -88,6 +88,13 @@ const flag = (field: string, op: string) =>
   fc.record({ field: fc.constant(field), op: fc.constant(op), value: fc.boolean() });
 const condition = fc.oneof(
   conditionOf('title', storable, ['eq', 'ne', 'in', 'contains', 'startsWith']),
+  conditionOf('createdBy', fc.oneof(fc.constantFrom('user0', 'https://other.test user2'), storable), [
+    'eq',
+    'ne',
+    'in',
+    'contains',
+    'startsWith',
+  ]),
   conditionOf('assignee', storable, ['eq', 'ne', 'in', 'contains', 'startsWith']),
   conditionOf('description', storable, ['eq', 'ne', 'contains', 'startsWith']),
   conditionOf('version', integer, ORDERED),

@@ -310,7 +310,7 @@ describe('vaults (R1.6)', () => {
     'keys are given of no other row than those of %s, to whoever asks the database itself',
     async (_sentence, vaults, count) => {
       const { bank } = running;
-      const match = `select m.id, n.id as visible from bank.match_entities('heron', array['notes', 'vaults', null], array[0, 0, 0], 1000) m
+      const match = `select m.id, n.id as visible from api.match_entities('heron', array['notes', 'vaults', null], array[0, 0, 0], 1000) m
       left join bank.notes n on n.id = m.id where m.kind = 'notes'`;
       const rows = await bank.asBank(bank.seal({ vaults }), async (sql) => (await sql.query(match)).rows);
       expect(rows).toHaveLength(count);

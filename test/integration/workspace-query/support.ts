@@ -1,6 +1,6 @@
 /** A bank with a known workspace, and the same rows in memory to compare with. */
 import type pg from 'pg';
-import type { TestPostgres } from '../../harness/postgres.ts';
+import { ISSUER, type TestPostgres } from '../../harness/postgres.ts';
 import { asLoader } from '../server/support.ts';
 import { micros } from '../workspace/support.ts';
 
@@ -59,7 +59,8 @@ export function makeTasks(amount: number, from = 0): Task[] {
       status,
       // Twins of one instant, so that pages end between them.
       createdAt: at(Math.floor(n / 2), 123456),
-      createdBy: `user${n % 3}`,
+      // As tools show it: a person of the tests' own issuer, or of another one.
+      createdBy: n % 3 === 2 ? 'https://other.test user2' : `user${n % 3}`,
       updatedAt: at(n + 1),
       updatedBy: 'loader',
       archivedAt: n % 11 === 10 ? at(n + 2) : null,
@@ -77,6 +78,11 @@ export function makeTasks(amount: number, from = 0): Task[] {
   });
 }
 
+/** In the database a subject stands behind its issuer (D10). */
+function stored(subject: string): string {
+  return subject.includes(' ') ? subject : `${ISSUER} ${subject}`;
+}
+
 export async function insertTasks(postgres: TestPostgres, bank: string, tasks: readonly Task[]): Promise<void> {
   await asLoader(postgres, (client) =>
     client.query(
@@ -88,7 +94,12 @@ export async function insertTasks(postgres: TestPostgres, bank: string, tasks: r
               array(select jsonb_array_elements_text(t -> 'tags')), t ->> 'recordingId',
               (t ->> 'completedAt')::timestamptz, t ->> 'language'
          from jsonb_array_elements($2::jsonb) t`,
-      [bank, JSON.stringify(tasks)],
+      [
+        bank,
+        JSON.stringify(
+          tasks.map((task) => ({ ...task, createdBy: stored(task.createdBy), updatedBy: stored(task.updatedBy) })),
+        ),
+      ],
     ),
   );
 }
@@ -116,7 +127,10 @@ export function evaluate(filter: unknown, row: Row, places: Places = TASK_PLACES
   if (node.or !== undefined) return node.or.some((part) => evaluate(part, row, places));
   if (node.not !== undefined) return !evaluate(node.not, row, places);
   const place = (value: unknown) => comparable(node.field, value, places);
-  return test(node.op, place(row[node.field]), node.value, place);
+  const actual = row[node.field];
+  // A part of a subject is looked for in all of it.
+  const isPart = SUBJECTS.has(node.field) && (node.op === 'contains' || node.op === 'startsWith');
+  return test(node.op, isPart ? stored(String(actual)) : place(actual), node.value, place);
 }
 
 function test(op: string, actual: unknown, value: unknown, place: (value: unknown) => unknown): boolean {
@@ -162,6 +176,7 @@ function lowered(text: unknown): string {
   return [...String(text)].map((character) => [...character.toLowerCase()][0] ?? '').join('');
 }
 
+const SUBJECTS = new Set(['createdBy', 'updatedBy']);
 const INSTANTS = new Set(['createdAt', 'updatedAt', 'archivedAt', 'dueAt', 'completedAt']);
 
 /** Instants as microseconds, priorities and statuses as their places; all else as it is. */

@@ -80,6 +80,15 @@ describe('a key', () => {
     expect(made.id).not.toBe(id);
   });
 
+  it('of the same sub of another issuer is another one (D10)', async () => {
+    const args = { title: 'One', idempotencyKey: randomUUID() };
+    const { id } = await makeNote(args);
+    await using other = await writer(running, null, { iss: 'https://other.test' });
+    const made = await makeNote(args, other);
+    expect(made.replayed).toBe(false);
+    expect(made.id).not.toBe(id);
+  });
+
   it('of a creation that failed is free', async () => {
     const idempotencyKey = randomUUID();
     await callError(client, 'create_note', { title: 'x', vaultId: 'nowhere', idempotencyKey });

@@ -1,5 +1,6 @@
 /** Lists of the five entities (R3.1): pages, orders, filters. */
 import { describe, expect, it } from 'vitest';
+import { ISSUER } from '../../harness/postgres.ts';
 import { shared } from '../../harness/shared.ts';
 import { asLoader, callError } from '../server/support.ts';
 import {
@@ -40,7 +41,7 @@ async function addTwins(table: string, vault = 'sales'): Promise<string[]> {
   return asLoader(postgres, async (loader) => {
     const { rows } = await loader.query<{ id: string }>(
       `insert into bank.${table} (bank_id, vault_id, created_at, updated_at, created_by, updated_by, ${extra.join(', ')})
-       select $1, '${vault}', i, i, 'import', 'import', ${values.join(', ')}
+       select $1, '${vault}', i, i, '${ISSUER} import', '${ISSUER} import', ${values.join(', ')}
          from generate_series(0, 30) n, lateral (select '2026-01-01Z'::timestamptz + (n / 16) * interval '1 second' i) i
        returning id`,
       ['acme', ...used],

@@ -19,7 +19,9 @@ afterAll(async () => {
 });
 
 const answer = z.object({ saved: z.boolean() });
-const INSERT = { text: 'insert into bank.notes (title) values ($1) returning pg_backend_pid() as pid' };
+const INSERT = {
+  text: "select api.create_row('note', jsonb_build_object('title', $1::text)), pg_backend_pid() as pid",
+};
 
 /** Tools whose transactions end badly in ways that no argument can bring about. */
 const troubled: Toolset = {

@@ -15,13 +15,13 @@ export interface VaultRow {
 
 export const LIST_VAULTS: Statement = {
   name: 'list_vaults',
-  text: 'select id, display_name, recordings::float8 as recordings from bank.list_vaults() order by id',
+  text: 'select id, display_name, recordings::float8 as recordings from api.list_vaults() order by id',
 };
 
 /** $1–$4 filter, $5, $6 position of the last entry of the previous page, $7 limit */
 export const LIST_RECORDINGS: Statement = {
   name: 'list_recordings',
-  text: `select ${BRIEF} from bank.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id collate "C" desc`,
+  text: `select ${BRIEF} from api.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id collate "C" desc`,
 };
 
 export interface TitleRow {
@@ -33,25 +33,25 @@ export interface TitleRow {
 /** $1 limit */
 export const NEWEST_TITLES: Statement = {
   name: 'newest_titles',
-  text: `select id, title, ${STARTED_AT} from bank.get_unified_recordings(p_limit => $1) r
+  text: `select id, title, ${STARTED_AT} from api.get_unified_recordings(p_limit => $1) r
     order by r.started_at desc, r.id collate "C" desc`,
 };
 
 export const COUNT_RECORDINGS: Statement = {
   name: 'count_recordings',
-  text: 'select bank.count_recordings($1, $2, $3, $4)::float8 as total',
+  text: 'select api.count_recordings($1, $2, $3, $4)::float8 as total',
 };
 
 export const GET_RECORDING: Statement = {
   name: 'get_recording',
-  text: `select ${BRIEF}, summary, url from bank.get_recording($1)`,
+  text: `select ${BRIEF}, summary, url from api.get_recording($1)`,
 };
 
 /** $1 recording, $2, $3 range in seconds, $4 last segment of the previous page, $5 limit */
 export const GET_TRANSCRIPT: Statement = {
   name: 'get_transcript',
   text: `select seq, start_seconds::float8 as start_seconds, end_seconds::float8 as end_seconds, speaker, text
-    from bank.get_transcript($1, $2, $3) where seq > $4 order by seq limit $5`,
+    from api.get_transcript($1, $2, $3) where seq > $4 order by seq limit $5`,
 };
 
 /** $1 query, $2–$5 filter, $6 limit, $7 offset, $8 language */
@@ -59,7 +59,7 @@ export const SEARCH_RECORDINGS: Statement = {
   name: 'search_recordings',
   text: `select ${BRIEF},
       rank::float8 as rank, start_seconds::float8 as start_seconds, snippet, more
-    from bank.search_recordings($1, $2, $3, $4, $5, $6, $7, $8)`,
+    from api.search_recordings($1, $2, $3, $4, $5, $6, $7, $8)`,
 };
 
 export function recordingNotFound(id: string): ToolError {

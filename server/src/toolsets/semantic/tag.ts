@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { Statement } from '../../database/transaction.ts';
 import { fromLiteral, similarity } from '../../embeddings/index.ts';
 import { ENTITIES } from '../../entities/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { isUuid } from '../shared/ids.ts';
+import { readRow } from '../workspace/api.ts';
 import { ENTITY_TOOLS } from '../workspace/entity-tools.ts';
 import { isStorable } from '../workspace/schemas.ts';
 import { completeSchema, incomplete, type NearRow, nearest, rounded, SCORE } from './hits.ts';
@@ -20,13 +20,6 @@ const MAX_TAG = TAGS?.entryMax ?? 50;
 const NEIGHBOURS = 20;
 const LEAST_SCORE = 0.3;
 const FILTER: Filter = { kinds: TAGGED, vault: null, from: null, to: null };
-
-const TAGS_OF = Object.fromEntries(
-  TAGGED.map((kind) => [
-    kind,
-    { name: `tags_of_${kind}`, text: `select tags, version from bank.${kind}s where id = $1` } satisfies Statement,
-  ]),
-) as Record<Tagged, Statement>;
 
 const suggestionSchema = z.object({
   tag: z.string(),
@@ -106,8 +99,8 @@ export function tag(indexer: Indexer): Tool {
       return { vector: literal, candidates: scored, complete };
     },
     async run({ kind, id, limit, minScore, apply, version }, context, { vector, candidates, complete }) {
-      const [rows, neighbours] = await Promise.all([
-        context.tx.rows<{ tags: string[]; version: number }>(TAGS_OF[kind], [id]),
+      const [row, neighbours] = await Promise.all([
+        readRow(context.tx, kind, id, ['tags', 'version']),
         nearest(context, {
           vector,
           model: indexer.model,
@@ -118,8 +111,7 @@ export function tag(indexer: Indexer): Tool {
           limit: NEIGHBOURS,
         }),
       ]);
-      const current = rows[0];
-      if (current === undefined) {
+      if (row === undefined) {
         throw new ToolError(
           'not_found',
           `There is no ${kind} "${id}" that you may see.`,
@@ -129,6 +121,7 @@ export function tag(indexer: Indexer): Tool {
           },
         );
       }
+      const current = row as { tags: string[]; version: number };
       const suggestions = suggestionsOf(neighbours, candidates, current.tags, minScore).slice(0, limit);
       const room = MAX_TAGS - current.tags.length;
       const added = apply ? suggestions.slice(0, room).map(({ tag: name }) => name) : [];

@@ -3,7 +3,7 @@ import { ToolError } from '../../mcp/tool-error.ts';
 
 const VAULT_EXISTS: Statement = {
   name: 'vault_exists',
-  text: 'select exists (select from bank.vaults where id = $1) as found',
+  text: 'select api.vault_exists($1) as found',
 };
 
 /**

@@ -1,14 +1,16 @@
 import type { z } from 'zod';
 import { COMMON_FIELDS, type EntityDefinition, type Field } from '../../entities/index.ts';
+import { meantSubject } from '../../subjects.ts';
 import { toStart } from '../shared/when.ts';
+import type { Condition, Scalar } from './api.ts';
 import { instant, valueSchema } from './schemas.ts';
 
 /** One argument of a list that narrows it. */
 export interface Filter {
   readonly name: string;
   readonly schema: z.ZodType;
-  /** @param parameter adds a parameter and gives its `$n` */
-  condition(value: unknown, parameter: (value: unknown) => string): string;
+  /** @param issuer the caller's own */
+  condition(value: unknown, issuer: string): Condition;
 }
 
 /** What a list can be narrowed by: the definition's own fields, as far as equality or a period makes sense for them. */
@@ -26,13 +28,12 @@ export function filtersOf(definition: EntityDefinition): Filter[] {
 }
 
 function filtersFor(definition: EntityDefinition, field: Field): Filter[] {
-  const { name, column, type } = field;
+  const { name, type } = field;
   switch (type) {
     case 'boolean':
     case 'enum':
-      return [equal(field, (p) => `${column} = ${p}`)];
     case 'uuid':
-      return [equal(field, (p) => `${column} = ${p}::uuid`)];
+      return [compared(field, (value) => ({ op: 'eq', value }))];
     case 'recordingId':
       return [call(field)];
     case 'text':
@@ -41,8 +42,10 @@ function filtersFor(definition: EntityDefinition, field: Field): Filter[] {
       return [
         definition.parent?.entity === 'any' && field.writable === 'create'
           ? call(field)
-          : equal(field, (p) => `lower(${column}) = lower(${p})`),
+          : compared(field, (value) => ({ op: 'ieq', value })),
       ];
+    case 'subject':
+      return [compared(field, (value, issuer) => ({ op: 'ieq', value: meantSubject(String(value), issuer) }))];
     case 'texts':
       return [contains(field)];
     case 'instant':
@@ -56,26 +59,17 @@ function filtersFor(definition: EntityDefinition, field: Field): Filter[] {
   }
 }
 
-function equal(field: Field, condition: (parameter: string) => string): Filter {
+function compared(field: Field, test: (value: Scalar, issuer: string) => { op: string; value: Scalar }): Filter {
   return {
     name: field.name,
     schema: valueSchema(field).optional(),
-    condition: (value, parameter) => condition(parameter(value)),
+    condition: (value, issuer) => ({ field: field.name, ...test(value as Scalar, issuer) }),
   };
 }
 
 /** The id of a call: a migrated one is found by the id that it had before, too. */
-function call({ name, column, ...field }: Field): Filter {
-  return {
-    name,
-    schema: valueSchema({ name, column, ...field }).optional(),
-    condition: (value, parameter) => {
-      const p = parameter(value);
-      return String(value).startsWith('fathom-')
-        ? `${column} = coalesce((select r.id from bank.get_recording(${p}) r), ${p})`
-        : `${column} = ${p}`;
-    },
-  };
+function call(field: Field): Filter {
+  return compared(field, (value) => ({ op: String(value).startsWith('fathom-') ? 'call' : 'eq', value }));
 }
 
 /** `tags` is narrowed by `tag`. */
@@ -85,26 +79,26 @@ function contains({ name, column, entryMax, description }: Field): Filter {
     schema: valueSchema({ name, column, type: 'text', writable: 'never', max: entryMax ?? 50, description })
       .optional()
       .meta({ description: `One of ${name}.` }),
-    condition: (value, parameter) => `${column} @> array[${parameter(value)}]::text[]`,
+    condition: (value) => ({ field: name, op: 'has', value: String(value) }),
   };
 }
 
 /** `dueAt` is narrowed by `dueAfter` (that instant too) and `dueBefore` (that instant not). */
-function bound({ name, column }: Field, side: 'After' | 'Before'): Filter {
+function bound({ name }: Field, side: 'After' | 'Before'): Filter {
   return {
     name: name.replace(/At$/, side),
     schema: instant.optional().meta({ description: `${name} ${side === 'After' ? 'at or after' : 'before'} this.` }),
-    condition: (value, parameter) =>
-      `${column} ${side === 'After' ? '>=' : '<'} ${parameter(toStart(String(value)))}::timestamptz`,
+    condition: (value) => ({ field: name, op: side === 'After' ? 'gte' : 'lt', value: toStart(String(value)) }),
   };
 }
 
 /** null: in no vault. */
 function inVault(field: Field): Filter {
+  const { name } = field;
   return {
-    name: field.name,
+    name,
     schema: valueSchema(field).nullish().meta({ description: 'null: in no vault.' }),
-    condition: (value, parameter) =>
-      value === null ? `${field.column} is null` : `${field.column} = ${parameter(value)}`,
+    condition: (value) =>
+      value === null ? { field: name, op: 'isNull', value: true } : { field: name, op: 'eq', value: String(value) },
   };
 }

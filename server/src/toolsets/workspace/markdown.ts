@@ -1,7 +1,8 @@
-import type { Statement, Transaction } from '../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition, type Field } from '../../entities/index.ts';
+import type { CallContext } from '../../mcp/toolset.ts';
 import { type ResourceKind, resourceUri } from '../shared/uris.ts';
-import { label, longText, noun, nouns, selectList, toEntry } from './rows.ts';
+import { type Condition, readRows } from './api.ts';
+import { fieldNames, label, longText, noun, nouns, toEntry } from './rows.ts';
 import type { Values } from './schemas.ts';
 
 /** Of what belongs to an entry, this many are shown, and this many characters of all of them together. */
@@ -75,33 +76,33 @@ function words(name: string): string {
 }
 
 /** Reads what belongs to an entry of this kind, the newest of it, in the order in which it was written. */
-export function selectChildren(
-  parent: EntityDefinition,
-): (tx: Transaction, id: string, bank: string) => Promise<Section[]> {
+export function selectChildren(parent: EntityDefinition): (context: CallContext, id: string) => Promise<Section[]> {
   const kinds = parent.children
     .flatMap((name) => ENTITIES.filter((child) => child.name === name))
-    .map((child) => ({ child, statement: statementFor(parent, child) }));
-  return (tx, id, bank) =>
+    .map((child) => ({ child, fields: fieldNames(child) }));
+  return ({ tx, bank, caller }, id) =>
     Promise.all(
-      kinds.map(async ({ child, statement }) => {
-        const rows = await tx.rows<Values>(statement, [id, CHILDREN + 1]);
-        return section(
-          child,
-          rows.map((row) => toEntry(child, row)),
-          bank,
-        );
+      kinds.map(async ({ child, fields }) => {
+        const found = await readRows(tx, child.name, {
+          fields,
+          filter: ofParent(parent, child, id),
+          archived: 'exclude',
+          sort: [{ field: 'createdAt', direction: 'desc' }],
+          limit: CHILDREN + 1,
+        });
+        const entries = found.map(({ row }) => toEntry(child, row, caller.assertion.iss));
+        return section(child, entries, bank);
       }),
     );
 }
 
-function statementFor(parent: EntityDefinition, child: EntityDefinition): Statement {
-  const field = child.parent?.entity === parent.name ? child.parent.field : undefined;
-  const column = child.fields.find(({ name }) => name === field)?.column;
+function ofParent(parent: EntityDefinition, child: EntityDefinition, id: string): Condition {
+  if (child.parent?.entity === parent.name) return { field: child.parent.field, op: 'eq', value: id };
   return {
-    name: `${child.plural}_of_${parent.name}`,
-    text: `select ${selectList(child, { cut: false })} from bank.${child.plural}
-      where archived_at is null and ${column === undefined ? `parent_type = '${parent.name}' and parent_id = $1` : `${column} = $1`}
-      order by created_at desc, id desc limit $2`,
+    and: [
+      { field: 'parentType', op: 'eq', value: parent.name },
+      { field: 'parentId', op: 'eq', value: id },
+    ],
   };
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Statement } from '../../database/transaction.ts';
+import type { Transaction } from '../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition } from '../../entities/index.ts';
 import { type Completer, LISTED_A_PAGE, MAX_LISTED, type ResourceProvider } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
@@ -7,14 +7,15 @@ import { isUuid } from '../shared/ids.ts';
 import { parseResourceUri, type ResourceKind, resourceUri } from '../shared/uris.ts';
 import { isWhen } from '../shared/when.ts';
 import { fitsWords } from '../shared/words.ts';
+import { type FoundRow, type Position, readRow, readRows } from './api.ts';
 import { entryMarkdown, lineOf, selectChildren } from './markdown.ts';
-import { label, noun, nouns, selectList, toEntry } from './rows.ts';
-import type { Values } from './schemas.ts';
+import { fieldNames, label, noun, nouns, SHOWN_CHARACTERS, toEntry } from './rows.ts';
 
 const PAGE = 50;
 const MIME_TYPE = 'text/markdown';
 /** Rows whose label is looked at to complete an id. */
 const LOOKED_AT = 500;
+const LABEL_CHARACTERS = 200;
 const PROPOSED = 20;
 
 /** `bankhouse://<bank>/notes` and so on, in front of resources/list: it shows at once what there is. */
@@ -42,7 +43,7 @@ export const workspaceResources: readonly ResourceProvider[] = [listResources, .
 function entityResources(definition: EntityDefinition): ResourceProvider {
   const { plural, name } = definition;
   const kind = kindOf(definition);
-  const statements = statementsOf(definition);
+  const fields = fieldNames(definition);
   const children = selectChildren(definition);
   const cursors = cursorsOf(
     `resources/${plural}`,
@@ -58,36 +59,36 @@ function entityResources(definition: EntityDefinition): ResourceProvider {
         mimeType: MIME_TYPE,
       },
     ],
-    complete: { id: completeId(statements.labels) },
+    complete: { id: completeId(definition) },
     async list(cursor, { tx, bank }) {
-      const [listed, ...after] = cursor === undefined ? [0] : cursors.decode(cursor, null);
-      const rows = await tx.rows<Values>(after.length === 0 ? statements.newest : statements.after, [
-        LISTED_A_PAGE + 1,
-        ...after,
-      ]);
-      const page = rows.slice(0, LISTED_A_PAGE);
+      const [listed, at, id] = cursor === undefined ? [0] : cursors.decode(cursor, null);
+      const after = at === undefined || id === undefined ? undefined : { values: [at], id };
+      const found = await newest(tx, definition, LISTED_A_PAGE + 1, after);
+      const page = found.slice(0, LISTED_A_PAGE);
       const soFar = listed + page.length;
       const last = page.at(-1);
       return {
-        resources: page.map((row) => ({
-          uri: resourceUri(bank, kind, String(row.id)),
-          name: String(row.id),
+        resources: page.map(({ row, id: rowId }) => ({
+          uri: resourceUri(bank, kind, rowId),
+          name: rowId,
           title: label(definition, row),
           description: `${capital(noun(definition))}, ${row.status}.`,
           mimeType: MIME_TYPE,
         })),
-        ...(rows.length > page.length && soFar < MAX_LISTED && last !== undefined
-          ? { nextCursor: cursors.encode([soFar, String(last.createdAt), String(last.id)], null) }
+        ...(found.length > page.length && soFar < MAX_LISTED && last !== undefined
+          ? { nextCursor: cursors.encode([soFar, String(last.keys[0]), last.id], null) }
           : {}),
       };
     },
-    async read(uri, { tx, bank }) {
+    async read(uri, context) {
+      const { tx, bank, caller } = context;
+      const { iss } = caller.assertion;
       const target = parseResourceUri(uri, bank);
       if (target?.kind !== kind) return undefined;
       if (target.id === undefined) {
-        const rows = await tx.rows<Values>(statements.newest, [PAGE]);
-        const lines = rows.map((row) => lineOf(definition, toEntry(definition, row), bank));
-        const end = rows.length < PAGE ? '' : `\n(The newest ${PAGE}: list_${plural} gives all.)\n`;
+        const found = await newest(tx, definition, PAGE);
+        const lines = found.map(({ row }) => lineOf(definition, toEntry(definition, row, iss), bank));
+        const end = found.length < PAGE ? '' : `\n(The newest ${PAGE}: list_${plural} gives all.)\n`;
         return {
           uri,
           mimeType: MIME_TYPE,
@@ -95,49 +96,41 @@ function entityResources(definition: EntityDefinition): ResourceProvider {
         };
       }
       // Asked at once: what belongs to it is there or not by the same policies.
-      const [[row], sections] = await Promise.all([
-        tx.rows<Values>(statements.one, [target.id]),
-        children(tx, target.id, bank),
-      ]);
+      const [row, sections] = await Promise.all([readRow(tx, name, target.id, fields), children(context, target.id)]);
       if (row === undefined) return undefined;
-      return { uri, mimeType: MIME_TYPE, text: entryMarkdown(definition, toEntry(definition, row), sections, bank) };
+      const entry = toEntry(definition, row, iss);
+      return { uri, mimeType: MIME_TYPE, text: entryMarkdown(definition, entry, sections, bank) };
     },
   };
 }
 
-function statementsOf(definition: EntityDefinition): Record<'newest' | 'after' | 'one' | 'labels', Statement> {
-  const { plural } = definition;
-  const newestFirst = 'order by created_at desc, id desc limit $1';
-  const cut = selectList(definition, { cut: true });
-  const field = definition.fields.find(({ name }) => name === definition.label);
-  return {
-    newest: {
-      name: `resources_${plural}`,
-      text: `select ${cut} from bank.${plural} where archived_at is null ${newestFirst}`,
-    },
-    after: {
-      name: `resources_${plural}_after`,
-      text: `select ${cut} from bank.${plural} where archived_at is null and (created_at, id) < ($2::timestamptz, $3::uuid) ${newestFirst}`,
-    },
-    one: {
-      name: `resource_${definition.name}`,
-      text: `select ${selectList(definition, { cut: false })} from bank.${plural} where id = $1`,
-    },
-    labels: {
-      name: `labels_${plural}`,
-      text: `select id, left(${field?.column}, 200) as label from bank.${plural} where archived_at is null
-        order by updated_at desc, id desc limit $1`,
-    },
-  };
+/** Entries as lists show them, those that are archived left out. */
+function newest(tx: Transaction, definition: EntityDefinition, limit: number, after?: Position): Promise<FoundRow[]> {
+  return readRows(tx, definition.name, {
+    fields: fieldNames(definition),
+    cut: SHOWN_CHARACTERS,
+    archived: 'exclude',
+    sort: [{ field: 'createdAt', direction: 'desc' }],
+    after,
+    limit,
+  });
 }
 
 /** Ids, by their beginning or by words of the label, those that changed last first. */
-function completeId(labels: Statement): Completer {
+function completeId(definition: EntityDefinition): Completer {
   return async (typed, { tx }) => {
     const words = typed.trim();
-    const rows = await tx.rows<{ id: string; label: string }>(labels, [LOOKED_AT]);
-    const fitting = rows.filter((row) => row.id.startsWith(words) || fitsWords(words, row.label));
-    return { values: fitting.slice(0, PROPOSED).map((row) => row.id), more: fitting.length > PROPOSED };
+    const found = await readRows(tx, definition.name, {
+      fields: [definition.label],
+      cut: LABEL_CHARACTERS,
+      archived: 'exclude',
+      sort: [{ field: 'updatedAt', direction: 'desc' }],
+      limit: LOOKED_AT,
+    });
+    const fitting = found.filter(
+      ({ id, row }) => id.startsWith(words) || fitsWords(words, String(row[definition.label])),
+    );
+    return { values: fitting.slice(0, PROPOSED).map(({ id }) => id), more: fitting.length > PROPOSED };
   };
 }
 

@@ -1,61 +1,36 @@
 import { z } from 'zod';
 import { allFields, type EntityDefinition, type Field } from '../../entities/index.ts';
-import { instantSql, toInstant, toStart } from '../shared/when.ts';
+import { shownSubject } from '../../subjects.ts';
+import { toInstant, toStart } from '../shared/when.ts';
+import type { StoredReceipt } from './api.ts';
 import type { Values } from './schemas.ts';
 
 /** Lists show this much of a long text. */
 export const SHOWN_CHARACTERS = 280;
 const LABEL_CHARACTERS = 80;
 
-/** SQL type of a parameter; a statement of many parameters is parsed before it has a value. */
-const SQL_TYPES: Readonly<Record<Field['type'], string>> = {
-  text: 'text',
-  longText: 'text',
-  boolean: 'boolean',
-  integer: 'int',
-  instant: 'timestamptz',
-  enum: 'text',
-  texts: 'text[]',
-  uuid: 'uuid',
-  recordingId: 'text',
-  vaultId: 'text',
-  language: 'text',
-};
-
-/** `$3::text[]` */
-export function parameter(number: number, field: Field): string {
-  return `$${number}::${SQL_TYPES[field.type]}`;
+/** A field's value as the database takes it. */
+export function toValue(field: Field, value: unknown): unknown {
+  return field.type === 'instant' && typeof value === 'string' ? toStart(value) : value;
 }
 
-/** A field's value as Postgres takes it. */
-export function toParameter(field: Field, value: unknown): unknown {
-  if (value === undefined || value === null) return null;
-  return field.type === 'instant' ? toStart(String(value)) : value;
-}
-
-/** The columns of a row, under the names of its fields; with `cut`, long texts as far as lists show them. */
-export function selectList(definition: EntityDefinition, options: { cut: boolean }): string {
-  const columns = allFields(definition).map((field) => `${column(field, options.cut)} as "${field.name}"`);
-  const long = longText(definition);
-  if (options.cut && long !== undefined) columns.push(`length(${long.column}) > ${SHOWN_CHARACTERS} as truncated`);
-  return columns.join(', ');
-}
-
-function column(field: Field, cut: boolean): string {
-  if (field.type === 'instant') return instantSql(field.column);
-  return cut && field.type === 'longText' ? `left(${field.column}, ${SHOWN_CHARACTERS})` : field.column;
+/** The fields of a row, in the order in which tools answer them. */
+export function fieldNames(definition: EntityDefinition): string[] {
+  return allFields(definition).map(({ name }) => name);
 }
 
 export function longText(definition: EntityDefinition): Field | undefined {
   return definition.fields.find((field) => field.type === 'longText');
 }
 
-/** A row of `selectList` as tools answer it. */
-export function toEntry(definition: EntityDefinition, row: Values): Record<string, unknown> {
+/** A row as tools answer it to a caller of this issuer. */
+export function toEntry(definition: EntityDefinition, row: Values, issuer: string): Record<string, unknown> {
   const entry: Record<string, unknown> = { ...row };
-  for (const field of allFields(definition)) {
-    const value = row[field.name];
-    if (field.type === 'instant' && typeof value === 'string') entry[field.name] = toInstant(value);
+  for (const { name, type } of allFields(definition)) {
+    const value = row[name];
+    if (typeof value !== 'string') continue;
+    if (type === 'instant') entry[name] = toInstant(value);
+    if (type === 'subject') entry[name] = shownSubject(value, issuer);
   }
   return entry;
 }
@@ -110,11 +85,8 @@ export const receiptShape = {
 export const receiptSchema = z.object(receiptShape);
 export type Receipt = z.infer<typeof receiptSchema>;
 
-/** To be returned by whatever writes a row. */
-export const RECEIPT = `id, version, status, vault_id as "vaultId", archived_at is not null as archived, ${instantSql('updated_at')} as "updatedAt"`;
-
-export function toReceipt(row: Receipt): Receipt {
-  return { ...row, updatedAt: toInstant(row.updatedAt) };
+export function toReceipt(stored: StoredReceipt): Receipt {
+  return { ...stored, updatedAt: toInstant(stored.updatedAt) };
 }
 
 /** `Replaced note 1f…: version 3, final, in vault sales.` */

@@ -44,6 +44,7 @@ export const instant = z.string().refine(isWhen, {
 export function valueSchema(field: Field): z.ZodType {
   switch (field.type) {
     case 'text':
+    case 'subject':
       return line(field.max ?? MAX_LINE);
     case 'longText':
       return z

@@ -1,25 +1,15 @@
-import { createHash } from 'node:crypto';
 import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
+import { digestOf } from '../digest.ts';
 
-/** As create's own (operations/create.ts), of which a batch is one more kind; the same key can't be used for both. */
-const CLAIM: Statement = {
-  name: 'claim_batch',
-  text: `insert into bank.idempotency_keys as k (key, digest, entity) values ($1, $2, 'batch')
-    on conflict (bank_id, subject, key) do update
-      set digest = excluded.digest, entity = excluded.entity, created_at = clock_timestamp()
-      where k.created_at < clock_timestamp() - bank.idempotency_window()
-    returning key`,
-};
-const RECALL: Statement = {
-  name: 'recall_batch',
-  text: `select k.digest = $2 and k.entity = 'batch' as same, bank.recall_outcome(k.key) as outcome
-    from bank.idempotency_keys k where k.key = $1 and k.subject = (select bank.subject())`,
-};
-const KEEP: Statement = {
-  name: 'keep_batch',
-  text: 'select bank.keep_outcome($1, $2::jsonb)',
-};
+/** As create's own key (operations/create.ts), of which a batch is one more kind; the same key can't be used for both. */
+const CLAIM: Statement = { name: 'claim_batch', text: 'select api.claim_batch($1, $2::bytea) as answer' };
+const KEEP: Statement = { name: 'keep_outcome', text: 'select api.keep_outcome($1, $2::jsonb)' };
+
+type Claimed =
+  | { readonly claimed: true }
+  /** `outcome` is null where the caller may not see all of it. */
+  | { readonly claimed: false; readonly same: boolean; readonly outcome: unknown };
 
 /**
  * Claims the key for this transaction, or gives what the batch that had it answered. Another batch that is under way with the
@@ -28,12 +18,12 @@ const KEEP: Statement = {
  * @throws ToolError `conflict` for a key that was used for something else
  */
 export async function claimOrRecall(tx: Transaction, key: string, operations: unknown): Promise<unknown> {
-  const digest = createHash('sha256').update(JSON.stringify(operations)).digest();
-  const [claimed] = await tx.rows<{ key: string }>(CLAIM, [key, digest]);
-  if (claimed !== undefined) return undefined;
-  const [known] = await tx.rows<{ same: boolean; outcome: unknown }>(RECALL, [key, digest]);
-  if (known?.same === true && known.outcome !== null) return known.outcome;
-  if (known?.same === true) {
+  const [row] = await tx.rows<{ answer: Claimed }>(CLAIM, [key, digestOf(operations)]);
+  if (row === undefined) throw new Error('api.claim_batch gave no answer');
+  if (row.answer.claimed) return undefined;
+  const { same, outcome } = row.answer;
+  if (same && outcome !== null) return outcome;
+  if (same) {
     throw new ToolError(
       'conflict',
       'This batch was done before with this idempotencyKey, by a token that opens vaults which yours does not, so its answer is not for you.',

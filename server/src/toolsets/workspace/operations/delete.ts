@@ -1,19 +1,14 @@
 import { z } from 'zod';
-import type { Statement } from '../../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
-import { staleVersion, writeRefused } from '../errors.ts';
+import { deleteRow } from '../api.ts';
+import { notFound, staleVersion, writeRefused } from '../errors.ts';
 import { noun, nouns } from '../rows.ts';
 import { rowId, version } from '../schemas.ts';
-import { currentState } from './current.ts';
-
-type Counts = Readonly<Record<string, number>>;
 
 export function deleteTool(definition: EntityDefinition): Tool {
   const { name } = definition;
   const children = ENTITIES.filter((entity) => definition.children.includes(entity.name));
-  const statement = deleteStatement(definition, children);
-  const state = currentState(definition);
   const along = children.length === 0 ? '' : `, with its ${children.map(nouns).join(' and ')}`;
   return defineTool({
     name: `delete_${name}`,
@@ -30,14 +25,16 @@ export function deleteTool(definition: EntityDefinition): Tool {
       deleted: z.object(Object.fromEntries([definition, ...children].map(({ plural }) => [plural, z.int()]))),
     }),
     async run({ id, version: read }, { tx }) {
-      const [row] = await tx.rows<{ deleted: Counts }>(statement, [id, read ?? null]);
-      if (row === undefined) {
-        const current = await state(tx, id);
+      const answer = await deleteRow(tx, name, { id, version: read });
+      if (answer === null) throw notFound(definition, id);
+      if (!answer.changed) {
+        const current = answer.receipt;
         throw read === undefined || read === current.version ? writeRefused() : staleVersion(definition, read, current);
       }
-      const counts = children.map((child) => counted(row.deleted[child.plural] ?? 0, child));
+      const { deleted } = answer;
+      const counts = children.map((child) => counted(deleted[child.plural] ?? 0, child));
       return {
-        structured: { id, deleted: row.deleted },
+        structured: { id, deleted },
         text: `Deleted ${noun(definition)} ${id}${counts.length === 0 ? '' : `, and with it ${counts.join(' and ')}`}.`,
       };
     },
@@ -46,26 +43,4 @@ export function deleteTool(definition: EntityDefinition): Tool {
 
 function counted(amount: number, definition: EntityDefinition): string {
   return `${amount} ${amount === 1 ? noun(definition) : nouns(definition)}`;
-}
-
-/** The outer query sees what was there before the deletion, so it can count what goes along. */
-function deleteStatement(definition: EntityDefinition, children: readonly EntityDefinition[]): Statement {
-  const counts = [
-    `'${definition.plural}', 1`,
-    ...children.map((child) => `'${child.plural}', ${countOf(definition, child)}`),
-  ];
-  return {
-    name: `delete_${definition.name}`,
-    text: `with gone as materialized (
-        select d.id from bank.delete_rows('${definition.plural}', array[$1::uuid], $2::int) as d (id))
-      select jsonb_build_object(${counts.join(', ')}) as deleted from gone g`,
-  };
-}
-
-function countOf(definition: EntityDefinition, child: EntityDefinition): string {
-  const ofParent =
-    child.parent?.entity === 'any'
-      ? `c.parent_type = '${definition.name}' and c.parent_id = g.id::text`
-      : `c.${definition.name}_id = g.id`;
-  return `(select count(*) from bank.${child.plural} c where ${ofParent})`;
 }

@@ -1,16 +1,14 @@
 import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { readRow } from '../api.ts';
 import { notFound } from '../errors.ts';
-import { entryText, noun, selectList, toEntry } from '../rows.ts';
-import { rowId, rowShape, type Values } from '../schemas.ts';
+import { entryText, fieldNames, noun, toEntry } from '../rows.ts';
+import { rowId, rowShape } from '../schemas.ts';
 
 export function getTool(definition: EntityDefinition): Tool {
-  const { name, plural } = definition;
-  const statement = {
-    name: `get_${name}`,
-    text: `select ${selectList(definition, { cut: false })} from bank.${plural} where id = $1`,
-  };
+  const { name } = definition;
+  const fields = fieldNames(definition);
   return defineTool({
     name: `get_${name}`,
     title: `Get a ${noun(definition)}`,
@@ -18,10 +16,10 @@ export function getTool(definition: EntityDefinition): Tool {
     access: 'read',
     input: z.strictObject({ id: rowId(definition) }),
     output: z.object(rowShape(definition)),
-    async run({ id }, { tx }) {
-      const [row] = await tx.rows<Values>(statement, [id]);
+    async run({ id }, { tx, caller }) {
+      const row = await readRow(tx, name, id, fields);
       if (row === undefined) throw notFound(definition, id);
-      const entry = toEntry(definition, row);
+      const entry = toEntry(definition, row, caller.assertion.iss);
       return { structured: entry, text: entryText(definition, entry) };
     },
   });

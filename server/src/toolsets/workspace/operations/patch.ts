@@ -2,19 +2,14 @@ import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
-import { noun, receiptSchema, receiptText, toParameter } from '../rows.ts';
+import { noun, receiptSchema, receiptText, toValue } from '../rows.ts';
 import { changeable, partShape, readVersion, rowId, type Values } from '../schemas.ts';
 import { allowedVault } from '../vaults.ts';
-import { changeRow } from './change.ts';
+import { change } from './change.ts';
 
 export function patchTool(definition: EntityDefinition): Tool {
   const { name } = definition;
   const fields = changeable(definition);
-  const change = changeRow(
-    definition,
-    `patch_${name}`,
-    fields.map((field) => ({ field, optional: true })),
-  );
   return defineTool({
     name: `patch_${name}`,
     title: `Change a ${noun(definition)}`,
@@ -25,16 +20,16 @@ export function patchTool(definition: EntityDefinition): Tool {
     output: receiptSchema,
     async run({ id, version: read, ...args }, { tx, caller }) {
       const given: Values = args;
-      if (fields.every((field) => given[field.name] === undefined)) throw nothingGiven(definition);
-      const values = fields.flatMap((field) => {
+      const changed = fields.filter((field) => given[field.name] !== undefined);
+      if (changed.length === 0) throw nothingGiven(definition);
+      const values = changed.map((field): [string, unknown] => {
         const value = given[field.name];
-        if (value === undefined) return [false, null];
         return [
-          true,
-          field.type === 'vaultId' ? allowedVault(caller, value as string | null) : toParameter(field, value),
+          field.name,
+          field.type === 'vaultId' ? allowedVault(caller, value as string | null) : toValue(field, value),
         ];
       });
-      const receipt = await change(tx, id, read, values);
+      const receipt = await change(tx, definition, { id, version: read, values: Object.fromEntries(values) });
       return { structured: receipt, text: receiptText(definition, 'Changed', receipt) };
     },
   });

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { EntityDefinition, Field } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
-import { noun, receiptSchema, receiptText, toParameter } from '../rows.ts';
+import { noun, receiptSchema, receiptText, toValue } from '../rows.ts';
 import { changeable, readVersion, rowId, type Values, wholeShape } from '../schemas.ts';
 import { allowedVault } from '../vaults.ts';
-import { changeRow } from './change.ts';
+import { change } from './change.ts';
 
 /** Where an entry is, is no content: a replacement that says nothing of it moves nothing. */
 const staysUnlessGiven = (field: Field) => field.type === 'vaultId';
@@ -12,11 +12,6 @@ const staysUnlessGiven = (field: Field) => field.type === 'vaultId';
 export function updateTool(definition: EntityDefinition): Tool {
   const { name } = definition;
   const fields = changeable(definition);
-  const change = changeRow(
-    definition,
-    `update_${name}`,
-    fields.map((field) => ({ field, optional: staysUnlessGiven(field) })),
-  );
   const stays = fields.some(staysUnlessGiven) ? ', but vaultId stays' : '';
   return defineTool({
     name: `update_${name}`,
@@ -28,12 +23,12 @@ export function updateTool(definition: EntityDefinition): Tool {
     output: receiptSchema,
     async run({ id, version: read, ...args }, { tx, caller }) {
       const given: Values = args;
-      const values = fields.flatMap((field) => {
+      const values = fields.flatMap((field): [string, unknown][] => {
         const value = given[field.name];
-        if (!staysUnlessGiven(field)) return [toParameter(field, value)];
-        return value === undefined ? [false, null] : [true, allowedVault(caller, value as string | null)];
+        if (!staysUnlessGiven(field)) return [[field.name, toValue(field, value) ?? null]];
+        return value === undefined ? [] : [[field.name, allowedVault(caller, value as string | null)]];
       });
-      const receipt = await change(tx, id, read, values);
+      const receipt = await change(tx, definition, { id, version: read, values: Object.fromEntries(values) });
       return { structured: receipt, text: receiptText(definition, 'Replaced', receipt) };
     },
   });

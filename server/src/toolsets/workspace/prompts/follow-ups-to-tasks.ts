@@ -1,27 +1,13 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
-import type { Statement, Transaction } from '../../../database/transaction.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { definePrompt } from '../../../mcp/toolset.ts';
 import { callArgument, callMaterial, completeCall, completeVault, MATERIAL_ONLY, say } from '../../recordings/index.ts';
 import { completeLanguage, languageArgument, writeIn } from '../../shared/languages.ts';
 import { requireVault } from '../../shared/vaults.ts';
+import { readRows } from '../api.ts';
 
 const KNOWN_TASKS = 100;
-
-interface TaskRow {
-  id: string;
-  title: string;
-  status: string;
-  assignee: string | null;
-  archived: boolean;
-}
-
-/** $1 call, $2 limit */
-const TASKS_OF_CALL: Statement = {
-  name: 'follow_up_tasks',
-  text: `select id, title, status, assignee, archived_at is not null as archived from bank.tasks
-    where recording_id = $1 order by created_at, id limit $2`,
-};
 
 export const followUpsToTasks = definePrompt({
   name: 'follow_ups_to_tasks',
@@ -79,15 +65,19 @@ export const followUpsToTasks = definePrompt({
 });
 
 async function knownTasks(tx: Transaction, recordingId: string): Promise<string> {
-  const rows = await tx.rows<TaskRow>(TASKS_OF_CALL, [recordingId, KNOWN_TASKS + 1]);
-  if (rows.length === 0) return '(none)';
-  const lines = rows
-    .slice(0, KNOWN_TASKS)
-    .map(
-      (row) =>
-        `- ${row.title} [${row.status}${row.archived ? ', archived' : ''}]${row.assignee === null ? '' : `, assignee ${row.assignee}`}, id ${row.id}`,
-    );
-  return [...lines, ...(rows.length > KNOWN_TASKS ? ['- (and more: list_tasks with this recordingId)'] : [])].join(
+  const found = await readRows(tx, 'task', {
+    fields: ['title', 'status', 'assignee', 'archivedAt'],
+    filter: { field: 'recordingId', op: 'eq', value: recordingId },
+    archived: 'include',
+    sort: [{ field: 'createdAt', direction: 'asc' }],
+    limit: KNOWN_TASKS + 1,
+  });
+  if (found.length === 0) return '(none)';
+  const lines = found.slice(0, KNOWN_TASKS).map(({ id, row: { title, status, assignee, archivedAt } }) => {
+    const state = archivedAt === null ? status : `${status}, archived`;
+    return `- ${title} [${state}]${assignee === null ? '' : `, assignee ${assignee}`}, id ${id}`;
+  });
+  return [...lines, ...(found.length > KNOWN_TASKS ? ['- (and more: list_tasks with this recordingId)'] : [])].join(
     '\n',
   );
 }

@@ -9,9 +9,9 @@ import { resourceUri } from '../../shared/uris.ts';
 import { requireVault } from '../../shared/vaults.ts';
 import { instantSql } from '../../shared/when.ts';
 import { cut, oneLine } from '../../shared/words.ts';
+import { type Condition, readRows } from '../api.ts';
 import { lineOf } from '../markdown.ts';
-import { nouns, selectList, toEntry } from '../rows.ts';
-import type { Values } from '../schemas.ts';
+import { fieldNames, nouns, SHOWN_CHARACTERS, toEntry } from '../rows.ts';
 import { completeWeek, type Week, weekArgument, weekOf } from './week.ts';
 
 /** So much of each kind; the digest says where there is more. */
@@ -34,29 +34,8 @@ interface CallRow {
 const CALLS_OF_WEEK: Statement = {
   name: 'digest_calls',
   text: `select id, title, ${instantSql('started_at')} as started_at, duration_seconds, participants, left(summary, ${SUMMARY_CHARACTERS + 1}) as summary
-    from bank.get_unified_recordings($1, $2, null, $3, null, null, $4) r order by r.started_at desc, r.id collate "C" desc`,
+    from api.get_unified_recordings($1, $2, null, $3, null, null, $4) r order by r.started_at desc, r.id collate "C" desc`,
 };
-
-const IN_VAULT = 'archived_at is null and ($1::text is null or vault_id = $1)';
-
-/** $1 vault or null, $2 limit */
-const OPEN_TASKS: Statement = {
-  name: 'digest_tasks',
-  text: `select ${selectList(entity('task'), { cut: true })} from bank.tasks
-    where ${IN_VAULT} and status in ('open', 'in_progress')
-    order by due_at nulls last, array_position(array['urgent', 'high', 'normal', 'low'], priority::text), created_at, id limit $2`,
-};
-
-/** $1 vault or null, $2, $3 period, $4 limit. What changed again later stands where it was made, if that was in the period. */
-const CHANGES_OF = ENTITIES.map((definition): [EntityDefinition, Statement] => [
-  definition,
-  {
-    name: `digest_${definition.plural}`,
-    text: `select ${selectList(definition, { cut: true })}, created_at >= $2 and created_at < $3 as "isNew"
-      from bank.${definition.plural} where ${IN_VAULT} and updated_at >= $2
-        and (updated_at < $3 or (created_at >= $2 and created_at < $3)) order by updated_at desc, id desc limit $4`,
-  },
-]);
 
 export const weeklyDigest = definePrompt({
   name: 'weekly_digest',
@@ -78,10 +57,11 @@ export const weeklyDigest = definePrompt({
     await requireVault(tx, vault, 'vault');
     const now = caller.assertion.iat * 1000;
     const week = weekOf(asked, now);
+    const reader: Reader = { tx, bank, issuer: caller.assertion.iss, vault };
     const parts = await Promise.all([
-      callsPart(tx, week, vault ?? null, bank),
-      tasksPart(tx, vault ?? null, bank),
-      ...CHANGES_OF.map((kind) => changesPart(tx, kind, week, vault ?? null, bank)),
+      callsPart(reader, week),
+      tasksPart(reader),
+      ...ENTITIES.map((definition) => changesPart(reader, definition, week)),
     ]);
     const about = `${vault === undefined ? 'all vaults that I may see' : `the vault "${vault}"`}, ${week.name}`;
     return [
@@ -108,8 +88,17 @@ export const weeklyDigest = definePrompt({
   },
 });
 
-async function callsPart(tx: Transaction, week: Week, vault: string | null, bank: string): Promise<string> {
-  const newestFirst = await tx.rows<CallRow>(CALLS_OF_WEEK, [week.from, week.to, vault, CALLS + 1]);
+/** Who reads what. */
+interface Reader {
+  readonly tx: Transaction;
+  readonly bank: string;
+  readonly issuer: string;
+  /** Undefined: all that the caller may see. */
+  readonly vault: string | undefined;
+}
+
+async function callsPart({ tx, bank, vault }: Reader, week: Week): Promise<string> {
+  const newestFirst = await tx.rows<CallRow>(CALLS_OF_WEEK, [week.from, week.to, vault ?? null, CALLS + 1]);
   const shown = newestFirst.slice(0, CALLS).reverse();
   return part(
     'Calls',
@@ -126,31 +115,71 @@ function callEntry(row: CallRow, bank: string): string {
   return `- ${row.started_at.slice(0, 16).replace('T', ' ')} ${row.title ?? '(no title)'}, ${formatDuration(row.duration_seconds)}, ${people.slice(0, SHOWN_PARTICIPANTS).join(', ')}${more}: ${resourceUri(bank, 'recordings', row.id)}\n  ${summary}`;
 }
 
-async function tasksPart(tx: Transaction, vault: string | null, bank: string): Promise<string> {
+async function tasksPart({ tx, bank, issuer, vault }: Reader): Promise<string> {
   const definition = entity('task');
-  const rows = await tx.rows<Values>(OPEN_TASKS, [vault, TASKS + 1]);
-  const lines = rows.slice(0, TASKS).map((row) => {
+  const found = await readRows(tx, definition.name, {
+    fields: fieldNames(definition),
+    cut: SHOWN_CHARACTERS,
+    filter: { and: [...inVault(vault), { field: 'status', op: 'in', value: ['open', 'in_progress'] }] },
+    archived: 'exclude',
+    sort: [
+      { field: 'dueAt', direction: 'asc' },
+      { field: 'priority', direction: 'desc' },
+      { field: 'createdAt', direction: 'asc' },
+    ],
+    limit: TASKS + 1,
+  });
+  const lines = found.slice(0, TASKS).map(({ row }) => {
     const told = [
       ...(row.priority === 'normal' ? [] : [`priority ${row.priority}`]),
       ...(row.assignee === null ? [] : [`assignee ${row.assignee}`]),
     ];
-    return `${lineOf(definition, toEntry(definition, row), bank)}${told.length === 0 ? '' : ` (${told.join(', ')})`}`;
+    return `${lineOf(definition, toEntry(definition, row, issuer), bank)}${told.length === 0 ? '' : ` (${told.join(', ')})`}`;
   });
-  return part('Open tasks, as of now', lines, rows.length > TASKS, 'list_tasks');
+  return part('Open tasks, as of now', lines, found.length > TASKS, 'list_tasks');
 }
 
+/** What changed again later stands where it was made, if that was in the week. */
 async function changesPart(
-  tx: Transaction,
-  [definition, statement]: [EntityDefinition, Statement],
-  week: Week,
-  vault: string | null,
-  bank: string,
+  { tx, bank, issuer, vault }: Reader,
+  definition: EntityDefinition,
+  { from, to }: Week,
 ): Promise<string> {
-  const rows = await tx.rows<Values>(statement, [vault, week.from, week.to, CHANGES + 1]);
-  const lines = rows
-    .slice(0, CHANGES)
-    .map((row) => `${lineOf(definition, toEntry(definition, row), bank)}${row.isNew === true ? ' (new)' : ''}`);
-  return part(`Changed ${nouns(definition)}`, lines, rows.length > CHANGES, `list_${definition.plural}`);
+  const madeThen = within('createdAt', from, to);
+  const found = await readRows(tx, definition.name, {
+    fields: fieldNames(definition),
+    cut: SHOWN_CHARACTERS,
+    filter: {
+      and: [
+        ...inVault(vault),
+        { field: 'updatedAt', op: 'gte', value: from },
+        { or: [{ field: 'updatedAt', op: 'lt', value: to }, madeThen] },
+      ],
+    },
+    archived: 'exclude',
+    sort: [{ field: 'updatedAt', direction: 'desc' }],
+    limit: CHANGES + 1,
+  });
+  const lines = found.slice(0, CHANGES).map(({ row }) => {
+    const madeAt = Date.parse(String(row.createdAt));
+    const isNew = madeAt >= Date.parse(from) && madeAt < Date.parse(to);
+    return `${lineOf(definition, toEntry(definition, row, issuer), bank)}${isNew ? ' (new)' : ''}`;
+  });
+  return part(`Changed ${nouns(definition)}`, lines, found.length > CHANGES, `list_${definition.plural}`);
+}
+
+function inVault(vault: string | undefined): Condition[] {
+  return vault === undefined ? [] : [{ field: 'vaultId', op: 'eq', value: vault }];
+}
+
+/** [from, to) */
+function within(field: string, from: string, to: string): Condition {
+  return {
+    and: [
+      { field, op: 'gte', value: from },
+      { field, op: 'lt', value: to },
+    ],
+  };
 }
 
 function part(title: string, lines: readonly string[], more: boolean, tool: string): string {

@@ -1,6 +1,7 @@
+import { meantSubject } from '../../../subjects.ts';
+import type { Condition, Scalar } from '../api.ts';
 import type { FieldMap, QueryField, QueryType } from './fields.ts';
-import type { Parameters, SqlType } from './statement.ts';
-import { checkList, checkValue, SQL_TYPES, shown, wrong } from './values.ts';
+import { checkList, checkValue, shown, wrong } from './values.ts';
 
 export const MAX_DEPTH = 8;
 export const MAX_NODES = 100;
@@ -38,33 +39,43 @@ export type Operator =
   | 'isEmpty'
   | 'isNull';
 
-const SYMBOLS: Record<(typeof ORDER)[number], string> = { lt: '<', lte: '<=', gt: '>', gte: '>=' };
-
-/**
- * A filter tree as an SQL condition that is true or false and never null: a condition on a null field is false, except `ne`,
- * which is true, and `isNull`. So NOT gives exactly the rows that the filter without it doesn't.
- *
- * A node is `{and: […]}`, `{or: […]}`, `{not: …}` or `{field, op, value}`. Fields come from `fields`, values go to `parameters`;
- * nothing of the filter becomes text.
- *
- * @param path what the filter is called, for messages
- * @throws ToolError `invalid_argument` whose field is the path of the node that is wrong
- */
-export function compileFilter(filter: unknown, fields: FieldMap, parameters: Parameters, path = 'filter'): string {
-  return new Compiler(fields, parameters).node(filter, path, 1);
+/** What a filter is checked against. */
+export interface FilterContext {
+  readonly fields: FieldMap;
+  /** The caller's own: whom a subject without an issuer means. */
+  readonly issuer: string;
+  /** What the filter is called, for messages. */
+  readonly path?: string;
+  /** What the database calls a field, where that is not its name. */
+  readonly refer?: (field: QueryField) => string;
 }
 
-class Compiler {
+/**
+ * A filter tree as the database takes it: a condition on a null field is false, except `ne`, which is true, and `isNull`. So
+ * NOT gives exactly the rows that the filter without it doesn't.
+ *
+ * A node is `{and: […]}`, `{or: […]}`, `{not: …}` or `{field, op, value}`. What is given is built anew: only fields of `fields`,
+ * operators that they have, and values of their types are in it.
+ *
+ * @throws ToolError `invalid_argument` whose field is the path of the node that is wrong
+ */
+export function checkFilter(filter: unknown, context: FilterContext): Condition {
+  return new Checker(context).node(filter, context.path ?? 'filter', 1);
+}
+
+class Checker {
   readonly #fields: FieldMap;
-  readonly #parameters: Parameters;
+  readonly #issuer: string;
+  readonly #refer: (field: QueryField) => string;
   #nodes = 0;
 
-  constructor(fields: FieldMap, parameters: Parameters) {
+  constructor({ fields, issuer, refer = ({ name }) => name }: FilterContext) {
     this.#fields = fields;
-    this.#parameters = parameters;
+    this.#issuer = issuer;
+    this.#refer = refer;
   }
 
-  node(node: unknown, path: string, depth: number): string {
+  node(node: unknown, path: string, depth: number): Condition {
     if (depth > MAX_DEPTH) {
       throw wrong(
         path,
@@ -84,20 +95,20 @@ class Compiler {
     if (given.length !== 1 || (given[0] !== rest && Object.keys(rest).length > 0)) {
       throw wrong(path, `${shown(node)} is not one condition.`, NODE_FORMS);
     }
-    if (and !== undefined) return this.#join(and, `${path}.and`, depth, ' and ');
-    if (or !== undefined) return this.#join(or, `${path}.or`, depth, ' or ');
-    if (not !== undefined) return `not (${this.node(not, `${path}.not`, depth + 1)})`;
+    if (and !== undefined) return { and: this.#all(and, `${path}.and`, depth) };
+    if (or !== undefined) return { or: this.#all(or, `${path}.or`, depth) };
+    if (not !== undefined) return { not: this.node(not, `${path}.not`, depth + 1) };
     return this.#condition(rest, path);
   }
 
-  #join(nodes: unknown, path: string, depth: number, word: ' and ' | ' or '): string {
+  #all(nodes: unknown, path: string, depth: number): Condition[] {
     if (!Array.isArray(nodes) || nodes.length === 0) {
       throw wrong(path, `${shown(nodes)} is no list of conditions.`, 'Send an array of at least one condition.');
     }
-    return `(${nodes.map((node, index) => this.node(node, `${path}[${index}]`, depth + 1)).join(word)})`;
+    return nodes.map((node, index) => this.node(node, `${path}[${index}]`, depth + 1));
   }
 
-  #condition(condition: Record<string, unknown>, path: string): string {
+  #condition(condition: Record<string, unknown>, path: string): Condition {
     const { field: name, op, value, ...others } = condition;
     const field = typeof name === 'string' ? this.#fields.get(name) : undefined;
     if (field === undefined) {
@@ -120,75 +131,37 @@ class Compiler {
     if (other !== undefined) {
       throw wrong(path, `A condition has no ${shown(other)}.`, 'A condition is {field, op, value}.');
     }
-    const test = this.#test(field, operator, value, `${path}.value`);
-    return field.nullable && operator !== 'ne' && operator !== 'isNull'
-      ? `(${test} and ${field.sql} is not null)`
-      : test;
+    return { field: this.#refer(field), op: operator, value: this.#value(field, operator, value, `${path}.value`) };
   }
 
-  #test(field: QueryField, operator: Operator, value: unknown, path: string): string {
-    const { sql } = field;
+  #value(field: QueryField, operator: Operator, value: unknown, path: string): Scalar | Scalar[] {
     switch (operator) {
       case 'eq':
-        return `${sql} = ${this.#one(field, value, path)}`;
       case 'ne':
-        return `${sql} is distinct from ${this.#one(field, value, path)}`;
+        return this.#meant(field, this.#one(field, value, path));
       case 'in':
-        return `${sql} = any (${this.#list(field, value, path)})`;
-      case 'lt':
-      case 'lte':
-      case 'gt':
-      case 'gte':
-        return this.#compare(field, SYMBOLS[operator], value, path);
-      case 'contains':
-        return `${sql} ilike ${this.#pattern(field, value, path, '%')}`;
-      case 'startsWith':
-        return `${sql} ilike ${this.#pattern(field, value, path, '')}`;
-      case 'has':
-        return `${sql} @> array[${this.#one(field, value, path)}]`;
+        return checkList(field, value, path).map((entry) => this.#meant(field, entry));
       case 'hasAny':
-        return `${sql} && ${this.#list(field, value, path)}`;
       case 'hasAll':
-        return `${sql} @> ${this.#list(field, value, path)}`;
+        return checkList(field, value, path);
       case 'isEmpty':
-        return `(cardinality(${sql}) = 0) = ${this.#flag(value, path)}`;
       case 'isNull':
-        return `(${sql} is null) = ${this.#flag(value, path)}`;
+        if (typeof value !== 'boolean') throw wrong(path, `${shown(value)} is no answer to it.`, 'Send true or false.');
+        return value;
+      default:
+        return this.#one(field, value, path);
     }
   }
 
-  #one(field: QueryField, value: unknown, path: string): string {
-    return this.#parameters.add(this.#check(field, value, path), SQL_TYPES[field.type]);
-  }
-
-  #check(field: QueryField, value: unknown, path: string): string | number | boolean {
+  #one(field: QueryField, value: unknown, path: string): Scalar {
     if (value === null && field.nullable) {
       throw wrong(path, 'null is compared by an operator of its own.', 'Send {"op": "isNull", "value": true}.');
     }
     return checkValue(field, value, path);
   }
 
-  #list(field: QueryField, value: unknown, path: string): string {
-    return this.#parameters.add(checkList(field, value, path), `${SQL_TYPES[field.type]}[]` as SqlType);
-  }
-
-  /** Enums compare in the order of their values: low < normal < high. */
-  #compare(field: QueryField, symbol: string, value: unknown, path: string): string {
-    const checked = this.#check(field, value, path);
-    if (field.type !== 'enum') return `${field.sql} ${symbol} ${this.#parameters.add(checked, SQL_TYPES[field.type])}`;
-    const place = this.#parameters.add(field.values.indexOf(String(checked)) + 1, 'int4');
-    return `${enumPlace(field, this.#parameters)} ${symbol} ${place}`;
-  }
-
-  /** In any case; what LIKE takes for syntax stands for itself. */
-  #pattern(field: QueryField, value: unknown, path: string, before: '%' | ''): string {
-    const text = this.#check(field, value, path);
-    return this.#parameters.add(`${before}${String(text).replace(/[\\%_]/g, '\\$&')}%`, 'text');
-  }
-
-  #flag(value: unknown, path: string): string {
-    if (typeof value !== 'boolean') throw wrong(path, `${shown(value)} is no answer to it.`, 'Send true or false.');
-    return this.#parameters.add(value, 'boolean');
+  #meant({ isSubject }: QueryField, value: Scalar): Scalar {
+    return isSubject ? meantSubject(String(value), this.#issuer) : value;
   }
 }
 
@@ -197,9 +170,4 @@ const NODE_FORMS =
 
 export function operatorsOf(field: QueryField): readonly Operator[] {
   return field.nullable ? [...OPERATORS[field.type], 'isNull'] : OPERATORS[field.type];
-}
-
-/** The place of an enum's value among its values, from 1. */
-export function enumPlace(field: QueryField, parameters: Parameters): string {
-  return `array_position(${parameters.add(field.values, 'text[]')}, ${field.sql}::text)`;
 }

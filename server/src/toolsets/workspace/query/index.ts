@@ -1,8 +1,10 @@
+import { messageOf } from '@bankhouse/core';
 import { codeOf } from '../../../database/errors.ts';
 import type { Statement, Transaction } from '../../../database/transaction.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
-import { defineTool } from '../../../mcp/toolset.ts';
+import { type CallContext, defineTool } from '../../../mcp/toolset.ts';
 import { morePages } from '../../shared/page.ts';
+import { groupRows, readRows } from '../api.ts';
 import { checkTimeZone, planGroups } from './aggregate.ts';
 import { QUERYABLES, type Queryable } from './fields.ts';
 import { planRows } from './rows.ts';
@@ -25,83 +27,95 @@ export const queryTool = defineTool({
   access: 'read',
   input: queryInput,
   output: queryOutput,
-  async run(input, { tx }) {
+  async run(input, context) {
     const queryable = QUERYABLES.get(input.entity);
     if (queryable === undefined) throw new TypeError(input.entity);
     const grouped = (input.groupBy?.length ?? 0) > 0 || (input.aggregate?.length ?? 0) > 0;
-    return grouped ? runGroups(queryable, input, tx) : runRows(queryable, input, tx);
+    return grouped ? runGroups(queryable, input, context) : runRows(queryable, input, context);
   },
 });
 
-async function runRows(queryable: Queryable, input: QueryInput, tx: Transaction) {
+async function runRows(queryable: Queryable, input: QueryInput, { tx, caller }: CallContext) {
   if (input.limit > MAX_ROWS) {
     throw wrong('limit', `A page has at most ${MAX_ROWS} rows.`, 'Send a smaller limit, then nextCursor as cursor.');
   }
   if (input.having !== undefined) {
     throw wrong('having', 'Without groupBy or aggregate there are no groups.', 'Put the condition into filter.');
   }
-  const plan = planRows(queryable, {
-    filter: input.filter,
-    archived: input.archived,
-    select: input.select,
-    sort: input.sort,
-    limit: input.limit,
-    cursor: input.cursor,
-  });
-  const { rows, nextCursor } = plan.page(await bounded(tx, plan.statement, plan.values));
+  const plan = planRows(
+    queryable,
+    {
+      filter: input.filter,
+      archived: input.archived,
+      select: input.select,
+      sort: input.sort,
+      limit: input.limit,
+      cursor: input.cursor,
+    },
+    caller.assertion.iss,
+  );
+  const { rows, nextCursor } = plan.page(await bounded(tx, () => readRows(tx, queryable.singular, plan.ask)));
   return {
     structured: { rows, ...(nextCursor === undefined ? {} : { nextCursor }) },
     text: textOf(rows, morePages(nextCursor)),
   };
 }
 
-async function runGroups(queryable: Queryable, input: QueryInput, tx: Transaction) {
+async function runGroups(queryable: Queryable, input: QueryInput, { tx, caller }: CallContext) {
   if (input.cursor !== undefined || input.select !== undefined) {
     const field = input.cursor === undefined ? 'select' : 'cursor';
     throw wrong(field, 'Groups have one page, of the columns of groupBy and aggregate.', `Leave ${field} out.`);
   }
   const timeZone = checkTimeZone(input.timeZone);
-  const plan = planGroups(queryable, {
-    filter: input.filter,
-    archived: input.archived,
-    groupBy: input.groupBy ?? [],
-    aggregate: input.aggregate ?? [],
-    having: input.having,
-    sort: input.sort,
-    timeZone,
-    limit: input.limit,
-  });
-  const { rows, truncated } = plan.page(await bounded(tx, plan.statement, plan.values));
+  const plan = planGroups(
+    queryable,
+    {
+      filter: input.filter,
+      archived: input.archived,
+      groupBy: input.groupBy ?? [],
+      aggregate: input.aggregate ?? [],
+      having: input.having,
+      sort: input.sort,
+      timeZone,
+      limit: input.limit,
+    },
+    caller.assertion.iss,
+  );
+  const { rows, truncated } = plan.page(await bounded(tx, () => groupRows(tx, queryable.singular, plan.ask)));
   return {
     structured: { rows, truncated },
     text: textOf(rows, truncated ? `\nThere are more than ${input.limit} groups: filter, or use having.` : ''),
   };
 }
 
-/** @throws ToolError `too_slow` after the time limit; for a time zone that Node knows and Postgres doesn't, `invalid_argument` */
-async function bounded(tx: Transaction, statement: Statement, values: readonly unknown[]) {
+/**
+ * What `ask` asks for, with a time limit in front of it.
+ *
+ * @throws ToolError `too_slow` after the time limit; `invalid_argument` for a time zone that Node knows and Postgres doesn't
+ */
+async function bounded<T>(tx: Transaction, ask: () => Promise<T>): Promise<T> {
   const limited = tx.rows(SET_TIME_LIMIT);
-  const [, rows] = await Promise.all([limited, tx.rows<Record<string, unknown>>(statement, values)]).catch(
-    (error: unknown) => {
-      if (codeOf(error) === '57014') {
-        throw new ToolError(
-          'too_slow',
-          `The query took longer than ${STATEMENT_SECONDS} s.`,
-          'Add a condition that leaves fewer rows, such as a period of createdAt, a vault or a status.',
-          { cause: error },
-        );
-      }
-      if (codeOf(error) === '22023') {
-        throw wrong(
-          'timeZone',
-          "The database doesn't know this time zone.",
-          'Send a more common name of the zone, or UTC.',
-        );
-      }
-      throw error;
-    },
-  );
-  return rows;
+  try {
+    const [, found] = await Promise.all([limited, ask()]);
+    return found;
+  } catch (error) {
+    if (codeOf(error) === '57014') {
+      throw new ToolError(
+        'too_slow',
+        `The query took longer than ${STATEMENT_SECONDS} s.`,
+        'Add a condition that leaves fewer rows, such as a period of createdAt, a vault or a status.',
+        { cause: error },
+      );
+    }
+    if (codeOf(error) === '22023' && /time zone/.test(messageOf(error))) {
+      throw wrong(
+        'timeZone',
+        "The database doesn't know this time zone.",
+        'Send a more common name of the zone, or UTC.',
+      );
+    }
+    throw error;
+  }
 }
 
 function textOf(rows: readonly Record<string, unknown>[], more: string): string {

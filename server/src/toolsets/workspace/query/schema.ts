@@ -38,7 +38,7 @@ const INNER = {
 
 /**
  * The filter as models see it: two levels written out and what is below said to be alike. A recursive schema would be exact, but
- * clients drop tools, or the whole list, over `$ref` (ADR 11). What comes is checked by compileFilter, whose errors name the
+ * clients drop tools, or the whole list, over `$ref` (ADR 11). What comes is checked by checkFilter, whose errors name the
  * node; so zod takes anything.
  */
 const filter = z.unknown().meta({

@@ -2,26 +2,11 @@ import { ToolError } from '../../../mcp/tool-error.ts';
 import { isUuid } from '../../shared/ids.ts';
 import { isWhen, toStart } from '../../shared/when.ts';
 import { isStorable } from '../schemas.ts';
-import type { QueryField, QueryType } from './fields.ts';
-import type { SqlType } from './statement.ts';
+import type { QueryField } from './fields.ts';
 
 export const MAX_TEXT = 1000;
 export const MAX_LIST = 200;
 const INT_MAX = 2 ** 31 - 1;
-
-/** The SQL type that a value of a field is sent as. An enum is compared by its place among its values. */
-export const SQL_TYPES: Record<QueryType, SqlType> = {
-  text: 'text',
-  longText: 'text',
-  boolean: 'boolean',
-  integer: 'int4',
-  number: 'float8',
-  instant: 'timestamptz',
-  enum: 'text',
-  texts: 'text',
-  uuid: 'uuid',
-  key: 'text',
-};
 
 /** What is wrong with a query, where in it, and what can stand there. */
 export function wrong(path: string, message: string, remedy: string): ToolError {

@@ -10,7 +10,7 @@ export interface MatchRow {
 /** $1 query, $2 kinds, $3 offsets, $4 limit, $5 vault, $6, $7 period, $8 archived, $9 language */
 export const MATCH_ENTITIES: Statement = {
   name: 'match_entities',
-  text: `select kind, id, rank::float8 as rank from bank.match_entities($1, $2::text[], $3::int[], $4, $5, $6, $7, $8, $9)
+  text: `select kind, id, rank::float8 as rank from api.match_entities($1, $2::text[], $3::int[], $4, $5, $6, $7, $8, $9)
     order by kind, place`,
 };
 
@@ -33,7 +33,7 @@ export const DESCRIBE_MATCHES: Statement = {
   name: 'describe_matches',
   text: `select kind, id, vault_id, status, ${instantSql('created_at')} as created_at, archived_at is not null as archived, language,
       title, parent_kind, parent_id, snippet
-    from bank.describe_matches($1::text[], $2::uuid[], $3)`,
+    from api.describe_matches($1::text[], $2::uuid[], $3)`,
 };
 
 export interface RecordingMatch {
@@ -52,7 +52,7 @@ export const MATCH_RECORDINGS: Statement = {
   name: 'match_recordings',
   text: `select id, title, ${instantSql('started_at')} as started_at, vault_ids, language, rank::float8 as rank,
       start_seconds::float8 as start_seconds, snippet
-    from bank.search_recordings(p_query => $1, p_from => $2, p_to => $3, p_vault => $4, p_limit => $5, p_offset => $6,
+    from api.search_recordings(p_query => $1, p_from => $2, p_to => $3, p_vault => $4, p_limit => $5, p_offset => $6,
       p_language => $7)`,
 };
 

@@ -1,0 +1,16 @@
+-- Who owns each function of control and who may call it; applied after the functions, each time. What mirrors into the tenants' tables is
+-- bankhouse_data's; everything else is the migrating role's. What the operator may call are the four about ids.
+
+do $$
+begin
+  grant create on schema control to bankhouse_data;
+  alter function control.mirror_revocation() owner to bankhouse_data;
+  alter function control.mirror_epoch() owner to bankhouse_data;
+  revoke create on schema control from bankhouse_data;
+  revoke all on all functions in schema control from public;
+  grant execute on function
+    control.claim_id(text, text, text, text, text, text, jsonb), control.release_id(text, text, timestamptz),
+    control.due_ids(timestamptz, int), control.forget_id(text, text, jsonb)
+    to bankhouse_operator;
+end
+$$;

@@ -1,0 +1,183 @@
+-- Who asks, and for what: the bank by the login role, the vaults by an assertion whose seal is checked here. What is in schema api asks
+-- once and names bank and vaults in its statements; policies ask again, as (select bank.me()): an InitPlan, evaluated once a statement.
+
+-- The bank that the connection's login role stands for; null for every other role. Inside SECURITY DEFINER current_user is
+-- the function's owner, while session_user stays the role that logged in.
+-- (plpgsql and not sql: it keeps its plan for the session.)
+create or replace function bank.me() returns text
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+begin
+  return (select bank_id from bank.login_roles where role = session_user);
+end
+$$;
+
+-- Opens the sealed assertion in the setting bankhouse.assertion: <generation>.<payload>.<mac>, as core/src/assertion.ts
+-- makes it. state is absent, malformed, forged, expired or valid; anything but valid sees nothing. The clock is the wall's
+-- and not the transaction's, so that a transaction held open does not keep an assertion alive.
+-- A caller without mcp:read or mcp:write (an operator's handshake) sees no vault either.
+-- (It is opened several times a statement, so its microseconds count: no regular expression, and one query.)
+create or replace function bank.open_assertion(
+  out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean, out bank text
+)
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  sealed constant text := current_setting('bankhouse.assertion', true);
+  -- generation, payload, MAC
+  part constant text[] := string_to_array(left(sealed, 8193), '.');
+  in_form constant boolean := coalesce(
+    octet_length(sealed) <= 8192 and cardinality(part) = 3
+    and length(part[1]) between 1 and 9 and translate(part[1], '0123456789', '') = ''
+    and length(part[3]) = 43 and bank.is_base64url(part[3]) and part[2] <> '', false);
+  seal_key bytea;
+  payload jsonb;
+  age bigint;
+begin
+  select l.bank_id, k.key into bank, seal_key
+    from bank.login_roles l
+    left join bank.bank_keys k on k.bank_id = l.bank_id and k.generation = case when in_form then part[1]::int end
+   where l.role = session_user;
+  all_vaults := false;
+  vaults := '{}';
+  may_write := false;
+  if not in_form then
+    state := case when coalesce(sealed, '') = '' then 'absent' else 'malformed' end;
+    return;
+  end if;
+  -- Both sides go through the HMAC once more, so that the time of the comparison says nothing about the right value.
+  if seal_key is null
+     or bank.hmac_sha256(bank.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), seal_key), seal_key)
+        <> bank.hmac_sha256(bank.base64url_decode(part[3]), seal_key) then
+    state := 'forged';
+    return;
+  end if;
+
+  begin
+    payload := convert_from(bank.base64url_decode(part[2]), 'UTF8')::jsonb;
+    age := floor(extract(epoch from clock_timestamp()))::bigint - (payload ->> 'iat')::bigint;
+  exception when data_exception or invalid_text_representation then
+    age := null;
+  end;
+  state := case
+    when payload is null then 'malformed'
+    when payload ->> 'bank' is distinct from bank then 'forged'
+    when age is null or coalesce(jsonb_typeof(payload -> 'vaults'), '') not in ('null', 'array') then 'malformed'
+    when age between -5 and 300 then 'valid'
+    else 'expired'
+  end;
+  if state <> 'valid' then return; end if;
+  subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
+  may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
+  if not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then return; end if;
+  all_vaults := payload -> 'vaults' = 'null';
+  if not all_vaults then vaults := array(select distinct v from jsonb_array_elements_text(payload -> 'vaults') v); end if;
+end
+$$;
+
+-- Base64 in the alphabet for URLs and without padding (RFC 4648 section 5).
+create or replace function bank.is_base64url(p_text text) returns boolean
+  language sql immutable strict
+return translate(p_text, 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', '') = '';
+
+create or replace function bank.base64url_decode(p_text text) returns bytea
+  language sql immutable strict
+return decode(
+  translate(p_text, '-_', '+/') || repeat('=', (4 - length(p_text) % 4) % 4),
+  'base64'
+);
+
+-- Whether the caller may see every vault of its bank, also what is in none.
+create or replace function bank.all_vaults() returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  return opened.all_vaults;
+end
+$$;
+
+-- The vaults that the caller may see; empty when it may see all or none.
+create or replace function bank.vault_scope() returns text[]
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  return opened.vaults;
+end
+$$;
+
+-- Whether the caller may change what it may see.
+create or replace function bank.may_write() returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  return opened.may_write;
+end
+$$;
+
+-- Who calls: issuer and sub of the token, parted by a blank (no URL has one); null without a valid assertion.
+create or replace function bank.subject() returns text
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  return opened.subject;
+end
+$$;
+
+-- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
+-- scope, or no vault.
+create or replace function bank.caller(
+  out bank text, out all_vaults boolean, out vaults text[], out may_see boolean
+)
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  bank := opened.bank;
+  all_vaults := opened.all_vaults;
+  vaults := opened.vaults;
+  may_see := bank is not null and (all_vaults or vaults <> '{}');
+end
+$$;
+
+-- The same for what writes; refused where the assertion doesn't.
+create or replace function bank.writer(out bank text, out all_vaults boolean, out vaults text[], out subject text)
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  if opened.bank is null or not opened.may_write then
+    raise exception 'the caller may not write' using errcode = 'insufficient_privilege';
+  end if;
+  bank := opened.bank;
+  all_vaults := opened.all_vaults;
+  vaults := opened.vaults;
+  subject := opened.subject;
+end
+$$;
+
+-- Why a caller sees what it sees: absent, malformed, forged, expired or valid. Without it an expired assertion looks
+-- like an empty bank.
+create or replace function api.assertion_state() returns text
+  language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+as $$
+declare
+  opened constant record := bank.open_assertion();
+begin
+  return opened.state;
+end
+$$;
+
+-- An instant as tools give it: RFC 3339 in UTC, with microseconds, so that a cursor is exact.
+create or replace function bank.instant(p_at timestamptz) returns text
+  language sql stable parallel safe
+return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');

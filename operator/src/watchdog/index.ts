@@ -1,0 +1,1 @@
+export { createWatchdog, type Watchdog, type WatchdogOptions } from './watchdog.ts';

@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Counter, Gauge, type Logger, messageOf, type Registry } from '@bankhouse/core';
+import { Book, type Ended, Lookout, type Strike } from './connections.ts';
+
+const EVERY_MS = 200;
+const SWEEP_EVERY_MS = 5000;
+const RETRY_MS = 500;
+
+export interface WatchdogOptions {
+  /** The operator's own login, straight to Postgres. */
+  url: string;
+  logger: Logger;
+  registry: Registry;
+  everyMs?: number;
+  /** Sessions of a bank were ended. Must not throw. */
+  onEnded?: (bank: string, reason: string) => void;
+  /** A bank was quarantined just now. Must not throw. */
+  onQuarantined?: (bank: string, reason: string) => void;
+}
+
+/**
+ * Ends sessions of banks' roles that do what no bank server does, and quarantines banks that repeat it. Every replica of the operator
+ * runs one, whoever leads: two do no harm, and when one goes the other is there already.
+ */
+export interface Watchdog {
+  start(): void;
+  /** Waits for what is under way, and closes its connections. */
+  stop(): Promise<void>;
+  /**
+   * For what this watchdog quarantined the bank, since it started; undefined where it did not, or where it was told that the
+   * quarantine is over. What admin.bank_state says is the truth.
+   */
+  quarantinedOf(bank: string): string | undefined;
+  /** The quarantine was lifted. */
+  forget(bank: string): void;
+}
+
+export function createWatchdog(options: WatchdogOptions): Watchdog {
+  return new PollingWatchdog(options);
+}
+
+class PollingWatchdog implements Watchdog {
+  readonly #options: WatchdogOptions;
+  readonly #ended: Counter<'reason'>;
+  readonly #stopping = new AbortController();
+  readonly #quarantined = new Map<string, string>();
+  /** Strikes that are not written down yet, by role. */
+  readonly #owed = new Map<string, string>();
+  /** Ends the pause of what writes. */
+  #wake = new AbortController();
+  #watching = false;
+  #loops: Promise<unknown> = Promise.resolve();
+
+  constructor(options: WatchdogOptions) {
+    this.#options = options;
+    this.#ended = new Counter({
+      name: 'bankhouse_operator_watchdog_ended_total',
+      help: 'Sessions of banks that the watchdog ended, by reason.',
+      labelNames: ['reason'] as const,
+      registers: [options.registry],
+    });
+    const isWatching = () => (this.#watching ? 1 : 0);
+    new Gauge({
+      name: 'bankhouse_operator_watchdog_watching',
+      help: 'Whether the watchdog of this replica can look at the database.',
+      registers: [options.registry],
+      collect() {
+        this.set(isWatching());
+      },
+    });
+  }
+
+  start(): void {
+    this.#loops = Promise.all([
+      this.#keep('look', Lookout.open, (lookout) => this.#watch(lookout)),
+      this.#keep('write', Book.open, (book) => this.#write(book)),
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loops;
+  }
+
+  quarantinedOf(bank: string): string | undefined {
+    return this.#quarantined.get(bank);
+  }
+
+  forget(bank: string): void {
+    this.#quarantined.delete(bank);
+  }
+
+  /** Opens a connection and uses it until it fails or the watchdog stops; then opens the next one. */
+  async #keep<C extends { close(): Promise<void> }>(
+    purpose: string,
+    open: (url: string) => Promise<C>,
+    use: (connection: C) => Promise<void>,
+  ): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      let connection: C | undefined;
+      try {
+        connection = await open(this.#options.url);
+        await use(connection);
+      } catch (error) {
+        this.#options.logger.warn({ purpose, reason: messageOf(error) }, "the watchdog's connection failed");
+      }
+      await connection?.close().catch(() => {});
+      if (purpose === 'look') this.#watching = false;
+      await this.#pause(RETRY_MS);
+    }
+  }
+
+  async #watch(lookout: Lookout): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      for (const ended of await lookout.look()) this.#tell(ended);
+      this.#watching = true;
+      await this.#pause(this.#options.everyMs ?? EVERY_MS);
+    }
+  }
+
+  async #write(book: Book): Promise<void> {
+    const everyMs = this.#options.everyMs ?? EVERY_MS;
+    for (let turn = 0; !this.#stopping.signal.aborted; turn++) {
+      for (const [role, reason] of [...this.#owed]) {
+        // A new one may come meanwhile, so it is taken off before; a failure puts it back.
+        this.#owed.delete(role);
+        try {
+          this.#counted(await book.strike(role, reason), reason);
+        } catch (error) {
+          // Soon again, but by a connection that is surely sound.
+          this.#owed.set(role, this.#owed.get(role) ?? reason);
+          throw error;
+        }
+      }
+      if (turn % Math.ceil(SWEEP_EVERY_MS / everyMs) === 0) await this.#sweep(book);
+      this.#wake = new AbortController();
+      if (this.#owed.size === 0) await this.#pause(everyMs, this.#wake.signal);
+    }
+  }
+
+  async #sweep(book: Book): Promise<void> {
+    for (const { role, removed } of await book.sweep()) {
+      this.#options.logger.warn({ role, removed }, "large objects of a bank's role were removed");
+      this.#owed.set(role, 'made large objects');
+    }
+  }
+
+  #tell({ role, bank, reason, sessions }: Ended): void {
+    this.#options.logger.warn({ role, bank, reason, sessions }, 'sessions of a bank were ended');
+    this.#ended.inc({ reason }, sessions);
+    this.#owed.set(role, reason);
+    this.#wake.abort();
+    this.#options.onEnded?.(bank, reason);
+  }
+
+  #counted({ bank, strikes, quarantined }: Strike, reason: string): void {
+    if (bank === null || quarantined !== true || this.#quarantined.has(bank)) return;
+    this.#quarantined.set(bank, reason);
+    this.#options.logger.error({ bank, reason, strikes }, 'bank quarantined');
+    this.#options.onQuarantined?.(bank, reason);
+  }
+
+  async #pause(ms: number, wake?: AbortSignal): Promise<void> {
+    const signals = [this.#stopping.signal, ...(wake === undefined ? [] : [wake])];
+    await sleep(ms, undefined, { signal: AbortSignal.any(signals) }).catch(() => {});
+  }
+}

@@ -1,0 +1,60 @@
+/** What the database is told about kinds and fields. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ENTITIES, KINDS } from '../src/entities/index.ts';
+import { definitionsSql } from '../src/entities/sql.ts';
+
+const sql = definitionsSql(KINDS);
+const told = new Map(
+  [...sql.matchAll(/when '(\w+)' then '(.*?)'::jsonb/gs)].map(([, kind, json = '']) => [
+    kind,
+    JSON.parse(json.replaceAll("''", "'")),
+  ]),
+);
+
+describe('the whitelist', () => {
+  it('is in the migrations as the definitions say', () => {
+    const file = new URL('../../migrations/tenants/functions/definitions.sql', import.meta.url);
+    expect(readFileSync(file, 'utf8')).toBe(sql);
+  });
+
+  it.each(ENTITIES)('knows every field and action of a $name', (definition) => {
+    const kind = told.get(definition.name);
+    expect(kind).toMatchObject({ table: definition.plural, archive: true, children: definition.children });
+    for (const { name, column, writable } of definition.fields) {
+      expect(kind.fields[name]).toMatchObject({ column, writable });
+    }
+    for (const [action, { from, to, sets = {} }] of Object.entries(definition.actions)) {
+      expect(kind.actions[action]).toEqual({ from, to, sets });
+    }
+  });
+
+  it('lets nobody set what the database itself decides', () => {
+    for (const { name } of ENTITIES) {
+      for (const field of [
+        'id',
+        'version',
+        'status',
+        'createdAt',
+        'createdBy',
+        'updatedAt',
+        'updatedBy',
+        'archivedAt',
+      ]) {
+        expect(told.get(name).fields[field].writable).toBe('never');
+      }
+    }
+  });
+
+  it('has nothing of recordings that can be written', () => {
+    const recording = told.get('recording');
+    expect(recording).toMatchObject({ table: null, archive: false, actions: {} });
+    expect(Object.values<{ writable: string }>(recording.fields).every(({ writable }) => writable === 'never')).toBe(
+      true,
+    );
+  });
+
+  it('has a line for each field', () => {
+    expect(sql.split('\n').filter((line) => line.length > 200)).toEqual([]);
+  });
+});
