@@ -12,7 +12,7 @@ const GENERATED = [
   {
     generator: 'server/src/entities/generate.ts',
     source: 'server/src/entities',
-    paths: ['migrations/tenants/functions/definitions.sql'],
+    paths: ['migrations/tenants/functions/definitions.sql', 'migrations/tenants/functions/rows_as_json.sql'],
   },
   { generator: 'server/src/docs/generate.ts', source: 'server/src/toolsets', paths: ['docs/tools.md'] },
   { generator: 'control/src/migrations/generate.ts', source: 'migrations', paths: ['migrations/frozen.txt'] },

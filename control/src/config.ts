@@ -51,6 +51,12 @@ export const migrateConfigSchema = z.object({
   CONTROL_PASSWORD: passwordSchema.optional(),
   GATEWAY_PASSWORD: passwordSchema.optional(),
   MIGRATIONS_DIR: z.string().default('migrations'),
+  /** Parts of the migrations that this database has: a database for banks of their own has the tenants' alone. */
+  MIGRATION_PARTS: z
+    .string()
+    .regex(/^[a-z]+(,[a-z]+)*$/, 'it must be names of folders with commas between them, as tenants,control')
+    .default('tenants,control')
+    .transform((names) => names.split(',')),
   /** How long to wait for the database, in seconds. */
   WAIT_SECONDS: z.coerce
     .number({ error: 'it must be a number of seconds' })

@@ -22,6 +22,7 @@ async function main(): Promise<void> {
       await migrate({
         databaseUrl,
         migrationsDir: config.MIGRATIONS_DIR,
+        parts: config.MIGRATION_PARTS,
         passwords,
         log: (message) => log.info(message),
       });

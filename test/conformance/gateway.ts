@@ -2,15 +2,14 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { BANK_LABEL, bankPath, childName, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
-import { assembleGateway, configSchema, Revocations } from '@bankhouse/gateway';
+import { bankPath, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
+import { assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
 import { exportJWK, generateKeyPair } from 'jose';
 import { goodClaims, signToken } from '../harness/bad-requests.ts';
 import type { TestPostgres } from '../harness/postgres.ts';
+import { bankObject, podObject } from '../harness/routed.ts';
 import type { RunningBank } from '../integration/server/support.ts';
 import { addingProxy } from './run.ts';
-
-const TIME = '2026-01-01T00:00:00Z';
 
 /** A front door at a loopback address, and in front of it what adds a bearer token to every request. */
 export async function openFrontDoor(
@@ -43,17 +42,15 @@ export async function openFrontDoor(
   const revocations = new Revocations(3_600_000);
   revocations.confirm(performance.now());
   const logger = createLogger({ component: 'test', level: 'silent' });
-  const assembly = assembleGateway({ config, revocations, registry: createRegistry('gateway'), logger });
-  const metadata = { name: bank.id, namespace: 'banks' };
-  const accepted = { type: 'Accepted', status: 'True', reason: 'X', message: '', lastTransitionTime: TIME } as const;
-  const key = `banks/${bank.id}`;
-  assembly.table.setBank(key, { metadata, spec: { suspend: false }, status: { conditions: [accepted] } });
-  assembly.table.setSlice(key, {
-    metadata: { ...metadata, labels: { [BANK_LABEL]: bank.id, 'kubernetes.io/service-name': childName(bank.id) } },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: ['127.0.0.1'] }],
-    ports: [{ port: Number(new URL(bank.url).port), protocol: 'TCP' }],
+  const assembly = assembleGateway({
+    config,
+    revocations,
+    registry: createRegistry('gateway'),
+    logger,
+    podPort: Number(new URL(bank.url).port),
   });
+  assembly.table.setBank(`banks/${bank.id}`, readBank(bankObject(bank.id)));
+  assembly.table.setPod('banks/pod', readPod(podObject(bank.id, '127.0.0.1')));
   await assembly.start();
   proxy.target = `http://127.0.0.1:${await assembly.gateway.listen(0, '127.0.0.1')}`;
   return {

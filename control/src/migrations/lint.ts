@@ -17,7 +17,10 @@ export function lintPart(part: Part): string[] {
 type Problem = [Statement, string];
 
 const NOT_REPEATABLE =
-  'is not `create or replace`: a function that goes is dropped by a numbered file once no server calls it, rights are for rights.sql, tables for tables/.';
+  'is not `create or replace`: a function that goes is dropped by a numbered file once no server calls it, ' +
+  'rights are for rights.sql, tables for tables/.';
+
+const SMALL = 'A table that is small for sure: `-- bankhouse: short lock, WHY` atop the file.';
 
 function tableProblems(file: TableFile): Problem[] {
   const statements = statementsOf(file.text);
@@ -56,7 +59,10 @@ function transactionProblem({ code }: Statement, file: TableFile): string | unde
 function lockProblem({ code }: Statement, made: ReadonlySet<string>): string | undefined {
   const index = /^create (?:unique )?index (?!concurrently\b).*?\bon (?:only )?([^\s(]+)/.exec(code)?.[1];
   if (index !== undefined && !made.has(index)) {
-    return `builds an index on ${index}, which is there already, and stops its writers meanwhile: say concurrently, in a file whose first line is \`-- bankhouse: no transaction\`. A table that is small for sure: \`-- bankhouse: short lock, WHY\` atop the file.`;
+    return (
+      `builds an index on ${index}, which is there already, and stops its writers meanwhile: say concurrently, ` +
+      `in a file whose first line is \`-- bankhouse: no transaction\`. ${SMALL}`
+    );
   }
   const altered = /^alter table (?:if exists )?(?:only )?(\S+)/.exec(code)?.[1];
   if (altered === undefined || made.has(altered)) return undefined;
@@ -65,7 +71,7 @@ function lockProblem({ code }: Statement, made: ReadonlySet<string>): string | u
   const way = /check|foreign/.test(constraint)
     ? '`not valid`, and a later file validates it'
     : '`using index` of one built concurrently';
-  return `checks all rows of ${altered} while nobody may use it: ${way}. A table that is small for sure: \`-- bankhouse: short lock, WHY\` atop the file.`;
+  return `checks all rows of ${altered} while nobody may use it: ${way}. ${SMALL}`;
 }
 
 function dropProblem({ code }: Statement, file: TableFile, made: ReadonlySet<string>): string | undefined {
@@ -74,5 +80,8 @@ function dropProblem({ code }: Statement, file: TableFile, made: ReadonlySet<str
   const altered = /^alter table (?:if exists )?(?:only )?(\S+) .*\b(drop column|rename)\b/.exec(code);
   const what = dropped ?? (altered !== null && !made.has(altered[1] ?? '') ? altered[2] : undefined);
   if (what === undefined) return undefined;
-  return `says ${what}, which a server of the release before may need: that comes a release later, in a file with \`-- bankhouse: contract N\` atop, N being the oldest generation (frozen.txt) that works without.`;
+  return (
+    `says ${what}, which a server of the release before may need: that comes a release later, in a file with ` +
+    '`-- bankhouse: contract N` atop, N being the oldest generation (frozen.txt) that works without.'
+  );
 }

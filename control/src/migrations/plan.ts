@@ -43,7 +43,7 @@ export function planFor(part: Part, applied: readonly Applied[]): Plan {
   if (changed !== undefined) {
     throw new MigrationError(
       'migration_changed',
-      `${part.name}/tables/${changed.name} was applied with another text (SHA-256 ${tables.get(changed.name)?.checksum}): put it back as it was, and write a new numbered file.`,
+      `${part.name}/tables/${changed.name} was applied with another text: put it back as it was, and write a new numbered file.`,
     );
   }
   const pending = part.tables.filter((file) => !tables.has(file.name));

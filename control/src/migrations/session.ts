@@ -61,9 +61,11 @@ export async function checkOwner(client: pg.Client): Promise<void> {
  */
 export async function settle(client: pg.Client, lockTimeoutMs: number): Promise<void> {
   await client.query(
-    `reset all; reset role;
-     set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set lock_timeout = ${lockTimeoutMs};
+    `reset all; reset role; set lock_timeout = ${lockTimeoutMs};
      set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
+     -- Those that this version has.
+     select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings
+      where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');
      do $$ begin
        perform pg_catalog.set_config('client_connection_check_interval', '5s', false);
      exception when invalid_parameter_value then null; -- not on every system

@@ -49,8 +49,12 @@ begin
 end
 $$;
 
--- In plain SQL, where nothing better is found.
-select bank.choose_similarity();
+-- In plain SQL, where nothing better is found; before what calls it.
+do $$
+begin
+  perform bank.choose_similarity();
+end
+$$;
 
 -- What can be embedded; the kind's plural is the name of a table.
 create or replace function bank.check_kind(p_kind text) returns void

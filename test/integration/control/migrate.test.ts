@@ -100,6 +100,12 @@ describe('the migration job', () => {
       /landless may not create schemas/,
     ],
     [
+      'with parts that are none',
+      () => ({ DATABASE_URL: postgres.ownerUrl, MIGRATION_PARTS: 'tenants, control' }),
+      78,
+      /MIGRATION_PARTS is wrong: .*as tenants,control/,
+    ],
+    [
       'with a folder that has no migrations',
       () => ({ DATABASE_URL: postgres.ownerUrl, MIGRATIONS_DIR: join(ROOT, 'docs') }),
       78,

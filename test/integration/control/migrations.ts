@@ -1,7 +1,6 @@
 import type { MigrateOptions } from '@bankhouse/control';
 import { migrate } from '@bankhouse/control';
 import pg from 'pg';
-import type { MigrationFolder } from '../../harness/migrations.ts';
 import { type TestPostgres, withClient } from '../../harness/postgres.ts';
 
 /** A small part `tenants`: roles, a table, a function, rights by convention. */
@@ -35,7 +34,7 @@ export interface TestDatabase {
   readonly url: string;
   readonly log: readonly string[];
   /** With pauses that a test can wait for. */
-  migrate(folder: MigrationFolder, options?: Partial<MigrateOptions>): Promise<string[]>;
+  migrate(folder: { readonly dir: string }, options?: Partial<MigrateOptions>): Promise<string[]>;
   /** One statement as the owner. */
   ask<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** A connection as the owner, open until it is disposed of. */
