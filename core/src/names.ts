@@ -7,6 +7,10 @@ export const API_VERSION = `${GROUP}/${VERSION}`;
 
 /** On a Bank until its outside effects (database role, rows) are gone. */
 export const FINALIZER = `${GROUP}/cleanup`;
+/** On a BankClass while banks follow it. */
+export const CLASS_FINALIZER = `${GROUP}/class-in-use`;
+/** On a Bank, "true": its rows are erased when it is deleted, whatever `spec.deleteAfter` says. */
+export const ERASE_NOW_ANNOTATION = `${GROUP}/erase-now`;
 /** Server-side apply's field manager. */
 export const FIELD_MANAGER = 'bankhouse-operator';
 

@@ -57,11 +57,16 @@ interface StatusObject {
   details?: { retryAfterSeconds?: unknown };
 }
 
-/** An ApiError from an answer that is not 2xx; `body` is usually a `Status` object, but a proxy may send anything. */
-export function errorFromAnswer(status: number, body: string, request: string): ApiError {
+/**
+ * An ApiError from an answer that is not 2xx.
+ *
+ * @param body usually a `Status` object, but a proxy may send anything
+ * @param retryAfter the header of that name; only its form in seconds is taken (RFC 9110 section 10.2.3)
+ */
+export function errorFromAnswer(status: number, body: string, request: string, retryAfter?: string): ApiError {
   const parsed = parseStatus(body);
   const said = typeof parsed?.message === 'string' ? parsed.message : body.slice(0, 200);
-  const seconds = parsed?.details?.retryAfterSeconds;
+  const seconds = parsed?.details?.retryAfterSeconds ?? secondsIn(retryAfter);
   return new ApiError({
     status,
     reason: typeof parsed?.reason === 'string' ? parsed.reason : '',
@@ -81,9 +86,22 @@ export function errorFromTransport(cause: unknown, request: string): ApiError {
   return new ApiError({ status: 0, reason: '', message: `${request}: no answer: ${messageOf(cause)}`, cause });
 }
 
+/** How long the server asked to be left alone, in milliseconds; 0 where it didn't, or it wasn't the server that failed. */
+export function retryAfterOf(error: unknown): number {
+  if (!(error instanceof ApiError) || error.retryAfterSeconds === undefined) return 0;
+  return Math.min(Math.max(error.retryAfterSeconds, 0), RETRY_AFTER_MAX_SECONDS) * 1000;
+}
+
 /** Whether `error` is an ApiError with one of the codes. */
 export function isApiError(error: unknown, ...codes: string[]): error is ApiError {
   return error instanceof ApiError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** A server that asks for more has made a mistake, or isn't the API server. */
+const RETRY_AFTER_MAX_SECONDS = 300;
+
+function secondsIn(header: string | undefined): number | undefined {
+  return header !== undefined && /^[0-9]{1,9}$/.test(header) ? Number(header) : undefined;
 }
 
 function parseStatus(body: string): StatusObject | undefined {

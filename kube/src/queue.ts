@@ -1,10 +1,23 @@
 import { type Clock, exponential } from './clock.ts';
+import { FairLine } from './fair-line.ts';
 
-/** `high`: somebody changed something. `low`: start-up, lists and checks without cause; taken when nothing else waits. */
+/**
+ * `high`: somebody changed something. `low`: start-up, lists, retries and checks without cause. While both wait, three of four
+ * turns are `high`'s, so that neither starves.
+ */
 export type Priority = 'high' | 'low';
 
+export interface QueueOptions {
+  /** Keys of one group share its turns; by default all are of one. Pure, and the same for a key for ever. */
+  groupOf?: (key: string) => string;
+  /** How many keys of a group may be worked on at a time; by default any number. */
+  groupLimit?: number;
+}
+
 const RETRY_FIRST_MS = 5;
-const RETRY_MAX_MS = 1_000_000;
+const RETRY_MAX_MS = 300_000;
+/** Every so many turns are `low`'s. */
+const LOW_EVERY = 4;
 
 /**
  * Keys to work on, each at most once at a time.
@@ -12,25 +25,34 @@ const RETRY_MAX_MS = 1_000_000;
  * | where a key is | `add`                         | `take`          | `done`                        |
  * |----------------|-------------------------------|-----------------|-------------------------------|
  * | nowhere        | waits                         |                 |                               |
- * | waiting        | stays; `high` lifts a `low`   | is worked on    |                               |
- * | worked on      | waits again once `done`       |                 | nowhere, or waiting if added  |
+ * | waits          | stays, at the higher priority | is worked on    |                               |
+ * | is worked on   | waits again once `done`       |                 | nowhere, or waiting if added  |
  * | delayed        | waits; the delay is forgotten when it is taken                                    |
  *
- * Backoff is per key: 5 ms, doubled with every `retry` in a row, at most 1000 s; `forget` ends the row.
+ * Fair by group: within a priority groups take turns (`FairLine`), and a group at its limit is passed over.
+ * Backoff is per key: 5 ms, doubled with every `retry` in a row, at most 300 s; `forget` ends the row.
  */
 export class WorkQueue {
   private readonly clock: Clock;
-  private readonly waiting: Record<Priority, Set<string>> = { high: new Set(), low: new Set() };
+  private readonly groupOf: (key: string) => string;
+  private readonly groupLimit: number;
+  private readonly waiting: Record<Priority, FairLine>;
   private readonly working = new Set<string>();
+  /** How many keys of a group are worked on; none is no entry. */
+  private readonly workingOf = new Map<string, number>();
   /** Added while worked on. */
   private readonly again = new Map<string, Priority>();
   private readonly delayed = new Map<string, { at: number; cancel: () => void }>();
   private readonly failures = new Map<string, number>();
   private readonly takers: ((key: string | undefined) => void)[] = [];
+  private turns = 0;
   private closed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, options: QueueOptions = {}) {
     this.clock = clock;
+    this.groupOf = options.groupOf ?? (() => '');
+    this.groupLimit = options.groupLimit ?? Number.POSITIVE_INFINITY;
+    this.waiting = { high: new FairLine(this.groupOf), low: new FairLine(this.groupOf) };
   }
 
   /** Keys waiting, not counting those worked on or delayed. */
@@ -71,12 +93,16 @@ export class WorkQueue {
     this.delayed.set(key, { at, cancel });
   }
 
-  /** Adds the key after its backoff, at most `atMost` milliseconds, and lengthens that. Returns the delay. */
-  retry(key: string, atMost: number = RETRY_MAX_MS): number {
+  /**
+   * Adds the key after its backoff, and lengthens that. Returns the delay.
+   *
+   * @param bounds of the delay, in milliseconds; where they contradict each other `atLeast` holds, which a server asked for
+   */
+  retry(key: string, { atLeast = 0, atMost = RETRY_MAX_MS }: { atLeast?: number; atMost?: number } = {}): number {
     const failures = this.failures.get(key) ?? 0;
     this.failures.set(key, failures + 1);
-    const ms = Math.min(atMost, exponential(failures, RETRY_FIRST_MS, RETRY_MAX_MS));
-    this.addAfter(key, ms);
+    const ms = Math.max(atLeast, Math.min(atMost, exponential(failures, RETRY_FIRST_MS, RETRY_MAX_MS)));
+    this.addAfter(key, ms, failures === 0 ? 'high' : 'low');
     return ms;
   }
 
@@ -94,11 +120,14 @@ export class WorkQueue {
   }
 
   done(key: string): void {
-    this.working.delete(key);
+    if (this.working.delete(key)) this.countWorking(key, -1);
     const priority = this.again.get(key);
-    if (priority === undefined) return;
-    this.again.delete(key);
-    this.add(key, priority);
+    if (priority !== undefined) {
+      this.again.delete(key);
+      this.add(key, priority);
+    }
+    // Its group may have been at its limit.
+    this.serve();
   }
 
   /** Takes nothing more in and hands nothing more out; keys under work stay their takers'. */
@@ -121,15 +150,24 @@ export class WorkQueue {
   }
 
   private next(): string | undefined {
-    for (const keys of [this.waiting.high, this.waiting.low]) {
-      for (const key of keys) {
-        keys.delete(key);
-        this.working.add(key);
-        this.delayed.get(key)?.cancel();
-        this.delayed.delete(key);
-        return key;
-      }
+    const order: readonly Priority[] = (this.turns + 1) % LOW_EVERY === 0 ? ['low', 'high'] : ['high', 'low'];
+    for (const priority of order) {
+      const key = this.waiting[priority].shift((group) => (this.workingOf.get(group) ?? 0) < this.groupLimit);
+      if (key === undefined) continue;
+      this.turns += 1;
+      this.working.add(key);
+      this.countWorking(key, 1);
+      this.delayed.get(key)?.cancel();
+      this.delayed.delete(key);
+      return key;
     }
     return undefined;
+  }
+
+  private countWorking(key: string, change: 1 | -1): void {
+    const group = this.groupOf(key);
+    const count = (this.workingOf.get(group) ?? 0) + change;
+    if (count === 0) this.workingOf.delete(group);
+    else this.workingOf.set(group, count);
   }
 }

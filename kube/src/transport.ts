@@ -9,6 +9,8 @@ export type Query = Readonly<Record<string, string | number | boolean | undefine
 export const JSON_TYPE = 'application/json';
 export const JSON_PATCH_TYPE = 'application/json-patch+json';
 export const MERGE_PATCH_TYPE = 'application/merge-patch+json';
+/** For `accept`: an object's metadata alone (kind PartialObjectMetadata); a server that can't do that refuses. */
+export const METADATA_ACCEPT = 'application/json;g=meta.k8s.io;v=v1;as=PartialObjectMetadata';
 /** Server-side apply; our bodies are JSON, which is YAML too. */
 export const APPLY_PATCH_TYPE = 'application/apply-patch+yaml';
 
@@ -204,7 +206,9 @@ class HttpTransport implements Transport {
     }
     if (answer.statusCode >= 200 && answer.statusCode < 300) return answer;
     if (answer.statusCode === 401) this.credentials.forget();
-    throw errorFromAnswer(answer.statusCode, await readText(answer.body, name), name);
+    const retryAfter = answer.headers['retry-after'];
+    const header = typeof retryAfter === 'string' ? retryAfter : undefined;
+    throw errorFromAnswer(answer.statusCode, await readText(answer.body, name), name, header);
   }
 }
 

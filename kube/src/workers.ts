@@ -7,8 +7,8 @@ export type Outcome =
   | { kind: 'done' }
   /** Look again after `ms` milliseconds. */
   | { kind: 'requeueAfter'; ms: number }
-  /** Try again after the key's backoff, at most after `atMost` milliseconds. */
-  | { kind: 'retry'; atMost?: number };
+  /** Try again after the key's backoff, within these bounds in milliseconds; `atLeast` is what a server asked for. */
+  | { kind: 'retry'; atLeast?: number; atMost?: number };
 
 export interface Workers {
   /** Closes the queue and resolves when every key under work is done, at most after `limitMs`. */
@@ -51,7 +51,7 @@ export function startWorkers(options: {
 }
 
 function settle(queue: WorkQueue, key: string, outcome: Outcome): void {
-  if (outcome.kind === 'retry') queue.retry(key, outcome.atMost);
+  if (outcome.kind === 'retry') queue.retry(key, outcome);
   else queue.forget(key);
   if (outcome.kind === 'requeueAfter') queue.addAfter(key, outcome.ms, 'low');
   queue.done(key);

@@ -77,14 +77,31 @@ describe('the queue', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('backoff doubles from 5 ms to 1000 s for each key apart, and begins anew after success', () => {
+  test('backoff doubles from 5 ms to 300 s for each key apart, and begins anew after success', () => {
     const { queue } = setUp();
     const delays = Array.from({ length: 20 }, () => queue.retry('a'));
     expect(delays.slice(0, 4)).toEqual([5, 10, 20, 40]);
-    expect(delays.at(-1)).toBe(1_000_000);
+    expect(delays.at(-1)).toBe(300_000);
     expect(queue.retry('b')).toBe(5);
     queue.forget('a');
     expect(queue.retry('a')).toBe(5);
+  });
+
+  test.each([
+    { sentence: 'not sooner than a server asked for', bounds: { atLeast: 7_000 }, expected: 7_000 },
+    { sentence: 'not later than at most', bounds: { atMost: 3 }, expected: 3 },
+    {
+      sentence: 'what a server asked for before what we would like',
+      bounds: { atLeast: 7_000, atMost: 3 },
+      expected: 7_000,
+    },
+  ])('K8: a retry comes $sentence', ({ bounds, expected }) => {
+    const { clock, queue } = setUp();
+    expect(queue.retry('a', bounds)).toBe(expected);
+    clock.advance(expected - 1);
+    expect(queue.length).toBe(0);
+    clock.advance(1);
+    expect(queue.length).toBe(1);
   });
 
   test('a closed queue sends its takers home, takes nothing in, and leaves no timer', async () => {
@@ -97,6 +114,45 @@ describe('the queue', () => {
     queue.addAfter('b', 1);
     expect(await queue.take()).toBeUndefined();
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('K13: a queue that is fair by group', () => {
+  const fair = (groupLimit?: number) => {
+    const groupOf = (key: string) => key.split('/')[0] ?? '';
+    return new WorkQueue(new FakeClock(), { groupOf, ...(groupLimit === undefined ? {} : { groupLimit }) });
+  };
+  const many = (group: string, count: number) => Array.from({ length: count }, (_, index) => `${group}/${index}`);
+
+  test('a group of ten thousand delays the one key of another by one turn', async () => {
+    const queue = fair();
+    for (const key of many('flood', 10_000)) queue.add(key);
+    queue.add('quiet/0');
+    expect([await queue.take(), await queue.take()]).toEqual(['flood/0', 'quiet/0']);
+  });
+
+  test('groups take turns, each in its own order', async () => {
+    const queue = fair();
+    for (const key of ['a/0', 'a/1', 'a/2', 'b/0', 'c/0', 'b/1']) queue.add(key);
+    expect(await drain(queue)).toEqual(['a/0', 'b/0', 'c/0', 'a/1', 'b/1', 'a/2']);
+  });
+
+  test('a group at its limit is passed over until one of its keys is done', async () => {
+    const queue = fair(2);
+    for (const key of [...many('a', 3), 'b/0']) queue.add(key);
+    expect([await queue.take(), await queue.take(), await queue.take()]).toEqual(['a/0', 'b/0', 'a/1']);
+    const next = queue.take();
+    queue.done('a/0');
+    expect(await next).toBe('a/2');
+  });
+
+  test('what is low has every fourth turn, however much is high', async () => {
+    const queue = fair();
+    for (const key of many('low', 100)) queue.add(key, 'low');
+    for (const key of many('high', 100)) queue.add(key);
+    const taken = [];
+    for (let turn = 0; turn < 40; turn += 1) taken.push(await queue.take());
+    expect(taken.filter((key) => key?.startsWith('low/'))).toHaveLength(10);
   });
 });
 

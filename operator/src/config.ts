@@ -73,7 +73,9 @@ export const configSchema = z.object({
     .regex(/^[\x21-\x7e]{1,4096}$/, 'it must be one line of printable ASCII characters without blanks')
     .optional(),
   EMBEDDINGS_EGRESS: peersSchema.optional(),
-  WORKERS: wholeNumber(1, 64).default(4),
+  /** Passes at a time; most of a pass is waiting. */
+  WORKERS: wholeNumber(1, 64).default(16),
+  DATABASE_CONNECTIONS: wholeNumber(1, 64).default(4),
   VERIFY_EVERY_SECONDS: wholeNumber(10, 86400).default(600),
   LEASE_NAME: z.string().min(1).default('bankhouse-operator'),
   POD_NAME: z.string().min(1).optional(),

@@ -6,6 +6,8 @@ export {
   createDatabase,
   type Database,
   DatabaseError,
+  type Erased,
+  type IdClaim,
 } from './database/index.ts';
 export { createOperator, type Operator, type OperatorOptions } from './operator.ts';
 export { createFrontDoor, type FrontDoor } from './probe/index.ts';

@@ -51,16 +51,20 @@ class LeaseLeadership implements Leadership {
   }
 
   guardDatabase(database: Database): Database {
+    const guarded = async <T>(write: () => Promise<T>): Promise<T> => {
+      this.mayWrite();
+      return write();
+    };
     return {
       state: (id) => database.state(id),
-      ensure: async (record, credentials) => {
-        this.mayWrite();
-        return database.ensure(record, credentials);
-      },
-      delete: async (id, owner, deleteRows) => {
-        this.mayWrite();
-        return database.delete(id, owner, deleteRows);
-      },
+      due: (now, limit) => database.due(now, limit),
+      check: () => database.check(),
+      claim: (claim) => guarded(() => database.claim(claim)),
+      release: (id, uid, eraseAfter) => guarded(() => database.release(id, uid, eraseAfter)),
+      forget: (id, uid, receipt) => guarded(() => database.forget(id, uid, receipt)),
+      ensure: (record, credentials, options) => guarded(() => database.ensure(record, credentials, options)),
+      retire: (id, uid) => guarded(() => database.retire(id, uid)),
+      erase: (id, uid, signal) => guarded(() => database.erase(id, uid, signal)),
       close: () => database.close(),
     };
   }

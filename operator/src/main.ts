@@ -14,6 +14,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { startAdmin } from './admin.ts';
 import { configSchema, type OperatorConfig } from './config.ts';
 import { createDatabase } from './database/index.ts';
+import { createErasingMetrics } from './erasing/index.ts';
 import { lead } from './leadership.ts';
 import { createOperatorMetrics } from './metrics.ts';
 import { createOperator } from './operator.ts';
@@ -29,13 +30,11 @@ async function main(): Promise<void> {
   const transport = await connect();
   const instance = config.POD_NAME ?? hostname();
   const database = createDatabase(withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD), {
-    connections: config.WORKERS,
-    clock: systemClock,
+    connections: config.DATABASE_CONNECTIONS,
   });
   const frontDoor = createFrontDoor(config, systemClock);
-  let leads = false;
-  // Standing by is ready: otherwise a rolling update would wait for the lease that the old pod holds.
-  const admin = await startAdmin({ port: config.ADMIN_PORT, registry, isReady: () => !leads || operator.isSynced });
+  // Who stands by is ready too: otherwise a rolling update would wait for the lease that the old pod holds.
+  const admin = await startAdmin({ port: config.ADMIN_PORT, registry, isReady: () => operator.isSynced });
   const leadership = lead({
     transport,
     namespace: config.PLATFORM_NAMESPACE,
@@ -59,7 +58,11 @@ async function main(): Promise<void> {
     workers: config.WORKERS,
     verifyEvery: config.VERIFY_EVERY_SECONDS * 1000,
     instance,
-    metrics: { operator: createOperatorMetrics(registry), reflectors: createReflectorMetrics(registry) },
+    metrics: {
+      operator: createOperatorMetrics(registry),
+      reflectors: createReflectorMetrics(registry),
+      erasing: createErasingMetrics(registry),
+    },
   });
 
   let stopping = false;
@@ -67,15 +70,14 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     logger.info({ signal }, 'stopping');
-    if (leads) await operator.stop();
+    await operator.stop();
     await leadership.release();
     await Promise.allSettled([frontDoor.close(), database.close(), admin.close(), transport.close()]);
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal).catch(die(logger)));
 
-  await leadership.acquired;
-  leads = true;
+  await Promise.all([operator.watch(), leadership.acquired]);
   await operator.start();
   logger.info('working');
 }

@@ -1,11 +1,21 @@
-import { type Bank, type BankClass, isDefaultClass, type Logger, type McpServer, messageOf } from '@bankhouse/core';
+import {
+  BANK_SERVER_COMPONENT,
+  type Bank,
+  type BankClass,
+  COMPONENT_LABEL,
+  ERASE_NOW_ANNOTATION,
+  type Logger,
+  type McpServer,
+  messageOf,
+} from '@bankhouse/core';
 import {
   type Clock,
   createScopedReflector,
+  delay,
   type KubeObject,
-  keyOf,
   type Notice,
   type Outcome,
+  type Priority,
   type Reflector,
   type ReflectorMetrics,
   startWorkers,
@@ -13,21 +23,26 @@ import {
   type Workers,
   WorkQueue,
 } from '@bankhouse/kube';
+import { type BankDeps, createBankReconciler } from './bank/index.ts';
+import { createClassReconciler } from './bank-class/index.ts';
+import { type Caches, createNamespaces } from './caches.ts';
 import { createApplier } from './cluster/apply.ts';
 import { createEventRecorder } from './cluster/events.ts';
 import { FreshCache } from './cluster/fresh-cache.ts';
 import { BANK_CLASSES_PATH, BANKS_PATH, MCP_SERVERS_PATH } from './cluster/paths.ts';
 import { CHILD_API, CHILD_SELECTOR, type StoredChild, trimChild } from './cluster/stored.ts';
-import type { Database } from './database/index.ts';
+import { createConfinementReconciler } from './confinement/index.ts';
+import { createDatabaseGate, type Database, type DatabaseGate } from './database/index.ts';
+import { type StoredPod, trimPod } from './decide/pods.ts';
+import { createEraser, type Eraser, type ErasingMetrics } from './erasing/index.ts';
+import { type Due, type Heard, Mapping, type ReconciledKind } from './mapping.ts';
+import { createMcpServerReconciler } from './mcp-server/index.ts';
 import type { OperatorMetrics } from './metrics.ts';
+import { Places } from './places.ts';
 import { createProber, type FrontDoor } from './probe/index.ts';
-import { createBankReconciler } from './reconcile-bank.ts';
-import { createClassReconciler } from './reconcile-class.ts';
-import { bankKeyOf, createMcpServerReconciler } from './reconcile-mcp-server.ts';
 import { CHILD_KINDS, type ChildKind } from './resources/index.ts';
-import type { Settings } from './settings.ts';
-import { BankIndex, type Caches } from './snapshot.ts';
-import type { Means } from './steps/index.ts';
+import { RESYNC_MS, type Settings } from './settings.ts';
+import { Sightings } from './sightings.ts';
 
 export interface OperatorOptions {
   transport: Transport;
@@ -43,26 +58,25 @@ export interface OperatorOptions {
   verifyEvery: number;
   /** Name of this process in Events. */
   instance: string;
-  metrics?: { operator: OperatorMetrics; reflectors: ReflectorMetrics };
+  metrics?: { operator: OperatorMetrics; reflectors: ReflectorMetrics; erasing: ErasingMetrics };
 }
 
 export interface Operator {
-  /** Lists everything, then begins to work. */
+  /** Lists everything and follows it, without a write: whoever stands by so can take over at once. */
+  watch(): Promise<void>;
+  /** Watches, then begins to work. */
   start(): Promise<void>;
   readonly isSynced: boolean;
   /** Nothing waits and nothing is worked on; for tests. */
   readonly isIdle: boolean;
-  /** Takes nothing new on, lets workers finish for at most 30 seconds, ends every watch. */
+  /** Takes nothing new on, lets what is under way finish for at most ten seconds, ends every watch. */
   stop(): Promise<void>;
 }
 
-type Kind = 'Bank' | 'BankClass' | 'McpServer';
+/** Well below the grace of the pod, so that the lease is given back in time. */
+const DRAIN_MS = 10_000;
 
-const DRAIN_MS = 30_000;
-/** A class's count of banks is written at most this often, however many banks come and go. */
-const COUNT_AFTER_MS = 5_000;
-
-/** Wires watches → queue → passes; decides nothing itself. */
+/** Wires watches → mapping → queue → passes; decides nothing itself. */
 export function createOperator(options: OperatorOptions): Operator {
   return new RunningOperator(options);
 }
@@ -71,61 +85,65 @@ class RunningOperator implements Operator {
   isSynced = false;
   private readonly options: OperatorOptions;
   private readonly queue: WorkQueue;
-  private readonly index = new BankIndex();
+  private readonly mapping = new Mapping();
+  private readonly places = new Places();
   private readonly caches: Caches;
-  private readonly means: Means;
+  private readonly database: DatabaseGate;
+  private readonly eraser: Eraser;
+  private readonly deps: BankDeps;
   private readonly reflectors: Reflector<KubeObject>[] = [];
-  private readonly passes: Record<Kind, (key: string) => Promise<Outcome>>;
+  private readonly passes: Record<ReconciledKind, (key: string) => Promise<Outcome>>;
   private workers: Workers | undefined;
 
   constructor(options: OperatorOptions) {
     this.options = options;
     const { clock, logger } = options;
     const transport = options.metrics?.operator.countWrites(options.transport) ?? options.transport;
-    this.queue = new WorkQueue(clock);
+    // A namespace never has all workers, so that its passes that hang leave some to the others.
+    this.queue = new WorkQueue(clock, { groupOf: namespaceOf, groupLimit: Math.ceil(options.workers * 0.75) });
     options.metrics?.operator.watchQueue(this.queue);
-    this.caches = {
-      banks: this.watch<Bank>({
-        path: BANKS_PATH,
-        trim: trimBank,
-        onChange: (key, notice, isNews) => this.heardBank(key, notice, isNews),
-      }),
-      classes: this.watch<BankClass>({
-        path: BANK_CLASSES_PATH,
-        onChange: (key, notice, isNews) => isNews && this.heardClass(key, notice),
-      }),
-      mcpServers: this.watch<McpServer>({
-        path: MCP_SERVERS_PATH,
-        onChange: (key, notice, isNews) => isNews && this.heardMcpServer(key, notice),
-      }),
-      children: this.watchChildren(),
-    };
-    const prober = createProber({
-      frontDoor: options.frontDoor,
+    this.caches = this.createCaches();
+    this.database = createDatabaseGate(options.database, { clock, logger, onBack: (keys) => this.wake(keys) });
+    this.eraser = createEraser({
+      database: this.database,
       clock,
       logger,
-      verifyEvery: options.verifyEvery,
-      onChange: (key) => this.add('Bank', key, 'high'),
+      metrics: options.metrics?.erasing,
+      onForgotten: (id) => this.wake(this.mapping.banksWithId(id)),
     });
-    this.means = {
+    const { caches, mapping } = this;
+    this.deps = {
       transport,
-      caches: this.caches,
-      applier: createApplier(transport, this.caches.children),
-      database: options.database,
-      prober,
+      caches,
+      namespaces: createNamespaces(transport, caches.namespaces),
+      applier: createApplier(transport, caches.children),
+      places: this.places,
+      database: this.database,
+      prober: createProber({
+        frontDoor: options.frontDoor,
+        clock,
+        logger,
+        verifyEvery: options.verifyEvery,
+        onChange: (key) => this.queue.add(`Bank/${key}`),
+      }),
       settings: options.settings,
       clock,
-      seenInDatabase: new Map(),
+      claimed: new Sightings(clock, RESYNC_MS),
+      ensured: new Sightings(clock, RESYNC_MS),
+      erase: () => this.eraser.wake(),
     };
     const events = createEventRecorder({ transport, clock, instance: options.instance, logger });
+    const podsOf = ({ namespace, id }: { namespace: string; id: string }) =>
+      mapping.podsOf(namespace, id).flatMap((key) => caches.pods.get(key) ?? []);
     this.passes = {
-      Bank: createBankReconciler({ means: this.means, index: this.index, events, logger }),
+      Bank: createBankReconciler({ deps: this.deps, podsOf, events, logger }),
       // Operators of other namespaces follow the same classes, so that none of them has the right to write there.
       BankClass:
         (options.namespaces ?? []).length > 0
           ? async () => ({ kind: 'done' })
-          : createClassReconciler({ transport, caches: this.caches, clock }),
-      McpServer: createMcpServerReconciler({ transport, caches: this.caches, clock }),
+          : createClassReconciler({ transport, caches, mapping, clock }, logger),
+      McpServer: createMcpServerReconciler({ transport, caches, mapping, clock }, logger),
+      Confinement: createConfinementReconciler({ caches, mapping, clock, wake: (keys) => this.wake(keys) }, logger),
     };
   }
 
@@ -133,10 +151,14 @@ class RunningOperator implements Operator {
     return this.queue.isIdle;
   }
 
-  async start(): Promise<void> {
+  async watch(): Promise<void> {
     for (const reflector of this.reflectors) reflector.start();
     await Promise.all(this.reflectors.map((reflector) => reflector.synced));
     this.isSynced = true;
+  }
+
+  async start(): Promise<void> {
+    await this.watch();
     this.workers = startWorkers({
       queue: this.queue,
       count: this.options.workers,
@@ -144,18 +166,23 @@ class RunningOperator implements Operator {
       work: (item) => this.work(item),
       onError: (item, error) => this.options.logger.warn({ item, reason: messageOf(error) }, 'pass broke off'),
     });
+    this.eraser.start();
   }
 
   async stop(): Promise<void> {
     this.queue.close();
-    await this.workers?.stop(DRAIN_MS);
-    await this.means.prober.stop();
+    this.database.stop();
+    const done = new AbortController();
+    const { clock } = this.options;
+    const ended = Promise.all([this.workers?.stop(DRAIN_MS), this.deps.prober.stop(), this.eraser.stop()]);
+    await Promise.race([ended, delay(clock, DRAIN_MS, done.signal)]);
+    done.abort();
     await Promise.all(this.reflectors.map((reflector) => reflector.stop()));
   }
 
   private async work(item: string): Promise<Outcome> {
     const slash = item.indexOf('/');
-    const kind = item.slice(0, slash) as Kind;
+    const kind = item.slice(0, slash) as ReconciledKind;
     const startedAt = this.options.clock.now();
     let outcome = 'broken';
     try {
@@ -167,16 +194,70 @@ class RunningOperator implements Operator {
     }
   }
 
-  private add(kind: Kind, key: string, priority: 'high' | 'low'): void {
-    this.queue.add(`${kind}/${key}`, priority);
+  private wake(banks: readonly string[]): void {
+    for (const key of banks) this.queue.add(`Bank/${key}`, 'low');
   }
 
-  /** A cache that follows a collection; `isNews` is false for the mere echo of an own write. */
-  private watch<T extends KubeObject>(options: {
+  /** @param isNews false for the mere echo of an own write, which concerns at most others */
+  private hear(heard: Heard, isNews: boolean): void {
+    const priority = heard.notice.listed ? 'low' : 'high';
+    const due = this.mapping.observe(heard, this.isSynced);
+    const own = heard.of === 'Bank' || heard.of === 'BankClass' || heard.of === 'McpServer';
+    for (const [index, item] of due.entries()) {
+      if (isNews || (own && index > 0)) this.add(item, priority);
+    }
+  }
+
+  private add({ kind, key, delay }: Due, priority: Priority): void {
+    if (delay === undefined) this.queue.add(`${kind}/${key}`, priority);
+    else this.queue.addAfter(`${kind}/${key}`, delay, 'low');
+  }
+
+  private createCaches(): Caches {
+    const hear = (of: 'child' | 'pod' | 'namespace') => (notice: Notice<KubeObject>, isNews: boolean) =>
+      this.hear({ of, notice }, isNews);
+    const children = CHILD_KINDS.map((kind) => {
+      const { prefix, plural } = CHILD_API[kind];
+      const trim = (object: StoredChild) => trimChild(kind, object);
+      const options = { path: `${prefix}/${plural}`, labelSelector: CHILD_SELECTOR, trim, onChange: hear('child') };
+      return [kind, this.follow<StoredChild>(options)] as const;
+    });
+    return {
+      banks: this.follow<Bank>({
+        path: BANKS_PATH,
+        trim: trimBank,
+        onChange: (notice, isNews) => this.hearBank(notice, isNews),
+      }),
+      classes: this.follow<BankClass>({
+        path: BANK_CLASSES_PATH,
+        onChange: (notice, isNews) => this.hear({ of: 'BankClass', notice }, isNews),
+      }),
+      mcpServers: this.follow<McpServer>({
+        path: MCP_SERVERS_PATH,
+        onChange: (notice, isNews) => this.hear({ of: 'McpServer', notice }, isNews),
+      }),
+      children: Object.fromEntries(children) as Record<ChildKind, FreshCache<StoredChild>>,
+      pods: this.follow<StoredPod>({
+        path: '/api/v1/pods',
+        labelSelector: `${CHILD_SELECTOR},${COMPONENT_LABEL}=${BANK_SERVER_COMPONENT}`,
+        trim: trimPod,
+        onChange: hear('pod'),
+      }),
+      namespaces: this.follow<KubeObject>({
+        path: '/api/v1/namespaces',
+        metadataOnly: true,
+        trim: trimNamespace,
+        onChange: hear('namespace'),
+      }),
+    };
+  }
+
+  private follow<T extends KubeObject>(options: {
     path: string;
     labelSelector?: string;
+    metadataOnly?: boolean;
     trim?: (object: T) => T;
-    onChange: (key: string, notice: Notice<T>, isNews: boolean) => void;
+    onChange: (notice: Notice<T>, isNews: boolean) => void;
   }): FreshCache<T> {
     const { onChange, ...rest } = options;
     // Classes have no namespace.
@@ -189,7 +270,7 @@ class RunningOperator implements Operator {
         logger: this.options.logger,
         clock: this.options.clock,
         ...(this.options.metrics === undefined ? {} : { metrics: this.options.metrics.reflectors }),
-        onChange: (key, notice) => onChange(key, notice, cache.heard(key, notice)),
+        onChange: (key, notice) => onChange(notice, cache.heard(key, notice)),
       },
       namespaces,
     );
@@ -198,81 +279,33 @@ class RunningOperator implements Operator {
     return cache;
   }
 
-  private watchChildren(): Record<ChildKind, FreshCache<StoredChild>> {
-    const entries = CHILD_KINDS.map((kind) => {
-      const { prefix, plural } = CHILD_API[kind];
-      const cache = this.watch<StoredChild>({
-        path: `${prefix}/${plural}`,
-        labelSelector: CHILD_SELECTOR,
-        trim: (object) => trimChild(kind, object),
-        onChange: (_, notice, isNews) => isNews && this.heardChild(notice),
-      });
-      return [kind, cache] as const;
-    });
-    return Object.fromEntries(entries) as Record<ChildKind, FreshCache<StoredChild>>;
+  private hearBank(notice: Notice<Bank>, isNews: boolean): void {
+    const { kind, object, before } = notice;
+    if ((kind === 'deleted' || kind === 'recreated') && before !== undefined) this.forget(before.metadata.uid ?? '');
+    if (kind !== 'deleted') this.places.observe(object);
+    this.hear({ of: 'Bank', notice }, isNews);
   }
 
-  private heardBank(key: string, notice: Notice<Bank>, isNews: boolean): void {
-    const priority = notice.listed ? 'low' : 'high';
-    const { before, object, kind } = notice;
-    if ((kind === 'deleted' || kind === 'recreated') && before !== undefined) this.forget(key, before);
-    if (kind !== 'deleted') this.index.put(key, object);
-    if (isNews) this.add('Bank', key, priority);
-    if (kind !== 'modified') {
-      for (const server of this.caches.mcpServers.list()) {
-        if (bankKeyOf(server) === key) this.add('McpServer', keyOf(server), priority);
-      }
-    }
-    const className = kind === 'deleted' ? undefined : object.status?.className;
-    if (before?.status?.className === className) return;
-    for (const name of [before?.status?.className, className]) {
-      if (name !== undefined) this.queue.addAfter(`BankClass/${name}`, COUNT_AFTER_MS, 'low');
-    }
-  }
-
-  /** The Bank is gone; another one may now have its id. */
-  private forget(key: string, bank: Bank): void {
-    this.index.remove(key, bank);
-    this.means.prober.forget(bank.metadata.uid ?? '');
-    this.means.seenInDatabase.delete(bank.metadata.uid ?? '');
-    for (const other of this.index.keysOf(bank.spec.id ?? bank.metadata.name)) this.add('Bank', other, 'high');
-  }
-
-  private heardClass(name: string, { kind, object, before, listed }: Notice<BankClass>): void {
-    const priority = listed ? 'low' : 'high';
-    this.add('BankClass', name, priority);
-    // A status that moved concerns nobody else. The mark of the default is an annotation, which moves no generation.
-    const isMarked = before !== undefined && isDefaultClass(before) !== isDefaultClass(object);
-    if (kind === 'modified' && !isMarked && before?.metadata.generation === object.metadata.generation) return;
-    for (const other of this.caches.classes.list()) {
-      if (isDefaultClass(other) && other.metadata.name !== name) this.add('BankClass', other.metadata.name, priority);
-    }
-    for (const bank of this.caches.banks.list()) {
-      const { className } = bank.spec;
-      if (className === undefined || className === name) this.add('Bank', keyOf(bank), 'low');
-    }
-  }
-
-  private heardMcpServer(key: string, { object, listed }: Notice<McpServer>): void {
-    this.add('McpServer', key, listed ? 'low' : 'high');
-    for (const other of this.caches.mcpServers.list()) {
-      if (bankKeyOf(other) === bankKeyOf(object)) this.add('McpServer', keyOf(other), 'low');
-    }
-  }
-
-  private heardChild({ object, before, listed }: Notice<StoredChild>): void {
-    for (const { metadata } of before === undefined ? [object] : [object, before]) {
-      for (const owner of metadata.ownerReferences ?? []) {
-        if (owner.kind === 'Bank') this.add('Bank', `${metadata.namespace}/${owner.name}`, listed ? 'low' : 'high');
-      }
-    }
+  /** The Bank is gone. */
+  private forget(uid: string): void {
+    this.places.leave(uid);
+    this.deps.prober.forget(uid);
+    this.deps.claimed.forget(uid);
+    this.deps.ensured.forget(uid);
   }
 }
 
-/** What decisions need of a Bank; labels, annotations and field managers stay with the API server. */
+/** Of a queue's key, `<kind>/<namespace>/<name>`; `''` for what is in none. */
+function namespaceOf(item: string): string {
+  const [, namespace = '', name] = item.split('/', 3);
+  return name === undefined ? '' : namespace;
+}
+
+/** What decisions need of a Bank; labels, field managers and others' annotations stay with the API server. */
 function trimBank(bank: Bank): Bank {
   const { name, namespace, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp, finalizers } =
     bank.metadata;
+  const eraseNow = bank.metadata.annotations?.[ERASE_NOW_ANNOTATION];
   const metadata = {
     name,
     namespace,
@@ -282,6 +315,12 @@ function trimBank(bank: Bank): Bank {
     creationTimestamp,
     deletionTimestamp,
     finalizers,
+    ...(eraseNow === undefined ? {} : { annotations: { [ERASE_NOW_ANNOTATION]: eraseNow } }),
   };
   return { ...bank, metadata };
+}
+
+function trimNamespace({ metadata }: KubeObject): KubeObject {
+  const { name, uid, resourceVersion, labels } = metadata;
+  return { metadata: { name, uid, resourceVersion, labels } };
 }

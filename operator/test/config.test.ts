@@ -16,7 +16,8 @@ const good = {
 describe("the operator's configuration", () => {
   test('the rest has defaults', () => {
     expect(loadConfig(configSchema, good)).toMatchObject({
-      WORKERS: 4,
+      WORKERS: 16,
+      DATABASE_CONNECTIONS: 4,
       ADMIN_PORT: 9090,
       CONTROL_URL: 'http://bankhouse-control',
       DNS_EGRESS: [{ namespace: 'kube-system', podLabels: { 'k8s-app': 'kube-dns' }, port: 53 }],

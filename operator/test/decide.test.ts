@@ -1,115 +1,158 @@
-import { FINALIZER } from '@bankhouse/core';
+import { databaseRole } from '@bankhouse/core';
 import { describe, expect, test } from 'vitest';
-import { accept } from '../src/decide/accept.ts';
-import { openingVerdicts, summarize, toConditions, type Verdicts } from '../src/decide/conditions.ts';
+import { eraseTime } from '../src/bank/cleanup.ts';
+import { makePassword, passwordIn } from '../src/bank/credentials.ts';
+import { isAsWanted } from '../src/bank/database.ts';
+import { transitionOf } from '../src/bank/index.ts';
+import { chooseClass } from '../src/decide/class.ts';
 import { judgeMcpServer } from '../src/decide/mcp-server.ts';
 import { phaseOf } from '../src/decide/phase.ts';
 import { isSettled, judgeServer } from '../src/decide/server.ts';
-import { fails, holds, starting, type Verdict } from '../src/decide/verdict.ts';
+import { fails, holds, starting, type Verdict, waits } from '../src/decide/verdict.ts';
 import { versionOf } from '../src/decide/version.ts';
-import { transitionOf } from '../src/reconcile-bank.ts';
-import { judgeClass } from '../src/reconcile-class.ts';
-import { passwordIn } from '../src/steps/credentials.ts';
-import { isAsWanted } from '../src/steps/database.ts';
-import { aBank, aClass, aDeployment, anMcpServer } from './fixtures.ts';
+import { aBank, aClass, aDefaultClass, aDeployment, anMcpServer } from './fixtures.ts';
 
-const standard = aClass('standard', {}, { isDefault: true });
-const older = aBank({ id: 'acme' }, { name: 'older', uid: 'z', creationTimestamp: '2026-11-21T09:00:00Z' });
-const sameSecond = (uid: string, finalizers: string[] = []) => aBank({ id: 'acme' }, { name: uid, uid, finalizers });
+const standard = aDefaultClass('standard', '2026-01-01T00:00:00Z');
+const newer = aDefaultClass('newer', '2026-02-02T00:00:00Z');
 
-describe('whether a Bank is accepted', () => {
+describe('which class a Bank follows', () => {
+  const follows = (className: string, spec: Parameters<typeof aBank>[0] = {}) => ({
+    ...aBank(spec),
+    status: { className },
+  });
+  const going = { ...aClass('gold'), metadata: { name: 'gold', deletionTimestamp: '2026-03-03T00:00:00Z' } };
   const rows = [
     {
-      sentence: 'one default class is the class',
+      sentence: 'the default class, where it names none',
       bank: aBank(),
       classes: [standard, aClass('gold')],
       expected: 'standard',
     },
     {
-      sentence: 'a class that is named is the class',
+      sentence: 'the one that it names',
       bank: aBank({ className: 'gold' }),
       classes: [standard, aClass('gold')],
       expected: 'gold',
     },
     {
-      sentence: 'a class that is not there is named',
+      sentence: 'none, where that is not there',
       bank: aBank({ className: 'gold' }),
       classes: [standard],
       expected: 'ClassNotFound',
     },
     {
-      sentence: 'without a default a class must be named',
+      sentence: 'none, where none is the default',
       bank: aBank(),
       classes: [aClass('gold')],
       expected: 'NoDefaultClass',
     },
+    { sentence: 'K3: of several defaults the newest', bank: aBank(), classes: [newer, standard], expected: 'newer' },
     {
-      sentence: 'two defaults refuse a new bank',
-      bank: aBank(),
-      classes: [standard, aClass('gold', {}, { isDefault: true })],
-      expected: 'SeveralDefaultClasses',
+      sentence: 'K3: its class, where the mark moves',
+      bank: follows('standard'),
+      classes: [aClass('standard'), newer],
+      expected: 'standard',
     },
     {
-      sentence: 'two defaults keep a bank that follows one of them',
-      bank: { ...aBank(), status: { className: 'gold' } },
-      classes: [standard, aClass('gold', {}, { isDefault: true })],
+      sentence: 'K3: its class, where the mark is taken off',
+      bank: follows('standard'),
+      classes: [aClass('standard')],
+      expected: 'standard',
+    },
+    {
+      sentence: 'K3: its class, while that is being deleted',
+      bank: follows('gold'),
+      classes: [going],
       expected: 'gold',
     },
     {
-      sentence: 'the oldest Bank has the id',
-      bank: aBank(),
-      others: [older],
-      classes: [standard],
-      expected: 'DuplicateId',
+      sentence: 'K3: none new that is being deleted',
+      bank: aBank({ className: 'gold' }),
+      classes: [going],
+      expected: 'ClassNotFound',
     },
     {
-      sentence: 'a younger Bank with the id does no harm',
-      bank: older,
-      others: [aBank()],
-      classes: [standard],
-      expected: 'standard',
+      sentence: 'another one that it names later',
+      bank: follows('standard', { className: 'gold' }),
+      classes: [standard, aClass('gold')],
+      expected: 'gold',
     },
     {
-      sentence: 'of one second, the one that already works has it',
-      bank: sameSecond('b', [FINALIZER]),
-      others: [sameSecond('a')],
-      classes: [standard],
-      expected: 'standard',
+      sentence: 'K13: one for its namespace by name',
+      bank: aBank({ className: 'gold' }),
+      classes: [aClass('gold', { allowedNamespaces: { names: ['banks'] } })],
+      expected: 'gold',
     },
     {
-      sentence: 'of one second and none working, the uid decides',
-      bank: sameSecond('b'),
-      others: [sameSecond('a')],
-      classes: [standard],
-      expected: 'DuplicateId',
+      sentence: 'K13: one for its namespace by label',
+      bank: aBank({ className: 'gold' }),
+      classes: [aClass('gold', { allowedNamespaces: { names: [], matchLabels: { team: 'a' } } })],
+      expected: 'gold',
+    },
+    {
+      sentence: 'K13: not one for others',
+      bank: aBank({ className: 'gold' }),
+      classes: [aClass('gold', { allowedNamespaces: { names: ['x'], matchLabels: { team: 'b' } } })],
+      expected: 'ClassNotAllowed',
+    },
+    {
+      sentence: 'K13: not one for nobody',
+      bank: aBank({ className: 'gold' }),
+      classes: [aClass('gold', { allowedNamespaces: {} })],
+      expected: 'ClassNotAllowed',
+    },
+    {
+      sentence: 'K13: its class, also when it is no longer allowed',
+      bank: follows('gold'),
+      classes: [aClass('gold', { allowedNamespaces: {} })],
+      expected: 'gold',
+    },
+    {
+      sentence: 'K13: one with a place free',
+      bank: aBank({ className: 'gold' }),
+      classes: [aClass('gold', { maxBanksPerNamespace: 3 })],
+      expected: 'gold',
+    },
+    {
+      sentence: 'K13: not one without',
+      bank: aBank({ className: 'gold' }),
+      classes: [aClass('gold', { maxBanksPerNamespace: 2 })],
+      expected: 'QuotaExceeded',
+    },
+    {
+      sentence: 'K13: its class, also when there are too many',
+      bank: follows('gold'),
+      classes: [aClass('gold', { maxBanksPerNamespace: 0 })],
+      expected: 'gold',
     },
   ];
-  test.each(rows)('$sentence', ({ bank, others = [], classes, expected }) => {
-    const acceptance = accept({ bank, sameId: [bank, ...others], classes });
-    expect(acceptance.kind === 'accepted' ? acceptance.bankClass.metadata.name : acceptance.verdict.reason).toBe(
-      expected,
-    );
+  test.each(rows)('$sentence', ({ bank, classes, expected }) => {
+    const choice = chooseClass({ bank, classes, namespaceLabels: { team: 'a' }, countOthers: () => 2 });
+    expect(choice.kind === 'chosen' ? choice.bankClass.metadata.name : choice.verdict.reason).toBe(expected);
+  });
+
+  test('K13: no message names classes that the Bank did not name', () => {
+    const classes = [aClass('secret-project')];
+    for (const bank of [aBank(), aBank({ className: 'gold' })]) {
+      const choice = chooseClass({ bank, classes, namespaceLabels: {}, countOthers: () => 0 });
+      expect(JSON.stringify(choice)).not.toContain('secret-project');
+    }
   });
 });
 
-describe('what the Deployment says', () => {
-  const look = { suspended: false, selector: 'x' };
+describe('what Deployment and pods say', () => {
+  const look = { suspended: false, selector: 'x', now: 0, wantedImage: 'x:2' };
   test.each([
-    { sentence: 'no Deployment yet', deployment: undefined, expected: 'Unknown Waiting' },
-    { sentence: 'no status yet', deployment: aDeployment(undefined), expected: 'False PodStarts' },
-    { sentence: 'an available pod', deployment: aDeployment({ availableReplicas: 1 }), expected: 'True Answers' },
+    { sentence: 'a bank that is suspended', look: { ...look, suspended: true }, expected: 'False Suspended' },
+    { sentence: 'no Deployment yet', expected: 'Unknown Waiting' },
+    { sentence: 'no pod yet', deployment: aDeployment(undefined), expected: 'False PodStarts' },
     {
       sentence: 'a pod that the cluster refuses',
-      deployment: aDeployment({ conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'quota' }] }),
+      deployment: aDeployment({ conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'no' }] }),
       expected: 'False PodRefused',
     },
-    {
-      sentence: 'a pod that does not come up in time',
-      deployment: aDeployment({ conditions: [{ type: 'Progressing', status: 'False' }] }),
-      expected: 'False PodFails',
-    },
-  ])('$sentence', ({ deployment, expected }) => {
-    const { status, reason } = judgeServer(deployment, look);
+  ])('$sentence', ({ deployment, look: seen = look, expected }) => {
+    const { status, reason } = judgeServer(deployment, [], seen);
     expect(`${status} ${reason}`).toBe(expected);
   });
 
@@ -131,93 +174,68 @@ describe('what the Deployment says', () => {
   });
 });
 
-const allHold = (): Verdicts => {
+describe('one word for people', () => {
   const held = holds('Fine', 'fine');
-  return {
-    Accepted: held,
-    DatabaseReady: held,
-    CredentialsReady: held,
-    ServerReady: held,
-    RouteReady: held,
-    Verified: held,
-  };
-};
-const but = (changes: Partial<Verdicts>): Verdicts => ({ ...allHold(), ...changes });
-
-describe('one word and one sentence for people', () => {
   const rows: {
     sentence: string;
-    verdicts: Verdicts;
+    accepted?: Verdict;
+    database?: Verdict;
+    ready?: Verdict;
     suspended?: boolean;
     deleting?: boolean;
     phase: string;
-    ready: string;
   }[] = [
-    { sentence: 'all holds', verdicts: allHold(), phase: 'Ready', ready: 'Ready' },
-    { sentence: 'nothing is known yet', verdicts: openingVerdicts(), phase: 'Starting', ready: 'Waiting' },
+    { sentence: 'all holds', phase: 'Ready' },
+    { sentence: 'nothing is known yet', accepted: waits('x'), ready: starting('Waiting', 'x'), phase: 'Starting' },
+    { sentence: 'not accepted', accepted: fails('IdTaken', 'x'), ready: fails('IdTaken', 'x'), phase: 'Rejected' },
     {
-      sentence: 'not accepted',
-      verdicts: but({ Accepted: fails('DuplicateId', 'x') }),
-      phase: 'Rejected',
-      ready: 'DuplicateId',
+      sentence: 'not accepted, because nobody could be asked',
+      accepted: fails('Unreachable', 'x'),
+      ready: fails('Unreachable', 'x'),
+      phase: 'Failing',
     },
     {
       sentence: 'the database is away',
-      verdicts: but({ DatabaseReady: fails('Unreachable', 'x') }),
+      database: fails('Unreachable', 'x'),
+      ready: fails('Unreachable', 'x'),
       phase: 'Failing',
-      ready: 'Unreachable',
     },
+    { sentence: 'the pod starts', ready: starting('PodStarts', 'x'), phase: 'Starting' },
+    { sentence: 'suspended', ready: fails('Suspended', 'x'), suspended: true, phase: 'Suspended' },
     {
-      sentence: 'the pod starts',
-      verdicts: but({ ServerReady: starting('PodStarts', 'x') }),
-      phase: 'Starting',
-      ready: 'PodStarts',
-    },
-    {
-      sentence: 'of two faults the first counts',
-      verdicts: but({ DatabaseReady: fails('Unreachable', 'x'), Verified: fails('HandshakeFailed', 'y') }),
-      phase: 'Failing',
-      ready: 'Unreachable',
-    },
-    {
-      sentence: 'suspended',
-      verdicts: but({ ServerReady: fails('Suspended', 'x') }),
+      sentence: 'suspended, with the database away',
+      database: fails('Unreachable', 'x'),
+      ready: fails('Unreachable', 'x'),
       suspended: true,
-      phase: 'Suspended',
-      ready: 'Suspended',
+      phase: 'Failing',
     },
-    {
-      sentence: 'going',
-      verdicts: but({ DatabaseReady: fails('Unreachable', 'x') }),
-      deleting: true,
-      phase: 'Deleting',
-      ready: 'Unreachable',
-    },
+    { sentence: 'going', ready: fails('Deleting', 'x'), deleting: true, phase: 'Deleting' },
   ];
-  test.each(rows)('$sentence: $phase', ({ verdicts, suspended = false, deleting = false, phase, ready }) => {
-    const summary = summarize(verdicts, 'https://x');
-    expect(summary.reason).toBe(ready);
-    expect(phaseOf({ suspended, deleting }, verdicts, summary)).toBe(phase);
-  });
+  test.each(rows)(
+    '$sentence: $phase',
+    ({ accepted = held, database = held, ready = held, suspended = false, deleting = false, phase }) => {
+      expect(phaseOf({ suspended, deleting }, { accepted, database, ready })).toBe(phase);
+    },
+  );
 });
 
-describe('conditions', () => {
-  const [then, now] = ['2026-01-01T00:00:00Z', '2026-02-02T00:00:00Z'];
-  const before = [{ type: 'Ready', status: 'False' as const, reason: 'A', message: 'a', lastTransitionTime: then }];
+describe('when rows are erased', () => {
+  const hour = 3_600_000;
   test.each([
-    { sentence: 'another reason does not move the time', verdict: fails('B', 'b'), time: then },
-    { sentence: 'another status does', verdict: holds('B', 'b'), time: now },
-  ])('$sentence', ({ verdict, time }) => {
-    expect(toConditions(before, [['Ready', verdict]], 3, now)).toEqual([
-      {
-        type: 'Ready',
-        status: verdict.status,
-        reason: 'B',
-        message: 'b',
-        observedGeneration: 3,
-        lastTransitionTime: time,
-      },
-    ]);
+    { sentence: 'after a week', spec: {}, expected: 168 * hour },
+    { sentence: 'as the Bank says', spec: { deleteAfter: '1h30m' }, expected: 1.5 * hour },
+    { sentence: 'at once', spec: { deleteAfter: '0s' }, expected: 0 },
+    { sentence: 'never', spec: { deletionPolicy: 'Retain' as const, deleteAfter: '0s' }, expected: undefined },
+    { sentence: 'at once by annotation', spec: {}, annotations: { 'bankhouse.dev/erase-now': 'true' }, expected: 0 },
+    {
+      sentence: 'never, whatever the annotation',
+      spec: { deletionPolicy: 'Retain' as const },
+      annotations: { 'bankhouse.dev/erase-now': 'true' },
+      expected: undefined,
+    },
+  ])('$sentence', ({ spec, annotations, expected }) => {
+    const time = eraseTime(aBank(spec, annotations === undefined ? {} : { annotations }), 1_000_000);
+    expect(time === undefined ? undefined : time - 1_000_000).toBe(expected);
   });
 });
 
@@ -262,13 +280,7 @@ describe('what an Event tells', () => {
   });
 });
 
-describe('classes and servers', () => {
-  test('of two default classes both are told', () => {
-    const other = aClass('gold', {}, { isDefault: true });
-    expect(judgeClass(standard, [standard, other])).toMatchObject({ status: 'False', reason: 'SeveralDefaultClasses' });
-    expect(judgeClass(aClass('silver'), [standard, other]).status).toBe('True');
-  });
-
+describe('servers', () => {
   test.each([
     { sentence: 'the older server keeps the prefix', at: '2026-01-01T00:00:00Z', prefix: 'shop.', reason: 'Accepted' },
     {
@@ -281,7 +293,10 @@ describe('classes and servers', () => {
   ])('$sentence', ({ at, prefix, reason }) => {
     const sibling = anMcpServer('sibling', 'shop.', '2026-02-01T00:00:00Z');
     const server = anMcpServer('server', prefix, at);
-    expect(judgeMcpServer(server, aBank(), [sibling, server]).reason).toBe(reason);
+    const holder = [sibling, server]
+      .filter(({ spec }) => spec.toolPrefix === prefix)
+      .sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))[0];
+    expect(judgeMcpServer(server, aBank(), holder).reason).toBe(reason);
   });
 });
 
@@ -296,28 +311,50 @@ describe('versions of images', () => {
   });
 });
 
-describe('the password in a Secret', () => {
+describe('K5: the password in a Secret', () => {
+  const makers = { root: Buffer.alloc(32, 7), uid: 'uid-acme' };
+  const role = databaseRole(makers.uid, 'a');
   const secret = (url: string) => ({ data: { 'database-url': Buffer.from(url).toString('base64') } });
-  const password = 'x'.repeat(43);
+  const password = makePassword(makers);
   test.each([
-    { sentence: 'is taken from its URL', given: secret(`postgres://bank_acme_a:${password}@db/x`), expected: password },
+    { sentence: 'is taken from its URL', given: secret(`postgres://${role}:${password}@db/x`), expected: password },
     { sentence: 'is not there without a Secret', given: undefined, expected: undefined },
     {
       sentence: "is not another role's",
       given: secret(`postgres://bank_acme_b:${password}@db/x`),
       expected: undefined,
     },
-    { sentence: 'is not a short one', given: secret('postgres://bank_acme_a:short@db/x'), expected: undefined },
+    {
+      sentence: 'is not one that somebody chose',
+      given: secret(`postgres://${role}:${'x'.repeat(43)}@db/x`),
+      expected: undefined,
+    },
+    {
+      sentence: 'is not one of another Bank',
+      given: secret(`postgres://${role}:${makePassword({ ...makers, uid: 'other' })}@db/x`),
+      expected: undefined,
+    },
+    {
+      sentence: 'is not one of another platform',
+      given: secret(`postgres://${role}:${makePassword({ ...makers, root: Buffer.alloc(32, 8) })}@db/x`),
+      expected: undefined,
+    },
+    { sentence: 'is not a short one', given: secret(`postgres://${role}:short@db/x`), expected: undefined },
     { sentence: 'is not in what is no URL', given: secret('nonsense'), expected: undefined },
   ])('$sentence', ({ given, expected }) => {
-    expect(passwordIn(given, 'bank_acme_a')).toBe(expected);
+    expect(passwordIn(given, makers)).toBe(expected);
+  });
+
+  test('is another one each time, of 256 bits', () => {
+    expect(password).toHaveLength(43);
+    expect(makePassword(makers)).not.toBe(password);
   });
 });
 
 describe('whether the database is as wanted', () => {
   const record = {
     id: 'acme',
-    owner: 'banks/acme',
+    uid: 'uid-acme',
     displayName: 'Acme',
     type: 'business',
     vaults: [{ id: 'sales', displayName: 'Sales' }],
@@ -325,13 +362,13 @@ describe('whether the database is as wanted', () => {
     credentialDigest: 'd',
   };
   const state = {
-    owner: 'banks/acme',
+    uid: 'uid-acme',
     displayName: 'Acme',
     type: 'business',
     vaults: [{ id: 'sales', displayName: 'Sales' }],
     roles: [{ role: 'bank_acme_a', credentialDigest: 'd' }],
     keyGenerations: [1],
-    retainedAt: null,
+    retired: false,
   };
   test.each([
     { sentence: 'it is', change: {}, expected: true },
@@ -349,7 +386,8 @@ describe('whether the database is as wanted', () => {
       expected: false,
     },
     { sentence: 'the keys are gone', change: { keyGenerations: [] }, expected: false },
-    { sentence: 'rows were kept from before', change: { retainedAt: '2026-01-01' }, expected: false },
+    { sentence: 'access was ended', change: { retired: true }, expected: false },
+    { sentence: 'K1: it is of an earlier life of the id', change: { uid: 'uid-before' }, expected: false },
   ])('$sentence: $expected', ({ change, expected }) => {
     expect(isAsWanted({ ...state, ...change }, record)).toBe(expected);
   });

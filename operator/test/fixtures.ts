@@ -66,3 +66,8 @@ export function aDeployment(status: StoredChild['status']): StoredChild {
     ...(status === undefined ? {} : { status }),
   };
 }
+
+export function aDefaultClass(name: string, creationTimestamp: string): BankClass {
+  const bankClass = aClass(name, {}, { isDefault: true });
+  return { ...bankClass, metadata: { ...bankClass.metadata, creationTimestamp } };
+}

@@ -1,7 +1,7 @@
 import { createLogger } from '@bankhouse/core';
 import { RENEW_SECONDS, type Transport } from '@bankhouse/kube';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { BankCredentials, BankRecord, Database } from '../src/database/index.ts';
+import type { BankCredentials, BankRecord, Database, Erased, IdClaim } from '../src/database/index.ts';
 import { type Leadership, lead } from '../src/leadership.ts';
 import { StepClock, settle } from './step-clock.ts';
 
@@ -156,18 +156,28 @@ describe('the right to write', () => {
     const database = leadership.guardDatabase({
       state: async () => void called.push('state'),
       ensure: async () => void called.push('ensure'),
-      delete: async () => void called.push('delete'),
+      claim: async () => void called.push('claim'),
+      release: async () => void called.push('release'),
+      forget: async () => void called.push('forget'),
+      retire: async () => void called.push('retire'),
+      erase: async () => void called.push('erase'),
+      due: async () => void called.push('due'),
       close: async () => void called.push('close'),
     } as unknown as Database);
-    const ensure = () => database.ensure({} as BankRecord, {} as BankCredentials);
-    const remove = () => database.delete('id', 'owner', true);
-    await ensure();
-    await remove();
+    const writes = [
+      () => database.claim({} as IdClaim),
+      () => database.ensure({} as BankRecord, {} as BankCredentials, { force: false }),
+      () => database.retire('id', 'uid'),
+      () => database.release('id', 'uid', undefined),
+      () => database.erase('id', 'uid', new AbortController().signal),
+      () => database.forget('id', 'uid', {} as Erased),
+    ];
+    for (const write of writes) await write();
     await leadership.release();
-    await expect(ensure()).rejects.toMatchObject(REFUSED);
-    await expect(remove()).rejects.toMatchObject(REFUSED);
+    for (const write of writes) await expect(write()).rejects.toMatchObject(REFUSED);
     await database.state('id');
+    await database.due(new Date(0), 1);
     await database.close();
-    expect(called).toEqual(['ensure', 'delete', 'state', 'close']);
+    expect(called).toEqual(['claim', 'ensure', 'retire', 'release', 'erase', 'forget', 'state', 'due', 'close']);
   });
 });

@@ -129,8 +129,8 @@ export function bankIdOf(bank: { metadata: { name: string }; spec: { id?: string
 /** Conditions of a Bank, in the order in which they come true. `Ready` sums up the others. */
 export const BANK_CONDITIONS = [
   'Accepted',
-  'DatabaseReady',
   'CredentialsReady',
+  'DatabaseReady',
   'ServerReady',
   'RouteReady',
   'Verified',

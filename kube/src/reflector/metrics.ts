@@ -6,6 +6,8 @@ export interface ReflectorMetrics {
   heard(watch: string, now: number, objects: number): void;
   relisted(watch: string): void;
   reconnected(watch: string): void;
+  /** An object made `trim` or a handler raise. */
+  poisoned(watch: string, at: 'trim' | 'handler'): void;
 }
 
 export function createReflectorMetrics(registry: Registry): ReflectorMetrics {
@@ -34,6 +36,12 @@ export function createReflectorMetrics(registry: Registry): ReflectorMetrics {
     labelNames,
     registers,
   });
+  const poisoned = new Counter({
+    name: 'bankhouse_watch_poisoned_total',
+    help: 'Notices of objects that our own code could not take; the watch went on without.',
+    labelNames: ['watch', 'at'] as const,
+    registers,
+  });
   return {
     heard(watch, now, objects) {
       lastHeard.set(watch, now);
@@ -41,5 +49,6 @@ export function createReflectorMetrics(registry: Registry): ReflectorMetrics {
     },
     relisted: (watch) => relists.inc({ watch }),
     reconnected: (watch) => reconnects.inc({ watch }),
+    poisoned: (watch, at) => poisoned.inc({ watch, at }),
   };
 }

@@ -1,8 +1,8 @@
 import { type Logger, messageOf } from '@bankhouse/core';
-import { ApiError, errorFromStatus } from '../api-error.ts';
+import { ApiError, errorFromStatus, retryAfterOf } from '../api-error.ts';
 import { type Clock, delay, jitteredBackoff, systemClock } from '../clock.ts';
 import type { KubeObject, ObjectMeta } from '../objects.ts';
-import type { Query, Transport } from '../transport.ts';
+import { METADATA_ACCEPT, type Query, type Transport } from '../transport.ts';
 import { lines } from './lines.ts';
 import type { ReflectorMetrics } from './metrics.ts';
 import { type Input, initialState, type State, step } from './state.ts';
@@ -16,9 +16,11 @@ const IDLE_MARGIN_MS = 10_000;
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 30_000;
 
-const META = 'application/json;g=meta.k8s.io;v=v1;as=';
+/** So many of them are remembered as told; beyond, they are told again. */
+const POISONOUS_MAX = 10_000;
+
 /** Without a fallback to full objects: a server that can't do it must say so, not fill our memory. */
-const META_ACCEPT = { watch: `${META}PartialObjectMetadata`, list: `${META}PartialObjectMetadataList` };
+const META_ACCEPT = { watch: METADATA_ACCEPT, list: `${METADATA_ACCEPT}List` };
 
 export interface ReflectorOptions<T extends KubeObject> {
   transport: Transport;
@@ -30,9 +32,9 @@ export interface ReflectorOptions<T extends KubeObject> {
   fieldSelector?: string;
   /** Ask for metadata alone; objects then have only `metadata` (and kind PartialObjectMetadata). */
   metadataOnly?: boolean;
-  /** Makes what is stored out of what was sent; by default all but `metadata.managedFields`. */
+  /** Makes what is stored out of what was sent; by default all but `metadata.managedFields`. What it raises costs only itself. */
   trim?: (object: T) => T;
-  /** Called in the read loop, so it must be quick and must not throw: put a key into a queue and return. */
+  /** Called in the read loop, so it must be quick: put a key into a queue and return. What it raises is logged and counted. */
   onChange?: (key: string, notice: Notice<T>) => void;
   logger: Logger;
   metrics?: ReflectorMetrics;
@@ -74,6 +76,10 @@ class HttpReflector<T extends KubeObject> implements Reflector<T> {
   private readonly resolveSynced: () => void;
   private watch: OpenWatch | undefined;
   private failures = 0;
+  /** What the server asked to wait when it last failed, in milliseconds. */
+  private retryAfter = 0;
+  /** Uids of objects that made our code raise, so that each is told once. */
+  private readonly poisonous = new Set<string>();
   private loop: Promise<void> | undefined;
 
   constructor(options: ReflectorOptions<T>) {
@@ -114,7 +120,7 @@ class HttpReflector<T extends KubeObject> implements Reflector<T> {
       if (this.stopping.signal.aborted) break;
       const taken = step(state, input);
       this.count(state, taken.state, input);
-      this.store.apply(taken.change, (key, notice) => this.options.onChange?.(key, notice));
+      this.store.apply(taken.change, (key, notice) => this.notify(key, notice));
       if (input.kind === 'event' || input.kind === 'page') {
         this.failures = 0;
         this.options.metrics?.heard(this.name, this.clock.now(), this.store.size);
@@ -153,11 +159,34 @@ class HttpReflector<T extends KubeObject> implements Reflector<T> {
   private failed(error: unknown): Input<T> {
     this.closeWatch();
     const status = error instanceof ApiError ? error.status : 0;
+    this.retryAfter = retryAfterOf(error);
     if (!this.stopping.signal.aborted) {
-      const level = status === 403 || status === 404 ? 'warn' : 'debug';
-      this.options.logger[level]({ watch: this.name, status, reason: messageOf(error) }, 'watch broken');
+      // A forgotten version is in the order of things: the list is had anew.
+      const level = status === 410 ? 'debug' : 'warn';
+      const { failures, retryAfter, isSynced } = this;
+      const fields = { watch: this.name, status, reason: messageOf(error), failures, retryAfter, isSynced };
+      this.options.logger[level](fields, 'watch broken');
     }
     return { kind: 'failed', status };
+  }
+
+  private notify(key: string, notice: Notice<T>): void {
+    try {
+      this.options.onChange?.(key, notice);
+    } catch (error) {
+      this.tellPoison('handler', notice.object, error);
+    }
+  }
+
+  /** Whoever may write an object must not be able to blind us with it: the watch goes on, and the fault is told once for each. */
+  private tellPoison(at: 'trim' | 'handler', object: T, error: unknown): void {
+    this.options.metrics?.poisoned(this.name, at);
+    const { uid, name, namespace } = object.metadata ?? {};
+    const mark = `${at} ${uid ?? `${namespace}/${name}`}`;
+    if (this.poisonous.has(mark)) return;
+    if (this.poisonous.size < POISONOUS_MAX) this.poisonous.add(mark);
+    const fields = { watch: this.name, at, object: `${namespace}/${name}`, uid, reason: messageOf(error) };
+    this.options.logger.warn(fields, 'object not understood');
   }
 
   private async open(start: Query): Promise<void> {
@@ -215,14 +244,21 @@ class HttpReflector<T extends KubeObject> implements Reflector<T> {
   }
 
   private trim(object: T): T {
-    if (this.options.trim !== undefined) return this.options.trim(object);
+    try {
+      if (this.options.trim !== undefined) return this.options.trim(object);
+    } catch (error) {
+      this.tellPoison('trim', object, error);
+    }
     const { managedFields: _, ...metadata } = object.metadata;
     return { ...object, metadata: metadata satisfies ObjectMeta };
   }
 
   private async pause(): Promise<void> {
-    const wait = jitteredBackoff(this.clock, this.failures, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+    const backoff = jitteredBackoff(this.clock, this.failures, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+    // Spread beyond what the server asked for, or all watches would come back at once.
+    const wait = this.retryAfter + backoff;
     this.failures += 1;
+    this.retryAfter = 0;
     await delay(this.clock, wait, this.stopping.signal);
   }
 

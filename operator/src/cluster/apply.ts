@@ -1,22 +1,43 @@
 import { FIELD_MANAGER } from '@bankhouse/core';
-import { APPLY_PATCH_TYPE, isApiError, type KubeObject, keyOf, type Transport } from '@bankhouse/kube';
+import {
+  APPLY_PATCH_TYPE,
+  isApiError,
+  type KubeObject,
+  keyOf,
+  METADATA_ACCEPT,
+  type ObjectMeta,
+  type Transport,
+} from '@bankhouse/kube';
+import { fails, starting } from '../decide/verdict.ts';
+import { StepFailure } from '../reconcile/index.ts';
 import type { Child, ChildKind } from '../resources/index.ts';
 import type { FreshCache } from './fresh-cache.ts';
+import { isOwnedBy, type Owner } from './owner.ts';
 import { childPath, type StoredChild, trimChild, wantedDigest } from './stored.ts';
 
 export type Applied = 'created' | 'configured' | 'unchanged';
 
 export type ChildCaches = Readonly<Record<ChildKind, FreshCache<StoredChild>>>;
 
+export interface ChildKey {
+  kind: ChildKind;
+  namespace: string;
+  name: string;
+}
+
 /** The one writer of children. */
 export interface Applier {
   /**
    * Makes the child as wanted by server-side apply, or does nothing at all when it is so already. Takes over fields that
-   * somebody else changed; fields that we don't name stay as they are.
+   * somebody else changed; fields that we don't name stay as they are. Two applies of one child run one after the other.
+   *
+   * @throws StepFailure `NotOwned` where an object of that name is there and not the owner's: it is left as it is, and unread
    */
-  apply(child: Child): Promise<Applied>;
-  /** Deletes the child if it is there and belongs to the owner; says whether there was anything to delete. */
-  remove(kind: ChildKind, key: { namespace: string; name: string }, ownerUid: string): Promise<boolean>;
+  apply(owner: Owner, child: Child): Promise<Applied>;
+  /** Whether the owner's child is there, by its metadata alone. @throws StepFailure as `apply` */
+  isThere(owner: Owner, key: ChildKey): Promise<boolean>;
+  /** Deletes the child if it is there and the owner's. `going`: it is still there, until something else has ended. */
+  remove(owner: Owner, key: ChildKey, propagation?: 'Background' | 'Foreground'): Promise<'gone' | 'going'>;
 }
 
 export function createApplier(transport: Transport, caches: ChildCaches): Applier {
@@ -25,40 +46,94 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
    * another form. Seen again, that pair is no difference; otherwise it would be applied for ever.
    */
   const settled = new Map<string, string>();
+  /** Applies under way, by path. */
+  const underWay = new Map<string, Promise<Applied>>();
+
+  /** Metadata of what has the name, from the cache, which holds only what carries our label, else from the API server. */
+  async function find({ kind, namespace, name }: ChildKey): Promise<ObjectMeta | undefined> {
+    const cached = caches[kind].get(`${namespace}/${name}`);
+    if (cached !== undefined) return cached.metadata;
+    try {
+      const path = childPath(kind, namespace, name);
+      return (await transport.request<KubeObject>('GET', path, { accept: METADATA_ACCEPT })).metadata;
+    } catch (error) {
+      if (isApiError(error, 'not_found')) return undefined;
+      throw error;
+    }
+  }
+
+  async function isThere(owner: Owner, key: ChildKey): Promise<boolean> {
+    const found = await find(key);
+    if (found === undefined) return false;
+    if (isOwnedBy(found, owner)) return true;
+    throw found.deletionTimestamp === undefined ? notOwned(owner, key) : stillGoing(key);
+  }
+
+  async function applyNow(owner: Owner, child: Child): Promise<Applied> {
+    const key = { kind: child.kind, namespace: child.metadata.namespace, name: child.metadata.name };
+    const wasThere = await isThere(owner, key);
+    const current = caches[child.kind].get(keyOf(child));
+    const wanted = wantedDigest(child);
+    if (current !== undefined) {
+      if (current.ownedDigest === wanted) return 'unchanged';
+      if (settled.get(`${current.metadata.uid} ${wanted}`) === current.ownedDigest) return 'unchanged';
+    }
+    const answer = await transport.request<KubeObject>('PATCH', childPath(key.kind, key.namespace, key.name), {
+      body: child,
+      contentType: APPLY_PATCH_TYPE,
+      query: { fieldManager: FIELD_MANAGER, force: true },
+    });
+    const stored = trimChild(child.kind, answer);
+    caches[child.kind].wrote(stored);
+    if (stored.ownedDigest !== wanted) settled.set(`${stored.metadata.uid} ${wanted}`, stored.ownedDigest);
+    return wasThere ? 'configured' : 'created';
+  }
 
   return {
-    async apply(child) {
-      const current = caches[child.kind].get(keyOf(child));
-      const wanted = wantedDigest(child);
-      if (current !== undefined) {
-        if (current.ownedDigest === wanted) return 'unchanged';
-        if (settled.get(`${current.metadata.uid} ${wanted}`) === current.ownedDigest) return 'unchanged';
-      }
+    isThere,
+
+    async apply(owner, child) {
       const path = childPath(child.kind, child.metadata.namespace, child.metadata.name);
-      const answer = await transport.request<KubeObject>('PATCH', path, {
-        body: child,
-        contentType: APPLY_PATCH_TYPE,
-        query: { fieldManager: FIELD_MANAGER, force: true },
-      });
-      const stored = trimChild(child.kind, answer);
-      caches[child.kind].wrote(stored);
-      if (stored.ownedDigest !== wanted) settled.set(`${stored.metadata.uid} ${wanted}`, stored.ownedDigest);
-      return current === undefined ? 'created' : 'configured';
+      const before = underWay.get(path);
+      const turn = (async () => {
+        await before?.catch(() => {});
+        return applyNow(owner, child);
+      })();
+      underWay.set(path, turn);
+      try {
+        return await turn;
+      } finally {
+        if (underWay.get(path) === turn) underWay.delete(path);
+      }
     },
 
-    async remove(kind, key, ownerUid) {
-      const current = caches[kind].get(`${key.namespace}/${key.name}`);
-      if (current === undefined) return false;
-      if (current.metadata.ownerReferences?.some((owner) => owner.uid === ownerUid) !== true) return false;
-      if (current.metadata.deletionTimestamp !== undefined) return true;
+    async remove(owner, { kind, namespace, name }, propagation = 'Background') {
+      const current = caches[kind].get(`${namespace}/${name}`);
+      if (current === undefined || !isOwnedBy(current.metadata, owner)) return 'gone';
+      if (current.metadata.deletionTimestamp !== undefined) return 'going';
       try {
-        await transport.request('DELETE', childPath(kind, key.namespace, key.name), {
-          body: { propagationPolicy: 'Background', preconditions: { uid: current.metadata.uid } },
+        const answer = await transport.request<KubeObject>('DELETE', childPath(kind, namespace, name), {
+          body: { propagationPolicy: propagation, preconditions: { uid: current.metadata.uid } },
         });
+        // What still has finalizers is answered as it now is; what is gone by a Status.
+        if (answer.metadata?.deletionTimestamp === undefined) return 'gone';
+        caches[kind].wrote(trimChild(kind, answer));
+        return 'going';
       } catch (error) {
         if (!isApiError(error, 'not_found', 'conflict')) throw error;
+        return 'gone';
       }
-      return true;
     },
   };
+}
+
+function notOwned(owner: Owner, { kind, namespace, name }: ChildKey): StepFailure {
+  const message = `The ${kind} "${name}" in the namespace ${namespace} was not made for this ${owner.kind}; delete it, and the operator goes on by itself.`;
+  return new StepFailure(fails('NotOwned', message), 'retry');
+}
+
+/** Of a Bank before: it goes by itself. */
+function stillGoing({ kind, name }: ChildKey): StepFailure {
+  const message = `An earlier ${kind} "${name}" is still being deleted.`;
+  return new StepFailure(starting('StillDeleting', message), 'retry');
 }

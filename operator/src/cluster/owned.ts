@@ -4,6 +4,11 @@ import { FIELD_MANAGER } from '@bankhouse/core';
 /** `fieldsV1` of one entry of `metadata.managedFields` (KEP-555): a trie of `f:name`, `k:{keys}`, `v:value`, `i:index`. */
 type FieldSet = { readonly [key: string]: FieldSet };
 
+/*
+ * Whoever may write an object can write its managedFields, under our manager's name too. What is not a field set, or doesn't fit the
+ * object, is therefore no error: it selects nothing, so that the object differs from what is wanted.
+ */
+
 interface ManagedFields {
   manager?: string;
   operation?: string;
@@ -19,14 +24,15 @@ interface ManagedFields {
  * whatever the API server defaults.
  */
 export function ownedPart(object: { metadata: { managedFields?: unknown[] | undefined } }): unknown {
-  const entries = (object.metadata.managedFields ?? []) as ManagedFields[];
+  const entries = (object.metadata.managedFields ?? []) as (ManagedFields | null)[];
   const ours = entries.find(
-    (entry) => entry.manager === FIELD_MANAGER && entry.operation === 'Apply' && (entry.subresource ?? '') === '',
+    (entry) => entry?.manager === FIELD_MANAGER && entry.operation === 'Apply' && (entry.subresource ?? '') === '',
   );
   return ours?.fieldsV1 === undefined ? {} : (extract(object, ours.fieldsV1) ?? {});
 }
 
 function extract(value: unknown, fields: FieldSet): unknown {
+  if (!isRecord(fields)) return undefined;
   const keys = Object.keys(fields).filter((key) => key !== '.');
   if (keys.length === 0) return emptied(value, fields);
   if (Array.isArray(value)) return extractItems(value, fields, keys);
@@ -49,11 +55,7 @@ function emptied(value: unknown, fields: FieldSet): unknown {
 }
 
 function extractItems(items: unknown[], fields: FieldSet, keys: string[]): unknown[] {
-  const selectors = keys.map((key) => ({
-    kind: key[0],
-    wanted: key.startsWith('i:') ? key.slice(2) : JSON.parse(key.slice(2)),
-    key,
-  }));
+  const selectors = keys.flatMap((key) => selectorOf(key) ?? []);
   const result: unknown[] = [];
   for (const [index, item] of items.entries()) {
     const found = selectors.find(({ kind, wanted }) => {
@@ -68,6 +70,23 @@ function extractItems(items: unknown[], fields: FieldSet, keys: string[]): unkno
     if (found !== undefined) result.push(extract(item, fields[found.key] ?? {}));
   }
   return result;
+}
+
+interface Selector {
+  kind: 'i' | 'k' | 'v';
+  wanted: unknown;
+  key: string;
+}
+
+function selectorOf(key: string): Selector | undefined {
+  const text = key.slice(2);
+  if (key.startsWith('i:')) return { kind: 'i', wanted: text, key };
+  if (!key.startsWith('k:') && !key.startsWith('v:')) return undefined;
+  try {
+    return { kind: key.startsWith('k:') ? 'k' : 'v', wanted: JSON.parse(text), key };
+  } catch {
+    return undefined;
+  }
 }
 
 /** JSON with keys in order, so that equal values have equal text; `undefined` members don't count. */

@@ -1,12 +1,23 @@
 import { BankhouseError, messageOf } from '@bankhouse/core';
-import type { Clock } from '@bankhouse/kube';
 import pg from 'pg';
 
-/** What the database shall have of a bank. */
+/** A Bank that asks for its id. */
+export interface IdClaim {
+  id: string;
+  /** Of the Bank: one life of the id. */
+  uid: string;
+  /** `namespace/name` of the Bank: an id that was given back is kept for it, as long as the namespace is the same. */
+  owner: string;
+  namespaceUid: string;
+  displayName: string;
+  type: string;
+  vaults: readonly { id: string; displayName: string }[];
+}
+
+/** What the tenants' part of the database shall have of a bank. */
 export interface BankRecord {
   id: string;
-  /** `namespace/name` of the Bank: rows of an id belong to it, also after its deletion with Retain. */
-  owner: string;
+  uid: string;
   displayName: string;
   type: string;
   vaults: readonly { id: string; displayName: string }[];
@@ -22,26 +33,50 @@ export interface BankCredentials {
   keys: Readonly<Record<string, string>>;
 }
 
-/** As `bank.bank_state` answers. */
+/** As `admin.bank_state` answers. */
 export interface BankState {
-  owner: string;
+  uid: string;
   displayName: string;
   type: string;
   vaults: { id: string; displayName: string }[];
-  roles: { role: string; credentialDigest: string }[];
+  roles: { role: string; credentialDigest: string; quarantinedAt?: string | null; quarantinedFor?: string | null }[];
   keyGenerations: number[];
-  retainedAt: string | null;
+  retired: boolean;
 }
 
-/** What the operator does in Postgres; every method raises DatabaseError. */
+/** As `admin.erase_bank` answers. */
+export interface Erased {
+  rowsDeleted: number;
+  tables: Record<string, { rows: number; keys: number }>;
+}
+
+/** What the operator does in Postgres; every method raises DatabaseError, and can be repeated. */
 export interface Database {
+  /** Gives the id to the Bank; `id_taken` where it is another's. */
+  claim(claim: IdClaim): Promise<'claimed' | 'held' | 'returned'>;
+  /** Takes the id back from the Bank, if it has it, and keeps it for its owner. @param eraseAfter undefined: for ever */
+  release(id: string, uid: string, eraseAfter: Date | undefined): Promise<void>;
+  /** Ids whose rows are to be erased by now. */
+  due(now: Date, limit: number): Promise<{ id: string; uid: string }[]>;
+  /** The id is anybody's again; the receipt is kept. */
+  forget(id: string, uid: string, receipt: Erased): Promise<void>;
   state(id: string): Promise<BankState | undefined>;
-  ensure(record: BankRecord, credentials: BankCredentials): Promise<'created' | 'configured' | 'unchanged'>;
-  delete(id: string, owner: string, deleteRows: boolean): Promise<void>;
+  /** @param force sets the password again, though what is stored of it is as wanted */
+  ensure(
+    record: BankRecord,
+    credentials: BankCredentials,
+    options: { force: boolean },
+  ): Promise<'created' | 'configured' | 'unchanged'>;
+  /** Ends access: roles, connections, keys; rows stay. */
+  retire(id: string, uid: string): Promise<void>;
+  /** Erases all rows; takes as long as it takes, on a connection of its own. @param signal ends it, and undoes what it did so far */
+  erase(id: string, uid: string, signal: AbortSignal): Promise<Erased>;
+  /** Resolves where everything above can be asked. */
+  check(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** `code` is `unreachable`, `access_refused`, `not_migrated`, `id_taken` or `database_failed`. */
+/** `code` is one of DatabaseErrorCode. */
 export class DatabaseError extends BankhouseError {
   constructor(code: DatabaseErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
@@ -49,73 +84,117 @@ export class DatabaseError extends BankhouseError {
   }
 }
 
-export type DatabaseErrorCode = 'unreachable' | 'access_refused' | 'not_migrated' | 'id_taken' | 'database_failed';
+/** The first three concern every bank alike: the database is away. */
+export type DatabaseErrorCode =
+  | 'unreachable'
+  | 'access_refused'
+  | 'not_migrated'
+  | 'busy'
+  | 'id_taken'
+  | 'database_failed';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const QUERY_TIMEOUT_MS = 15_000;
 /** Erasing 100,000 recordings takes tens of seconds. */
-const DELETE_TIMEOUT_MS = 600_000;
+const ERASE_TIMEOUT_MS = 3_600_000;
 const IDLE_MS = 30_000;
-/** After a failed connect, others fail at once for so long instead of each waiting its own time-out. */
-const DOWN_MS = 1_000;
 
 /** @param url with the operator's own password */
-export function createDatabase(url: string, options: { connections: number; clock: Clock }): Database {
-  const pool = new pg.Pool({
+export function createDatabase(url: string, options: { connections: number }): Database {
+  const connection = {
     connectionString: url,
-    max: options.connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: IDLE_MS,
     application_name: 'bankhouse-operator',
     keepAlive: true,
-  });
+  };
+  const pool = new pg.Pool({ ...connection, max: options.connections, idleTimeoutMillis: IDLE_MS });
   // A connection that breaks while idle; the pool replaces it.
   pool.on('error', () => {});
   const { host, pathname } = new URL(url);
   const place = `${host}${pathname}`;
-  let down: { error: DatabaseError; until: number } | undefined;
 
-  async function query<T>(text: string, values: unknown[], query_timeout = QUERY_TIMEOUT_MS): Promise<T | undefined> {
-    if (down !== undefined && down.until > options.clock.now()) throw down.error;
+  async function query<T>(text: string, values: unknown[]): Promise<T[]> {
     try {
-      // Kept by the client, not as a start-up parameter, which a pooler in between would refuse.
-      const statement: pg.QueryConfig & { query_timeout: number } = { text, values, query_timeout };
+      const statement: pg.QueryConfig & { query_timeout: number } = { text, values, query_timeout: QUERY_TIMEOUT_MS };
       const result = await pool.query<{ value: T }>(statement);
-      down = undefined;
-      return result.rows[0]?.value;
+      return result.rows.map(({ value }) => value);
     } catch (error) {
-      const known = explain(error, place);
-      if (known.code === 'unreachable') down = { error: known, until: options.clock.now() + DOWN_MS };
-      throw known;
+      throw explain(error, place);
     }
   }
 
+  /** What one function of ours answers. Each limits how long it waits for what a transaction of the bank's own holds. */
+  async function call<T>(name: string, values: unknown[]): Promise<T | undefined> {
+    const places = values.map((_, index) => `$${index + 1}`).join(', ');
+    const [value] = await query<T | null>(`select ${name}(${places}) as value`, values);
+    return value ?? undefined;
+  }
+
   return {
-    async state(id) {
-      return (await query<BankState | null>('select bank.bank_state($1) as value', [id])) ?? undefined;
+    async claim({ id, uid, owner, namespaceUid, displayName, type, vaults }) {
+      const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults)];
+      return (await call<'claimed' | 'held' | 'returned'>('control.claim_id', values)) ?? 'held';
     },
-    async ensure(record, credentials) {
-      const value = await query<'created' | 'configured' | 'unchanged'>(
-        'select bank.ensure_bank($1, $2, $3, $4, $5, $6, $7, $8, $9) as value',
-        [
-          record.id,
-          record.owner,
-          record.displayName,
-          record.type,
-          JSON.stringify(record.vaults),
-          record.role,
-          await credentials.verifier(),
-          record.credentialDigest,
-          JSON.stringify(credentials.keys),
-        ],
+    async release(id, uid, eraseAfter) {
+      await call('control.release_id', [id, uid, eraseAfter?.toISOString() ?? null]);
+    },
+    async due(now, limit) {
+      return await query<{ id: string; uid: string }>(
+        "select jsonb_build_object('id', id, 'uid', uid) as value from control.due_ids($1, $2)",
+        [now.toISOString(), limit],
       );
-      return value ?? 'unchanged';
     },
-    async delete(id, owner, deleteRows) {
-      await query('select bank.delete_bank($1, $2, $3) as value', [id, owner, deleteRows], DELETE_TIMEOUT_MS);
+    async forget(id, uid, receipt) {
+      await call('control.forget_id', [id, uid, JSON.stringify(receipt)]);
+    },
+    state: (id) => call<BankState>('admin.bank_state', [id]),
+    async ensure({ id, uid, displayName, type, vaults, role, credentialDigest }, { verifier, keys }, { force }) {
+      const named = [id, uid, displayName, type, JSON.stringify(vaults), role];
+      const values = [...named, await verifier(), credentialDigest, JSON.stringify(keys), force];
+      return (await call<'created' | 'configured' | 'unchanged'>('admin.ensure_bank', values)) ?? 'unchanged';
+    },
+    async retire(id, uid) {
+      if ((await call<number>('admin.retire_bank', [id, uid])) !== undefined) return;
+      const message = 'A connection of the bank still holds its database role; the operator tries again by itself.';
+      throw new DatabaseError('busy', message);
+    },
+    async erase(id, uid, signal) {
+      const client = new pg.Client(connection);
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        return await eraseOn(client, pool, { id, uid, signal });
+      } catch (error) {
+        throw explain(error, place);
+      } finally {
+        await client.end().catch(() => {});
+      }
+    },
+    async check() {
+      await call('admin.bank_state', ['']);
+      await query('select count(*) as value from control.due_ids($1, 0)', [new Date(0).toISOString()]);
     },
     close: () => pool.end(),
   };
+}
+
+/** One statement, so that it is whole or not at all; who gives up cancels it in the server too, or it would go on there. */
+async function eraseOn(
+  client: pg.Client,
+  pool: pg.Pool,
+  { id, uid, signal }: { id: string; uid: string; signal: AbortSignal },
+): Promise<Erased> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const cancel = () => void pool.query('select pg_cancel_backend($1)', [rows[0]?.pid]).catch(() => {});
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(ERASE_TIMEOUT_MS)]);
+  if (limited.aborted) throw new Error('stopped');
+  limited.addEventListener('abort', cancel, { once: true });
+  try {
+    const result = await client.query<{ value: Erased }>('select admin.erase_bank($1, $2) as value', [id, uid]);
+    return result.rows[0]?.value ?? { rowsDeleted: 0, tables: {} };
+  } finally {
+    limited.removeEventListener('abort', cancel);
+  }
 }
 
 const UNREACHABLE = new Set([
@@ -132,29 +211,37 @@ const UNREACHABLE = new Set([
 export function explain(error: unknown, place: string): DatabaseError {
   const code = codeOf(error);
   const said = messageOf(error);
-  const sentence = said.charAt(0).toUpperCase() + said.slice(1);
-  if (code === 'BH001') {
-    return new DatabaseError('id_taken', `${sentence}; choose another spec.id, or delete the rows that hold it.`, {
-      cause: error,
-    });
-  }
+  const cause = { cause: error };
+  if (code === 'BH001')
+    return new DatabaseError('id_taken', "The id is another Bank's; choose another spec.id.", cause);
   if (code === 'BH002') {
-    return new DatabaseError('id_taken', `${sentence}; drop that role, or choose another spec.id.`, { cause: error });
+    const message = `${said.charAt(0).toUpperCase()}${said.slice(1)}; drop that role.`;
+    return new DatabaseError('id_taken', message, cause);
   }
   if (code.startsWith('28')) {
     const message = `Postgres at ${place} refuses the operator's sign-in (${said}); compare the Secret bankhouse-database-roles with the roles that the migration made.`;
-    return new DatabaseError('access_refused', message, { cause: error });
+    return new DatabaseError('access_refused', message, cause);
   }
   if (['42883', '42P01', '3F000', '42501', '3D000'].includes(code)) {
     const message = `The database at ${place} lacks our schema or grants (${said}); let the migration job run.`;
-    return new DatabaseError('not_migrated', message, { cause: error });
+    return new DatabaseError('not_migrated', message, cause);
+  }
+  // object_in_use: our own functions say what they wait for.
+  if (code === '55006') {
+    const message = `${said.charAt(0).toUpperCase()}${said.slice(1)}; the operator tries again by itself.`;
+    return new DatabaseError('busy', message, cause);
+  }
+  // Of one bank alone: a transaction of its own holds what it needs, or a deadlock with it.
+  if (['55P03', '57014', '40P01'].includes(code) || said === 'Query read timeout') {
+    const message = `An open transaction of the bank holds what has to be changed (${said}); the operator tries again by itself.`;
+    return new DatabaseError('busy', message, cause);
   }
   // 57P: shutting down or starting; 53300: too many connections; 08: connection broken; no code: the driver's own time-out.
   if (code === '' || UNREACHABLE.has(code) || /^(08|57P0|53300)/.test(code)) {
     const message = `Postgres at ${place} can't be reached (${said}); the operator tries again by itself.`;
-    return new DatabaseError('unreachable', message, { cause: error });
+    return new DatabaseError('unreachable', message, cause);
   }
-  return new DatabaseError('database_failed', `Postgres at ${place} says: ${said}.`, { cause: error });
+  return new DatabaseError('database_failed', `Postgres at ${place} says: ${said}.`, cause);
 }
 
 function codeOf(error: unknown): string {

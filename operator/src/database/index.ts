@@ -6,4 +6,7 @@ export {
   type Database,
   DatabaseError,
   type DatabaseErrorCode,
+  type Erased,
+  type IdClaim,
 } from './database.ts';
+export { createDatabaseGate, type DatabaseGate } from './gate.ts';

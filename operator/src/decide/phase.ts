@@ -1,4 +1,3 @@
-import type { Verdicts } from './conditions.ts';
 import type { Verdict } from './verdict.ts';
 
 export type Phase = 'Rejected' | 'Deleting' | 'Suspended' | 'Ready' | 'Starting' | 'Failing';
@@ -15,11 +14,25 @@ export type Phase = 'Rejected' | 'Deleting' | 'Suspended' | 'Ready' | 'Starting'
  * | Starting  | what is missing comes by itself                                       |
  * | Failing   | something is wrong; the message of Ready says what                    |
  */
-export function phaseOf(bank: { deleting: boolean; suspended: boolean }, verdicts: Verdicts, ready: Verdict): Phase {
+export function phaseOf(
+  bank: { deleting: boolean; suspended: boolean },
+  verdicts: { accepted: Verdict | undefined; database: Verdict | undefined; ready: Verdict },
+): Phase {
   if (bank.deleting) return 'Deleting';
-  if (verdicts.Accepted.status === 'False') return 'Rejected';
-  const database = verdicts.DatabaseReady;
-  if (bank.suspended && (database.status === 'True' || database.inProgress === true)) return 'Suspended';
+  const { accepted, database, ready } = verdicts;
+  if (accepted?.status === 'False') return REASONS_OF_OURS.has(accepted.reason) ? 'Failing' : 'Rejected';
+  if (bank.suspended && (database?.status === 'True' || database?.inProgress === true)) return 'Suspended';
   if (ready.status === 'True') return 'Ready';
   return ready.inProgress === true ? 'Starting' : 'Failing';
 }
+
+/** Why an id could not be asked for: no fault of the Bank's, so that it isn't rejected. */
+const REASONS_OF_OURS = new Set([
+  'Unreachable',
+  'AccessRefused',
+  'NotMigrated',
+  'Busy',
+  'DatabaseFailed',
+  'StepFailed',
+  'RequestRefused',
+]);

@@ -1,30 +1,19 @@
 import type { StoredChild } from '../cluster/stored.ts';
-import { fails, holds, starting, type Verdict, waits } from './verdict.ts';
+import { judgePods, type PodVerdict, type StoredPod } from './pods.ts';
+import { fails, waits } from './verdict.ts';
 
-/** What the Deployment says about the bank's pods. */
+/** What Deployment and pods say, at the time `now` in milliseconds since 1970. */
 export function judgeServer(
   deployment: StoredChild | undefined,
-  bank: { suspended: boolean; selector: string },
-): Verdict {
-  if (bank.suspended) return fails('Suspended', 'The bank is suspended; set spec.suspend to false to start it.');
+  pods: readonly StoredPod[],
+  seen: { suspended: boolean; selector: string; now: number; wantedImage: string },
+): PodVerdict {
+  if (seen.suspended) return fails('Suspended', 'The bank is suspended; set spec.suspend to false to start it.');
   if (deployment === undefined) return waits('Waits for the Deployment.');
-  const { status } = deployment;
-  if ((status?.availableReplicas ?? 0) >= 1) return holds('Answers', 'A pod answers.');
-  const failure = status?.conditions?.find(({ type, status: s }) => type === 'ReplicaFailure' && s === 'True');
-  if (failure !== undefined) {
-    return fails(
-      'PodRefused',
-      `The cluster refuses the bank's pod: ${failure.message ?? failure.reason ?? 'no reason given'}.`,
-    );
-  }
-  const progress = status?.conditions?.find(({ type }) => type === 'Progressing');
-  if (progress?.status === 'False') {
-    return fails('PodFails', `The bank's pod does not become ready; see "kubectl describe pods -l ${bank.selector}".`);
-  }
-  return starting('PodStarts', "The bank's pod is starting.");
+  return judgePods(pods, { ...seen, deployment: deployment.status });
 }
 
-/** Whether every pod there is runs what is wanted now, so that an answer speaks for it. */
+/** Whether every pod there runs what is wanted now, so that an answer speaks for it. */
 export function isSettled(deployment: StoredChild | undefined): boolean {
   const { metadata, status } = deployment ?? {};
   return (

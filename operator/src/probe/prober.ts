@@ -7,6 +7,8 @@ import type { FrontDoor } from './front-door.ts';
 export interface ProbeResult {
   route: Verdict;
   verified: Verdict;
+  /** The bank's pod is there, and Postgres refuses its sign-in. */
+  databaseRefused?: boolean;
 }
 
 /** Which bank to probe; another `fingerprint` (pods, image) is a reason to look again at once. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   BANK_LABEL,
   BANK_SECRET_DIR,
+  BANK_SERVER_CONTAINER,
   BANK_SERVER_PORT,
   type BankClassSpec,
   bankIdOf,
@@ -113,7 +114,9 @@ function present<T extends object>(value: T): Present<T> {
 
 function container(bank: BankIdentity, bankClass: BankClassSpec, config: DeploymentConfig): V1Container {
   return {
-    name: 'server',
+    name: BANK_SERVER_CONTAINER,
+    // What it ended of, for the condition (K16).
+    terminationMessagePolicy: 'FallbackToLogsOnError',
     image: serverImage(bankClass, config),
     imagePullPolicy: bankClass.imagePullPolicy,
     env: [

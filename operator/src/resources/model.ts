@@ -1,5 +1,6 @@
-import { API_VERSION, type Bank, bankIdOf, childLabels, childName } from '@bankhouse/core';
-import type { ObjectMeta, OwnerReference } from '@bankhouse/kube';
+import { type Bank, bankIdOf, childLabels, childName } from '@bankhouse/core';
+import type { ObjectMeta } from '@bankhouse/kube';
+import { ownerOf, ownerReference } from '../cluster/owner.ts';
 
 /** Kinds of children, in the order in which they are made: what confines a pod comes before the pod. */
 export const CHILD_KINDS = [
@@ -29,17 +30,6 @@ export function childMetadata(bank: BankIdentity): Child['metadata'] {
     name: childName(id),
     namespace: bank.metadata.namespace ?? '',
     labels: childLabels(id),
-    ownerReferences: [ownerReference(bank)],
-  };
-}
-
-function ownerReference(bank: BankIdentity): OwnerReference {
-  return {
-    apiVersion: API_VERSION,
-    kind: 'Bank',
-    name: bank.metadata.name,
-    uid: bank.metadata.uid ?? '',
-    controller: true,
-    blockOwnerDeletion: true,
+    ownerReferences: [ownerReference(ownerOf('Bank', bank))],
   };
 }

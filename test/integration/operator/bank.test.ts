@@ -1,4 +1,4 @@
-import type { Bank } from '@bankhouse/core';
+import { type Bank, databaseRole } from '@bankhouse/core';
 import { DatabaseError } from '@bankhouse/operator';
 import { describe, expect, test } from 'vitest';
 import { classPath, eventually, useWorld } from './support/index.ts';
@@ -34,14 +34,15 @@ describe('a Bank becomes what it says (R0.1, R0.2)', () => {
       url: 'https://mcp.example.com/mcp/bank-acme',
       className: 'standard',
       version: 'dev',
-      databaseRole: 'bank_acme_a',
+      incarnation: bank.metadata.uid,
+      databaseRole: databaseRole(bank.metadata.uid ?? '', 'a'),
       keyGeneration: 1,
       observedGeneration: 1,
     });
     expect(bank.status?.conditions?.map(({ type, status }) => `${type} ${status}`)).toEqual([
       'Accepted True',
-      'DatabaseReady True',
       'CredentialsReady True',
+      'DatabaseReady True',
       'ServerReady True',
       'RouteReady True',
       'Verified True',
@@ -49,10 +50,11 @@ describe('a Bank becomes what it says (R0.1, R0.2)', () => {
     ]);
     const secret = await world.get<{ data: Record<string, string> }>(`${paths.secrets}/bank-acme`);
     const url = new URL(Buffer.from(secret.data['database-url'] ?? '', 'base64').toString());
-    expect(url.username).toBe('bank_acme_a');
+    expect(url.username).toBe(databaseRole(bank.metadata.uid ?? '', 'a'));
     expect(url.password).toHaveLength(43);
     expect(Object.keys(JSON.parse(Buffer.from(secret.data['seal-keys'] ?? '', 'base64').toString()))).toEqual(['1']);
-    expect(world.database.banks.get('acme')).toMatchObject({ owner: 'create/acme', vaults: [{ id: 'sales' }] });
+    expect(world.database.ids.get('acme')?.claim).toMatchObject({ owner: 'create/acme', uid: bank.metadata.uid });
+    expect(world.database.banks.get('acme')).toMatchObject({ uid: bank.metadata.uid, vaults: [{ id: 'sales' }] });
     for (const path of [paths.serviceAccounts, paths.services, paths.networkPolicies, paths.deployments]) {
       expect(await world.find(`${path}/bank-acme`)).toMatchObject({
         metadata: { ownerReferences: [{ kind: 'Bank', name: 'acme', controller: true }] },
@@ -194,62 +196,67 @@ describe('what is changed by hand is repaired', () => {
 });
 
 describe('what is wrong is said in one sentence', () => {
-  test('an id that an older Bank has is refused until that one is gone', async () => {
+  test('K1: an id that another Bank has is refused, also after that one is gone, until its rows are erased', async () => {
     const { banks } = await world.createNamespace('twins-a');
     await world.createNamespace('twins-b');
-    await world.readyBank('twins-a', 'twin');
+    await world.readyBank('twins-a', 'twin', { deleteAfter: '0s' });
     await world.createBank('twins-b', 'younger', { id: 'twin' });
-    const younger = await world.bankWhen('twins-b', 'younger', 'False', 'DuplicateId');
-    expect(younger.status?.phase).toBe('Rejected');
-    expect(younger.metadata.finalizers).toBeUndefined();
-    expect(younger.status?.conditions?.[0]?.message).toBe(
-      'The id "twin" belongs to the Bank twins-a/twin, which is older; create this Bank again with another spec.id.',
-    );
+    const younger = await world.bankWhen('twins-b', 'younger', 'False', 'IdTaken');
+    expect(younger.status).toMatchObject({
+      phase: 'Rejected',
+      conditions: [{ type: 'Accepted', status: 'False' }, {}, {}, {}, {}, {}, {}],
+    });
+    expect(younger.status?.id).toBeUndefined();
+    expect(younger.status?.incarnation).toBeUndefined();
+    // Of no other tenant is anything said (K13).
+    expect(JSON.stringify(younger.status)).not.toContain('twins-a');
+    const erasing = Promise.withResolvers<void>();
+    world.database.beforeErasing = () => erasing.promise;
     await world.delete(`${banks}/twin`);
+    await eventually(async () => expect(await world.find(`${banks}/twin`)).toBeUndefined());
+    expect(await world.bankWhen('twins-b', 'younger', 'False', 'IdTaken')).toBeDefined();
+    erasing.resolve();
     await world.bringUp('twins-b', 'younger', 'twin');
-    expect(world.database.banks.get('twin')?.owner).toBe('twins-b/younger');
+    expect(world.database.ids.get('twin')?.claim.owner).toBe('twins-b/younger');
   });
 
   test('an unknown class is named, and its arrival makes the bank go on', async () => {
     await world.createNamespace('classes');
     await world.createBank('classes', 'late', { className: 'gold' });
     const bank = await world.bankWhen('classes', 'late', 'False', 'ClassNotFound');
-    expect(bank.status?.conditions?.[0]?.message).toMatch(/^There is no BankClass "gold"; create it, or set/);
+    expect(bank.status?.conditions?.[0]?.message).toMatch(/^There is no BankClass "gold"; create it, or name another/);
     await world.createClass('gold', {});
     await world.bringUp('classes', 'late');
   });
 
-  test('two default classes refuse new banks, keep old ones, and both say so', async () => {
-    await world.createNamespace('defaults');
-    await world.readyBank('defaults', 'old');
-    await world.createClass('second', {}, { isDefault: true });
-    await world.createBank('defaults', 'new');
-    const bank = await world.bankWhen('defaults', 'new', 'False', 'SeveralDefaultClasses');
-    expect(bank.status?.conditions?.[0]?.message).toContain('(second, standard)');
-    await world.bankWhen('defaults', 'old', 'True');
-    await eventually(async () => {
-      for (const name of ['standard', 'second']) {
-        expect(await world.get(classPath(name))).toMatchObject({
-          status: { phase: 'Ambiguous', conditions: [{ type: 'Accepted', status: 'False' }] },
-        });
-      }
-    });
-    await world.delete(classPath('second'));
-    await world.bringUp('defaults', 'new');
-  });
-
-  test('a database out of reach is a condition, repairs go on, and the bank recovers by itself', async () => {
+  test('K8: a database out of reach is a condition, repairs go on, one asks for all, and all recover by themselves', async () => {
     const paths = await world.createNamespace('outage');
+    await world.readyBank('outage', 'outage');
+    const { calls } = world.database;
     world.database.failure = new DatabaseError('unreachable', "Postgres at db can't be reached; tries again.");
     try {
-      await world.createBank('outage', 'outage');
+      await world.patch(`${paths.banks}/outage`, { spec: { displayName: 'Other' } });
       const bank = await world.bankWhen('outage', 'outage', 'False', 'Unreachable');
-      expect(bank.status?.phase).toBe('Failing');
-      expect(await world.find(`${paths.deployments}/bank-outage`)).toBeDefined();
+      expect(bank.status).toMatchObject({
+        phase: 'Failing',
+        conditions: [{ type: 'Accepted', status: 'True' }, {}, { type: 'DatabaseReady' }, {}, {}, {}, {}],
+      });
+      await world.delete(`${paths.deployments}/bank-outage`);
+      await eventually(async () => expect(await world.find(`${paths.deployments}/bank-outage`)).toBeDefined());
+      await world.createBank('outage', 'new');
+      const rejected = await world.bankWhen('outage', 'new', 'False', 'Unreachable');
+      expect(rejected.status).toMatchObject({
+        phase: 'Failing',
+        conditions: [{ type: 'Accepted', status: 'False' }, {}, {}, {}, {}, {}, {}],
+      });
+      expect(await world.find(`${paths.secrets}/bank-new`)).toBeUndefined();
+      const before = { ...calls };
+      await eventually(() => expect(calls.check).toBeGreaterThan((before.check ?? 0) + 1));
+      expect({ ...calls, check: 0 }).toEqual({ ...before, check: 0 });
     } finally {
       world.database.failure = undefined;
     }
-    await world.bringUp('outage', 'outage');
+    await Promise.all([world.bringUp('outage', 'outage'), world.bringUp('outage', 'new')]);
   });
 
   test('an McpServer without its bank, and a prefix twice (R5.1)', async () => {
@@ -280,36 +287,93 @@ describe('what is wrong is said in one sentence', () => {
 
 describe('a Bank that is deleted', () => {
   test.each([
-    { policy: 'Delete', kept: false },
-    { policy: 'Retain', kept: true },
-  ])('leaves no child behind; rows with $policy: $kept', async ({ policy, kept }) => {
-    const id = `gone-${policy.toLowerCase()}`;
+    { sentence: 'its rows go at once with deleteAfter 0', spec: { deleteAfter: '0s' }, kept: false },
+    { sentence: 'its rows stay for a grace', spec: {}, kept: true },
+    {
+      sentence: 'its rows stay for ever with Retain',
+      spec: { deletionPolicy: 'Retain', deleteAfter: '0s' },
+      kept: true,
+    },
+  ])('leaves no child behind, and $sentence', async ({ spec, kept }) => {
+    const id = `gone-${
+      JSON.stringify(spec)
+        .replace(/[^a-z0-9]+/gi, '-')
+        .toLowerCase()
+        .slice(1, -1) || 'grace'
+    }`.slice(0, 40);
     const paths = await world.createNamespace(id);
-    await world.readyBank(id, id, { deletionPolicy: policy });
+    await world.readyBank(id, id, spec);
     await world.delete(`${paths.banks}/${id}`);
     await eventually(async () => {
       for (const path of Object.values(paths).filter((path) => path !== paths.events && path !== paths.mcpServers)) {
         const { items } = await world.get<{ items: unknown[] }>(path);
         expect(items).toEqual([]);
       }
+      expect(world.database.banks.has(id)).toBe(kept);
+      expect(world.database.ids.has(id)).toBe(kept);
     });
-    expect(world.database.banks.has(id)).toBe(kept);
+    if (kept) expect(world.database.banks.get(id)).toMatchObject({ roles: [], retired: true });
   });
 
-  test('stays until the database can be cleaned up', async () => {
+  test('finds its rows when the same Bank is applied again within the grace', async () => {
+    const paths = await world.createNamespace('again');
+    const first = await world.readyBank('again', 'again');
+    await world.delete(`${paths.banks}/again`);
+    await eventually(async () => expect(await world.find(`${paths.banks}/again`)).toBeUndefined());
+    const second = await world.readyBank('again', 'again');
+    expect(second.status?.incarnation).not.toBe(first.status?.incarnation);
+    expect(world.database.ids.get('again')?.retained).toBeUndefined();
+  });
+
+  test('is erased at once with the annotation', async () => {
+    const paths = await world.createNamespace('now');
+    await world.readyBank('now', 'now');
+    await world.patch(`${paths.banks}/now`, { metadata: { annotations: { 'bankhouse.dev/erase-now': 'true' } } });
+    await world.delete(`${paths.banks}/now`);
+    await eventually(() => expect(world.database.receipts.map(({ id }) => id)).toContain('now'));
+  });
+
+  test('K17: says that it is being deleted and what that waits for, and stays until the database can be cleaned up', async () => {
     const paths = await world.createNamespace('stuck');
     await world.readyBank('stuck', 'stuck');
     world.database.failure = new DatabaseError('unreachable', "Postgres at db can't be reached; tries again.");
     try {
       await world.delete(`${paths.banks}/stuck`);
+      const bank = await world.bankWhen('stuck', 'stuck', 'False', 'Deleting');
+      expect(bank.status?.phase).toBe('Deleting');
       await eventually(async () => {
-        const bank = await world.get<Bank>(`${paths.banks}/stuck`);
-        expect(bank.status?.phase).toBe('Deleting');
+        const { status } = await world.get<Bank>(`${paths.banks}/stuck`);
+        expect(status?.conditions?.find(({ type }) => type === 'Ready')?.message).toBe(
+          "The bank is being deleted. Postgres at db can't be reached; tries again.",
+        );
+        expect(status?.conditions?.find(({ type }) => type === 'DatabaseReady')).toMatchObject({
+          reason: 'Unreachable',
+        });
       });
     } finally {
       world.database.failure = undefined;
     }
     await eventually(async () => expect(await world.find(`${paths.banks}/stuck`)).toBeUndefined());
-    expect(world.database.banks.has('stuck')).toBe(false);
+  });
+
+  test('K7: what confines and feeds its pods stays until they have ended', async () => {
+    const paths = await world.createNamespace('order');
+    await world.readyBank('order', 'order');
+    world.collector.hold();
+    try {
+      await world.delete(`${paths.banks}/order`);
+      const bank = await world.bankWhen('order', 'order', 'False', 'Deleting');
+      expect(bank.status?.conditions?.find(({ type }) => type === 'Ready')?.message).toContain(
+        "bank's pods have ended",
+      );
+      for (const path of [paths.networkPolicies, paths.secrets, paths.serviceAccounts]) {
+        expect(await world.find(`${path}/bank-order`)).toBeDefined();
+      }
+      expect(world.database.banks.get('order')?.retired).toBe(false);
+    } finally {
+      world.collector.release();
+    }
+    await eventually(async () => expect(await world.find(`${paths.banks}/order`)).toBeUndefined());
+    expect(await world.get(paths.networkPolicies)).toMatchObject({ items: [] });
   });
 });

@@ -1,4 +1,3 @@
-import { systemClock } from '@bankhouse/kube';
 import { createDatabase, type Database } from '@bankhouse/operator';
 import { describe, expect, test } from 'vitest';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -10,7 +9,7 @@ const world: World = useWorld(async () => {
   postgres = await startPostgres();
   world.onClose(() => postgres.stop());
   const url = new URL(postgres.serviceUrl('operator'));
-  database = createDatabase(url.toString(), { connections: 2, clock: systemClock });
+  database = createDatabase(url.toString(), { connections: 2 });
   world.onClose(() => database.close());
   url.password = '';
   return { database, settings: { ...settings, DATABASE_URL: url.toString() } };
@@ -132,7 +131,7 @@ describe('a database that is not as it should be is explained in one sentence', 
     },
   ];
   test.each(rows)('$sentence', async ({ url, code, message }) => {
-    const broken = createDatabase(url(), { connections: 1, clock: systemClock });
+    const broken = createDatabase(url(), { connections: 1 });
     try {
       await expect(broken.state('x')).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     } finally {

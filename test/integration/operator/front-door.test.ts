@@ -66,7 +66,7 @@ const world: World = useWorld(async () => {
   world.onClose(() => ingress.wire.stop());
 
   const operatorUrl = new URL(postgres.serviceUrl('operator'));
-  const database = createDatabase(operatorUrl.toString(), { connections: 4, clock: systemClock });
+  const database = createDatabase(operatorUrl.toString(), { connections: 4 });
   world.onClose(() => database.close());
   operatorUrl.password = '';
   const frontDoor = createFrontDoor(

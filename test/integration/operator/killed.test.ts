@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
+import { databaseRole } from '@bankhouse/core';
 import type { Transport } from '@bankhouse/kube';
 import type { Database } from '@bankhouse/operator';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { eventually, pathsOf, useWorld } from './support/index.ts';
 
-/** Writes outside of the process that one creation makes: nine to the API server, one to the database. */
-const CREATION_WRITES = 10;
-/** Five children, the database, the finalizer. */
-const DELETION_WRITES = 7;
+/** Writes outside of the process that one creation makes: nine to the API server, two to the database. */
+const CREATION_WRITES = 11;
+/** Five children, the status, the database four times, the finalizer. */
+const DELETION_WRITES = 11;
 
 const world = useWorld();
 
@@ -42,8 +43,14 @@ class Death {
   database(real: Database): Database {
     return {
       state: (id) => this.read(() => real.state(id)),
-      ensure: (record, credentials) => this.write(() => real.ensure(record, credentials)),
-      delete: (id, owner, deleteRows) => this.write(() => real.delete(id, owner, deleteRows)),
+      due: (now, limit) => this.read(() => real.due(now, limit)),
+      check: () => this.read(() => real.check()),
+      claim: (claim) => this.write(() => real.claim(claim)),
+      ensure: (record, credentials, options) => this.write(() => real.ensure(record, credentials, options)),
+      retire: (id, uid) => this.write(() => real.retire(id, uid)),
+      release: (id, uid, eraseAfter) => this.write(() => real.release(id, uid, eraseAfter)),
+      erase: (id, uid, signal) => this.write(() => real.erase(id, uid, signal)),
+      forget: (id, uid, receipt) => this.write(() => real.forget(id, uid, receipt)),
       close: async () => {},
     };
   }
@@ -83,7 +90,9 @@ async function endState(id: string): Promise<unknown> {
       ? undefined
       : value,
   );
-  return JSON.parse(text.replaceAll(digest, '<digest>').replaceAll(id, '<id>'));
+  const uid = (objects[0] as { metadata: { uid: string } }).metadata.uid;
+  const common = text.replaceAll(databaseRole(uid, 'a'), '<role>').replaceAll(uid, '<uid>');
+  return JSON.parse(common.replaceAll(digest, '<digest>').replaceAll(id, '<id>'));
 }
 
 describe('an operator that is killed and started again reaches the same end', () => {
@@ -122,7 +131,7 @@ describe('an operator that is killed and started again reaches the same end', ()
   test.each(points(DELETION_WRITES))('killed $when write $at of a deletion', async ({ at, when }) => {
     const id = `d${at}-${when}`;
     await world.createNamespace(id);
-    await world.createBank(id, id);
+    await world.createBank(id, id, { deleteAfter: '0s' });
     await world.bringUp(id, id);
     await eventually(() => expect(world.operator.isIdle).toBe(true));
     const death = new Death(at, when);
@@ -141,6 +150,7 @@ describe('an operator that is killed and started again reaches the same end', ()
     ]) {
       expect(await world.get(path)).toMatchObject({ items: [] });
     }
+    await eventually(() => expect(world.database.ids.has(id)).toBe(false));
     expect(world.database.banks.has(id)).toBe(false);
   });
 });

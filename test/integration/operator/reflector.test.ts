@@ -67,6 +67,7 @@ async function watch(
     reconnected: () => {
       counts.reconnects += 1;
     },
+    poisoned: () => {},
   };
   const reflector = createReflector<KubeObject>({
     transport,

@@ -1,44 +1,134 @@
-import type { BankCredentials, BankRecord, BankState, Database, FrontDoor } from '@bankhouse/operator';
+import {
+  type BankCredentials,
+  type BankRecord,
+  type BankState,
+  type Database,
+  DatabaseError,
+  type Erased,
+  type FrontDoor,
+  type IdClaim,
+} from '@bankhouse/operator';
+
+/** An id as the registry has it. */
+interface Given {
+  claim: IdClaim;
+  /** None while its Bank lives. */
+  retained?: { eraseAfter: Date | undefined };
+}
 
 /** Stands for Postgres where a test is about the cluster: same idempotence, and it can be taken away. */
 export class MemoryDatabase implements Database {
   readonly banks = new Map<string, BankState & { keys: Readonly<Record<string, string>> }>();
+  readonly ids = new Map<string, Given>();
+  readonly receipts: { id: string; receipt: Erased }[] = [];
   writes = 0;
+  /** Calls by name, checks included. */
+  readonly calls: Record<string, number> = {};
   failure: Error | undefined;
+  /** Passwords that were set because they had to be. */
+  readonly forced: string[] = [];
+  /** What an erasure waits for. */
+  beforeErasing: (id: string, signal: AbortSignal) => Promise<void> = async () => {};
+
+  async claim(claim: IdClaim): Promise<'claimed' | 'held' | 'returned'> {
+    this.called('claim');
+    const given = this.ids.get(claim.id);
+    if (given === undefined) {
+      this.writes += 1;
+      this.ids.set(claim.id, { claim });
+      return 'claimed';
+    }
+    if (given.retained === undefined && given.claim.uid === claim.uid) {
+      this.ids.set(claim.id, { claim });
+      return 'held';
+    }
+    const { owner, namespaceUid } = given.claim;
+    if (given.retained === undefined || owner !== claim.owner || namespaceUid !== claim.namespaceUid) {
+      throw new DatabaseError('id_taken', 'The id is taken.');
+    }
+    this.writes += 1;
+    this.ids.set(claim.id, { claim });
+    return 'returned';
+  }
+
+  async release(id: string, uid: string, eraseAfter: Date | undefined): Promise<void> {
+    this.called('release');
+    const given = this.ids.get(id);
+    if (given?.claim.uid !== uid) return;
+    this.writes += 1;
+    this.ids.set(id, { ...given, retained: { eraseAfter } });
+  }
+
+  async due(now: Date, limit: number): Promise<{ id: string; uid: string }[]> {
+    this.called('due');
+    return [...this.ids.values()]
+      .filter(({ retained }) => retained?.eraseAfter !== undefined && retained.eraseAfter <= now)
+      .slice(0, limit)
+      .map(({ claim: { id, uid } }) => ({ id, uid }));
+  }
+
+  async forget(id: string, uid: string, receipt: Erased): Promise<void> {
+    this.called('forget');
+    if (this.ids.get(id)?.claim.uid !== uid) return;
+    this.writes += 1;
+    this.ids.delete(id);
+    this.receipts.push({ id, receipt });
+  }
 
   async state(id: string): Promise<BankState | undefined> {
-    if (this.failure !== undefined) throw this.failure;
+    this.called('state');
     return this.banks.get(id);
   }
 
-  async ensure(record: BankRecord, credentials: BankCredentials): Promise<'created' | 'configured'> {
-    if (this.failure !== undefined) throw this.failure;
+  async ensure(
+    record: BankRecord,
+    credentials: BankCredentials,
+    { force }: { force: boolean },
+  ): Promise<'created' | 'configured'> {
+    this.called('ensure');
     this.writes += 1;
     await credentials.verifier();
+    if (force) this.forced.push(record.id);
     const known = this.banks.has(record.id);
     this.banks.set(record.id, {
-      owner: record.owner,
+      uid: record.uid,
       displayName: record.displayName,
       type: record.type,
       vaults: [...record.vaults],
       roles: [{ role: record.role, credentialDigest: record.credentialDigest }],
       keyGenerations: Object.keys(credentials.keys).map(Number),
-      retainedAt: null,
+      retired: false,
       keys: credentials.keys,
     });
     return known ? 'configured' : 'created';
   }
 
-  async delete(id: string, owner: string, deleteRows: boolean): Promise<void> {
-    if (this.failure !== undefined) throw this.failure;
-    this.writes += 1;
+  async retire(id: string, uid: string): Promise<void> {
+    this.called('retire');
     const bank = this.banks.get(id);
-    if (bank === undefined || bank.owner !== owner) return;
-    if (deleteRows) this.banks.delete(id);
-    else this.banks.set(id, { ...bank, roles: [], retainedAt: new Date().toISOString() });
+    if (bank?.uid !== uid) return;
+    this.writes += 1;
+    this.banks.set(id, { ...bank, roles: [], keyGenerations: [], keys: {}, retired: true });
+  }
+
+  async erase(id: string, uid: string, signal: AbortSignal): Promise<Erased> {
+    this.called('erase');
+    await this.beforeErasing(id, signal);
+    if (this.banks.get(id)?.uid === uid) this.banks.delete(id);
+    this.writes += 1;
+    return { rowsDeleted: 1, tables: { banks: { rows: 1, keys: 1 } } };
+  }
+
+  async check(): Promise<void> {
+    this.called('check');
   }
 
   async close(): Promise<void> {}
+
+  private called(name: string): void {
+    this.calls[name] = (this.calls[name] ?? 0) + 1;
+    if (this.failure !== undefined) throw this.failure;
+  }
 }
 
 /** Stands for gateway and bank server: every bank answers, or none. */

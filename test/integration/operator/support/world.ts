@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { type ApiServer, startApiServer } from '../../../harness/apiserver.ts';
 import { Cluster, classPath } from './cluster.ts';
 import { eventually } from './eventually.ts';
+import { GarbageCollector } from './garbage-collector.ts';
 import { MemoryDatabase, SwitchedFrontDoor } from './stand-ins.ts';
 import { Written } from './written.ts';
 
@@ -50,6 +51,7 @@ export function useWorld(prepare: (world: World) => Given | Promise<Given> = () 
 export class World extends Cluster {
   api!: ApiServer;
   operator!: Operator;
+  collector!: GarbageCollector;
   readonly database = new MemoryDatabase();
   readonly frontDoor = new SwitchedFrontDoor();
   /** By every operator of this world. */
@@ -63,6 +65,8 @@ export class World extends Cluster {
 
   async start(prepare: (world: World) => Given | Promise<Given>): Promise<void> {
     this.api = await startApiServer();
+    this.collector = new GarbageCollector(this.transport);
+    await this.collector.start();
     this.given = await prepare(this);
     this.operator = await this.startOperator();
     await this.createClass('standard', { ...this.given.classSpec }, { isDefault: true });
@@ -107,6 +111,7 @@ export class World extends Cluster {
   async close(): Promise<void> {
     await this.operator?.stop();
     for (const stop of this.stops.reverse()) await stop();
+    await this.collector?.stop();
     await this.api?.stop();
   }
 

@@ -1,0 +1,1 @@
+export { type ClassDeps, createClassReconciler } from './reconciler.ts';

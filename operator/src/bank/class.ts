@@ -1,0 +1,26 @@
+import { chooseClass } from '../decide/class.ts';
+import { StepFailure } from '../reconcile/index.ts';
+import { bankStep } from './kind.ts';
+
+/**
+ * Which class is in force? Nothing is made for a Bank that finds none. One that has had its id keeps it, and runs on as it is, whatever
+ * becomes of its class.
+ */
+export const classStep = bankStep({
+  name: 'class',
+  condition: 'Accepted',
+  needs: [],
+  async run({ bank, classes, uid, hadId }, _, { namespaces, places }) {
+    const namespace = bank.metadata.namespace ?? '';
+    const { labels } = await namespaces.get(namespace);
+    const choice = chooseClass({
+      bank,
+      classes,
+      namespaceLabels: labels,
+      countOthers: (className) => places.countOthers(namespace, className, uid),
+    });
+    if (choice.kind === 'refused' && !hadId) throw new StepFailure(choice.verdict, 'stall');
+    if (choice.kind === 'chosen') places.take(namespace, choice.bankClass.metadata.name, uid);
+    return { kind: 'done', output: choice };
+  },
+});

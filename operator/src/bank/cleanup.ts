@@ -1,0 +1,66 @@
+import { type Bank, ERASE_NOW_ANNOTATION, parseDuration } from '@bankhouse/core';
+import { holds, starting } from '../decide/verdict.ts';
+import { awayFailure } from './database-failure.ts';
+import { bankStep, childOf } from './kind.ts';
+
+/** The pods end first, while all that confines them and all that they need is still there. */
+export const podsStep = bankStep({
+  name: 'pods',
+  condition: 'ServerReady',
+  needs: [],
+  async run(snapshot, _, { applier, prober }) {
+    const { uid, owner, pods } = snapshot;
+    prober.forget(uid);
+    const deployment = await applier.remove(owner, childOf(snapshot, 'Deployment'), 'Foreground');
+    if (deployment === 'going' || pods.length > 0) {
+      return { kind: 'waits', verdict: starting('Ending', "Waits until the bank's pods have ended.") };
+    }
+    return { kind: 'done', output: undefined, verdict: holds('Ended', "The bank's pods have ended.") };
+  },
+});
+
+/** Credentials before what confines: the NetworkPolicy is the last to go. */
+export const childrenStep = bankStep({
+  name: 'children',
+  needs: ['pods'],
+  async run(snapshot, _, { applier }) {
+    const { owner } = snapshot;
+    const kinds = ['PodDisruptionBudget', 'Service', 'Secret', 'ServiceAccount', 'NetworkPolicy'] as const;
+    for (const kind of kinds) await applier.remove(owner, { kind, ...snapshot.child });
+    return { kind: 'done', output: undefined };
+  },
+});
+
+/**
+ * Access ends, and the id is given back: kept for its owner until its rows are erased, which is a job of its own. A Bank that never had
+ * the id gives nothing back.
+ */
+export const retireStep = bankStep({
+  name: 'database',
+  condition: 'DatabaseReady',
+  needs: ['children'],
+  async run({ key, id, uid, bank }, _, { claimed, database, clock, erase, ensured }) {
+    const eraseAfter = eraseTime(bank, clock.now());
+    try {
+      await database.retire(id, uid);
+      await database.release(id, uid, eraseAfter === undefined ? undefined : new Date(eraseAfter));
+    } catch (error) {
+      throw awayFailure(error, database, key);
+    }
+    claimed.forget(uid);
+    ensured.forget(uid);
+    if (eraseAfter !== undefined && eraseAfter <= clock.now()) erase();
+    return {
+      kind: 'done',
+      output: undefined,
+      verdict: holds('Retired', 'The bank has no access to its rows any more.'),
+    };
+  },
+});
+
+/** When the rows are to be erased, in milliseconds since 1970; `undefined`: never. */
+export function eraseTime({ metadata, spec }: Pick<Bank, 'metadata' | 'spec'>, now: number): number | undefined {
+  if (spec.deletionPolicy === 'Retain') return undefined;
+  if (metadata.annotations?.[ERASE_NOW_ANNOTATION] === 'true') return now;
+  return now + parseDuration(spec.deleteAfter);
+}

@@ -1,0 +1,83 @@
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { databaseRole, deriveSealKey, SECRET_DATABASE_URL } from '@bankhouse/core';
+import { isApiError, type Transport } from '@bankhouse/kube';
+import { childPath, type StoredChild } from '../cluster/stored.ts';
+import { holds } from '../decide/verdict.ts';
+import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
+import { KEY_GENERATION, type Settings } from '../settings.ts';
+import { bankStep, childOf } from './kind.ts';
+
+/** Half of it chance, half the proof that we made it: 43 characters. */
+const NONCE_BYTES = 16;
+const PROOF_BYTES = 16;
+
+/**
+ * The bank's Secret. The password is made once and from then on lives there alone: a Secret that was deleted or spoiled gets
+ * a new one, which the database step then brings to the role. A password that we didn't make for this Bank is never taken.
+ */
+export const credentialsStep = bankStep({
+  name: 'credentials',
+  condition: 'CredentialsReady',
+  needs: ['claim'],
+  async run(snapshot, _, { applier, caches, settings, transport }) {
+    const { id, uid, bank, owner, child } = snapshot;
+    const key = childOf(snapshot, 'Secret');
+    const cached = caches.children.Secret.get(`${child.namespace}/${child.name}`);
+    // The cache may lag behind an earlier process's last write, and a password must not be made twice.
+    const isThere = await applier.isThere(owner, key);
+    const secret = isThere ? (cached ?? (await readSecret(transport, child))) : undefined;
+    const makers = { root: settings.ROOT_KEY, uid };
+    const secrets: BankSecrets = {
+      ...secretsOf(id, uid, passwordIn(secret, makers) ?? makePassword(makers), settings),
+      ...(usesEmbeddings(bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
+    };
+    await applier.apply(owner, buildSecret(bank, secrets));
+    return { kind: 'done', output: secrets, verdict: holds('Stored', "The bank's Secret holds its credentials.") };
+  },
+});
+
+async function readSecret(
+  transport: Transport,
+  { namespace, name }: { namespace: string; name: string },
+): Promise<Pick<StoredChild, 'data'> | undefined> {
+  try {
+    return await transport.request<Pick<StoredChild, 'data'>>('GET', childPath('Secret', namespace, name));
+  } catch (error) {
+    if (isApiError(error, 'not_found')) return undefined;
+    throw error;
+  }
+}
+
+interface Makers {
+  root: Uint8Array;
+  /** Of the Bank. */
+  uid: string;
+}
+
+/** `base64url(nonce ‖ proof)`: whoever can write the Secret can't choose a password, nor bring one of another Bank. */
+export function makePassword(makers: Makers, nonce: Uint8Array = randomBytes(NONCE_BYTES)): string {
+  return Buffer.concat([nonce, proofOf(nonce, makers)]).toString('base64url');
+}
+
+function proofOf(nonce: Uint8Array, { root, uid }: Makers): Buffer {
+  const key = Buffer.from(hkdfSync('sha256', root, '', `bankhouse/password/${uid}`, 32));
+  return createHmac('sha256', key).update(nonce).digest().subarray(0, PROOF_BYTES);
+}
+
+/** The password in a bank's Secret; `undefined` when there is none that we made for this Bank's role. */
+export function passwordIn(secret: Pick<StoredChild, 'data'> | undefined, makers: Makers): string | undefined {
+  const text = Buffer.from(secret?.data?.[SECRET_DATABASE_URL] ?? '', 'base64').toString('utf8');
+  if (!URL.canParse(text)) return undefined;
+  const { username, password } = new URL(text);
+  const bytes = Buffer.from(password, 'base64url');
+  if (username !== databaseRole(makers.uid, 'a') || bytes.length !== NONCE_BYTES + PROOF_BYTES) return undefined;
+  return makePassword(makers, bytes.subarray(0, NONCE_BYTES)) === password ? password : undefined;
+}
+
+export function secretsOf(id: string, uid: string, password: string, settings: Settings): BankSecrets {
+  const url = new URL(settings.DATABASE_URL);
+  url.username = encodeURIComponent(databaseRole(uid, 'a'));
+  url.password = encodeURIComponent(password);
+  const key = deriveSealKey(settings.ROOT_KEY, 'pod', id, uid, KEY_GENERATION).toString('base64');
+  return { databaseUrl: url.toString(), sealKeys: { [KEY_GENERATION]: key } };
+}

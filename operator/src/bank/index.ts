@@ -1,0 +1,2 @@
+export type { BankDeps, BankKind, BankSnapshot } from './kind.ts';
+export { CLEANUP, CONDITIONS, createBankReconciler, transitionOf, UPKEEP } from './reconciler.ts';

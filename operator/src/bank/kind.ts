@@ -1,0 +1,77 @@
+import type { Bank, BankClass, BankCondition } from '@bankhouse/core';
+import type { Clock, Transport } from '@bankhouse/kube';
+import type { Caches, Namespaces } from '../caches.ts';
+import type { Applier } from '../cluster/apply.ts';
+import type { Owner } from '../cluster/owner.ts';
+import type { StoredChild } from '../cluster/stored.ts';
+import type { DatabaseGate } from '../database/index.ts';
+import type { ClassChoice } from '../decide/class.ts';
+import type { StoredPod } from '../decide/pods.ts';
+import type { Places } from '../places.ts';
+import type { ProbeResult, Prober } from '../probe/index.ts';
+import { stepOf } from '../reconcile/index.ts';
+import type { BankSecrets } from '../resources/index.ts';
+import type { Settings } from '../settings.ts';
+import type { Sightings } from '../sightings.ts';
+
+/** Everything that a pass over one bank decides by, as it was when the pass began. */
+export interface BankSnapshot {
+  key: string;
+  id: string;
+  /** The Bank's uid: one life of the id. */
+  uid: string;
+  bank: Bank;
+  owner: Owner;
+  /** The id was given to this Bank before, by its status. */
+  hadId: boolean;
+  classes: readonly BankClass[];
+  /** Of all its own children: they share namespace and name. */
+  child: { namespace: string; name: string };
+  pods: readonly StoredPod[];
+  /** None before the bank answered, or had its time to. */
+  probe: ProbeResult | undefined;
+}
+
+/** What steps act through. */
+export interface BankDeps {
+  transport: Transport;
+  caches: Caches;
+  namespaces: Namespaces;
+  applier: Applier;
+  places: Places;
+  database: DatabaseGate;
+  prober: Prober;
+  settings: Settings;
+  clock: Clock;
+  /** What the database was last seen to have of a bank, by uid. */
+  claimed: Sightings;
+  ensured: Sightings;
+  /** Rows may be due to be erased now. */
+  erase(): void;
+}
+
+export interface BankKind {
+  snapshot: BankSnapshot;
+  condition: Exclude<BankCondition, 'Ready'>;
+  deps: BankDeps;
+  outputs: {
+    class: ClassChoice;
+    finalizer: undefined;
+    claim: undefined;
+    credentials: BankSecrets;
+    database: undefined;
+    confinement: undefined;
+    server: StoredChild | undefined;
+    route: { answerIsNear: boolean };
+    handshake: undefined;
+    pods: undefined;
+    children: undefined;
+    release: undefined;
+  };
+}
+
+export const bankStep = stepOf<BankKind>();
+
+export function childOf({ child }: BankSnapshot, kind: 'Secret' | 'Deployment' | 'Service' | 'PodDisruptionBudget') {
+  return { kind, ...child } as const;
+}

@@ -1,0 +1,1 @@
+export { type ConfinementDeps, createConfinementReconciler } from './reconciler.ts';

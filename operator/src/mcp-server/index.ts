@@ -1,0 +1,1 @@
+export { createMcpServerReconciler, type ServerDeps } from './reconciler.ts';

@@ -1,0 +1,76 @@
+import { createLogger } from '@bankhouse/core';
+import { describe, expect, test } from 'vitest';
+import { createDatabaseGate, type Database, DatabaseError } from '../src/database/index.ts';
+import { StepClock } from './step-clock.ts';
+
+const logger = createLogger({ component: 'test', level: 'fatal' });
+
+function setUp() {
+  const clock = new StepClock();
+  const calls = { state: 0, check: 0 };
+  let failure: Error | undefined;
+  const tried = (name: 'state' | 'check') => async () => {
+    calls[name] += 1;
+    if (failure !== undefined) throw failure;
+    return undefined;
+  };
+  const woken: string[] = [];
+  const gate = createDatabaseGate({ state: tried('state'), check: tried('check') } as unknown as Database, {
+    clock,
+    logger,
+    onBack: (keys) => woken.push(...keys),
+  });
+  return {
+    clock,
+    calls,
+    woken,
+    gate,
+    fail: (code?: 'unreachable' | 'busy') => {
+      failure = code === undefined ? undefined : new DatabaseError(code, code);
+    },
+  };
+}
+
+describe('K8: a database that is away', () => {
+  test('is asked by one alone, and whoever waits is woken once when it is back', async () => {
+    const { clock, calls, woken, gate, fail } = setUp();
+    fail('unreachable');
+    for (const key of ['a', 'b']) {
+      await expect(gate.state('x')).rejects.toMatchObject({ code: 'unreachable' });
+      gate.wakeWhenBack(key);
+    }
+    gate.wakeWhenBack('a');
+    while (clock.time < 60_000) await clock.step();
+    expect(calls.state).toBe(1);
+    expect(calls.check).toBeLessThan(60);
+    expect(woken).toEqual([]);
+    fail();
+    await clock.step();
+    expect(woken).toEqual(['a', 'b']);
+    expect(gate.isAway).toBe(false);
+    await gate.state('x');
+    expect(clock.next).toBeUndefined();
+  });
+
+  test('is not away because one bank is busy', async () => {
+    const { clock, gate, fail } = setUp();
+    fail('busy');
+    await expect(gate.state('x')).rejects.toMatchObject({ code: 'busy' });
+    expect(gate.isAway).toBe(false);
+    expect(clock.next).toBeUndefined();
+  });
+
+  test('wakes at once who comes when it is back already', () => {
+    const { woken, gate } = setUp();
+    gate.wakeWhenBack('a');
+    expect(woken).toEqual(['a']);
+  });
+
+  test('is asked no more after the stop', async () => {
+    const { clock, gate, fail } = setUp();
+    fail('unreachable');
+    await expect(gate.state('x')).rejects.toThrow();
+    gate.stop();
+    expect(clock.next).toBeUndefined();
+  });
+});
