@@ -115,9 +115,29 @@ export class World extends Cluster {
     await this.api?.stop();
   }
 
+  /** Another operator that watches and does not work. */
+  async standBy(faulty: { transport?: Transport } = {}): Promise<Operator> {
+    const operator = this.createOperator(faulty);
+    await operator.watch();
+    return operator;
+  }
+
+  /** The operator stops, and the one that stood by goes on. */
+  async takeOver(standby: Operator): Promise<void> {
+    await this.operator.stop();
+    this.operator = standby;
+    await standby.start();
+  }
+
   private async startOperator(faulty: { transport?: Transport; database?: Database } = {}): Promise<Operator> {
+    const operator = this.createOperator(faulty);
+    await operator.start();
+    return operator;
+  }
+
+  private createOperator(faulty: { transport?: Transport; database?: Database }): Operator {
     const { given } = this;
-    const operator = createOperator({
+    return createOperator({
       transport: this.written.through(faulty.transport ?? given.transport ?? this.transport),
       database: faulty.database ?? given.database ?? this.database,
       frontDoor: given.frontDoor ?? this.frontDoor,
@@ -125,11 +145,9 @@ export class World extends Cluster {
       namespaces: given.namespaces ?? [],
       clock: systemClock,
       logger: createLogger({ component: 'operator', level: process.env.TEST_LOG_LEVEL ?? 'fatal' }),
-      workers: 4,
+      workers: 8,
       verifyEvery: 600_000,
       instance: 'test',
     });
-    await operator.start();
-    return operator;
   }
 }
