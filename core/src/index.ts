@@ -61,6 +61,7 @@ export {
   FINALIZER,
   GATEWAY_COMPONENT,
   GROUP,
+  LIFT_QUARANTINE_ANNOTATION,
   MANAGED_BY,
   MANAGED_BY_LABEL,
   NAME_LABEL,
@@ -104,7 +105,7 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
-export { requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {
   scopesOf,

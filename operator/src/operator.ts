@@ -4,6 +4,7 @@ import {
   type BankClass,
   COMPONENT_LABEL,
   ERASE_NOW_ANNOTATION,
+  LIFT_QUARANTINE_ANNOTATION,
   type Logger,
   type McpServer,
   messageOf,
@@ -58,6 +59,8 @@ export interface OperatorOptions {
   verifyEvery: number;
   /** Name of this process in Events. */
   instance: string;
+  /** A bank's quarantine was lifted. */
+  onLifted?: (id: string) => void;
   metrics?: { operator: OperatorMetrics; reflectors: ReflectorMetrics; erasing: ErasingMetrics };
 }
 
@@ -69,6 +72,8 @@ export interface Operator {
   readonly isSynced: boolean;
   /** Nothing waits and nothing is worked on; for tests. */
   readonly isIdle: boolean;
+  /** What was seen in the database of the bank with the id is no longer believed: it is looked at again, now. */
+  recheck(id: string): void;
   /** Takes nothing new on, lets what is under way finish for at most ten seconds, ends every watch. */
   stop(): Promise<void>;
 }
@@ -130,7 +135,9 @@ class RunningOperator implements Operator {
       clock,
       claimed: new Sightings(clock, RESYNC_MS),
       ensured: new Sightings(clock, RESYNC_MS),
+      protect: (className) => this.queue.add(`BankClass/${className}`),
       erase: () => this.eraser.wake(),
+      lifted: options.onLifted ?? (() => {}),
     };
     const events = createEventRecorder({ transport, clock, instance: options.instance, logger });
     const podsOf = ({ namespace, id }: { namespace: string; id: string }) =>
@@ -141,7 +148,7 @@ class RunningOperator implements Operator {
       BankClass:
         (options.namespaces ?? []).length > 0
           ? async () => ({ kind: 'done' })
-          : createClassReconciler({ transport, caches, mapping, clock }, logger),
+          : createClassReconciler({ transport, caches, places: this.places, clock }, logger),
       McpServer: createMcpServerReconciler({ transport, caches, mapping, clock }, logger),
       Confinement: createConfinementReconciler({ caches, mapping, clock, wake: (keys) => this.wake(keys) }, logger),
     };
@@ -167,6 +174,16 @@ class RunningOperator implements Operator {
       onError: (item, error) => this.options.logger.warn({ item, reason: messageOf(error) }, 'pass broke off'),
     });
     this.eraser.start();
+  }
+
+  recheck(id: string): void {
+    const keys = this.mapping.banksWithId(id);
+    for (const key of keys) {
+      const uid = this.caches.banks.get(key)?.metadata.uid ?? '';
+      this.deps.claimed.forget(uid);
+      this.deps.ensured.forget(uid);
+    }
+    this.wake(keys);
   }
 
   async stop(): Promise<void> {
@@ -301,11 +318,13 @@ function namespaceOf(item: string): string {
   return name === undefined ? '' : namespace;
 }
 
+const ANNOTATIONS = [ERASE_NOW_ANNOTATION, LIFT_QUARANTINE_ANNOTATION];
+
 /** What decisions need of a Bank; labels, field managers and others' annotations stay with the API server. */
 function trimBank(bank: Bank): Bank {
   const { name, namespace, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp, finalizers } =
     bank.metadata;
-  const eraseNow = bank.metadata.annotations?.[ERASE_NOW_ANNOTATION];
+  const asked = Object.entries(bank.metadata.annotations ?? {}).filter(([name]) => ANNOTATIONS.includes(name));
   const metadata = {
     name,
     namespace,
@@ -315,7 +334,7 @@ function trimBank(bank: Bank): Bank {
     creationTimestamp,
     deletionTimestamp,
     finalizers,
-    ...(eraseNow === undefined ? {} : { annotations: { [ERASE_NOW_ANNOTATION]: eraseNow } }),
+    ...(asked.length === 0 ? {} : { annotations: Object.fromEntries(asked) }),
   };
   return { ...bank, metadata };
 }

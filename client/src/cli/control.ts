@@ -35,6 +35,7 @@ const pageSchema = z.object({ banks: z.array(bankSchema), nextAfter: z.string().
 const receiptSchema = z.object({
   id: z.number(),
   bank: z.string(),
+  uid: z.string(),
   owner: z.string(),
   erasedAt: z.string(),
   tables: z.record(z.string(), z.object({ rows: z.number(), keys: z.string() })),

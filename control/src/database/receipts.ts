@@ -4,6 +4,8 @@ import type { Database } from './pool.ts';
 export interface Receipt {
   id: number;
   bank: string;
+  /** Of the Bank: the incarnation that was erased. */
+  uid: string;
   /** `namespace/name` of the Bank. */
   owner: string;
   /** RFC 3339 with microseconds. */
@@ -12,7 +14,7 @@ export interface Receipt {
   tables: Record<string, { rows: number; keys: string }>;
 }
 
-const COLUMNS = `id::float8, bank_id as bank, owner, tables,
+const COLUMNS = `id::float8, bank_id as bank, uid, owner, tables,
   to_char(erased_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "erasedAt"`;
 
 /** The newest first, those before `before`; of one bank id where it is given. */

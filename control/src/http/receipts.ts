@@ -11,6 +11,7 @@ const MAX_PAGE = 1000;
 const receiptSchema = z.object({
   id: z.int(),
   bank: z.string(),
+  uid: z.string().meta({ description: 'Of the Bank: another one of the same name has another.' }),
   owner: z.string().meta({ description: 'namespace/name of the Bank.' }),
   erasedAt: z.string().meta({ description: 'RFC 3339.' }),
   tables: z

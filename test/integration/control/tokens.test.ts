@@ -146,6 +146,22 @@ describe('the list of banks (R1.7)', () => {
     expect(body.data?.banks).toHaveLength(1);
   });
 
+  it('has no bank whose Bank is gone and whose id is kept, and no token is made for it', async () => {
+    const bank = await createBank(postgres, 'gone');
+    const token = (await mint({ bank: 'gone' })).token;
+    expect((await control.get('/v1/banks', token)).status).toBe(200);
+    await withClient(postgres.serviceUrl('operator'), (sql) =>
+      sql.query('select control.release_id($1, $2, null)', [bank.id, bank.uid]),
+    );
+    const { body } = await control.get('/v1/banks');
+    expect(((body.data?.banks ?? []) as { id: string }[]).map(({ id }) => id)).toEqual(['acme', 'globex']);
+    expect(await control.post('/v1/tokens', { bank: 'gone' })).toMatchObject({
+      status: 404,
+      body: { error: { code: 'bank_unknown' } },
+    });
+    expect((await control.get('/v1/banks', token)).status).toBe(401);
+  });
+
   it('shows nothing to a token of the verifier', async () => {
     const { token } = await mint({ bank: 'acme' }, VERIFIER_KEY);
     expect((await control.get('/v1/banks', token)).status).toBe(403);
@@ -188,7 +204,11 @@ describe('revocation (R1.4)', () => {
     const rows = await withClient(
       postgres.serviceUrl('gateway'),
       async (client) =>
-        (await client.query('select extract(epoch from not_before)::int as at from control.bank_epochs')).rows,
+        (
+          await client.query(
+            "select extract(epoch from not_before)::int as at from control.bank_epochs where bank_id = 'acme'",
+          )
+        ).rows,
     );
     expect(decodeJwt(before.token).iat).toBeLessThan(rows[0].at);
     expect(decodeJwt(after.token).iat).toBeGreaterThanOrEqual(rows[0].at);

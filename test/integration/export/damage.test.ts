@@ -11,6 +11,7 @@ let lines: string[];
 beforeAll(async () => {
   fixture = await startFixture();
   await fixture.bank('acme');
+  await fixture.bank('untouched');
   await addCalls(fixture.postgres, 'acme', 15);
   await addEntities(fixture.postgres, 'acme', { notes: 500, chats: 3, messages: 300 });
   await fixture.run('export', 'acme', fixture.path('whole.jsonl'));
@@ -93,7 +94,6 @@ describe('a file', () => {
     ['cut off', () => whole.subarray(0, whole.length / 2), /^bankhouse: Line \d+: the file ends/],
   ];
   it.each(foreign)('%s: one clear sentence, and nothing is imported', async (_sentence, contents, message) => {
-    await fixture.bank('untouched');
     const file = fixture.write('foreign.jsonl', contents());
     for (const args of [['--bank', 'untouched'], ['--check']]) {
       const ran = await fixture.cli('import', file, ...args);

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { withClient } from '../../harness/postgres.ts';
+import { type TestBank, withClient } from '../../harness/postgres.ts';
 import { ADMIN_KEY, FRONT_DOOR, type Harness, startHarness, VERIFIER_KEY } from '../control/harness.ts';
 import { addCalls, addEntities, type Fixture, startFixture } from './support.ts';
 
@@ -19,11 +19,35 @@ afterAll(async () => {
   await fixture?.[Symbol.asyncDispose]();
 });
 
-const remove = (id: string, rows = true) =>
+type Life = Pick<TestBank, 'id' | 'uid'>;
+
+/** Its Bank is gone, and the rows are kept. */
+const release = ({ id, uid }: Life) =>
   withClient(fixture.postgres.serviceUrl('operator'), async (sql) => {
-    const { rows: answers } = await sql.query('select bank.delete_bank($1, $2, $3) as done', [id, `banks/${id}`, rows]);
-    return answers[0].done as { receipt: number | null; rowsDeleted: Record<string, number> };
+    await sql.query('select admin.retire_bank($1, $2)', [id, uid]);
+    await sql.query('select control.release_id($1, $2, now())', [id, uid]);
   });
+
+/** And then they are erased, as the operator does it. */
+async function remove({
+  id,
+  uid,
+}: Life): Promise<{ receipt: number | null; tables: Record<string, { rows: number }> }> {
+  await release({ id, uid });
+  return withClient(fixture.postgres.serviceUrl('operator'), async (sql) => {
+    const { rows } = await sql.query('select admin.erase_bank($1, $2) as erased', [id, uid]);
+    const { erased } = rows[0];
+    const { rows: forgotten } = await sql.query('select control.forget_id($1, $2, $3)::float8 as receipt', [
+      id,
+      uid,
+      erased,
+    ]);
+    return { receipt: forgotten[0].receipt, tables: erased.tables };
+  });
+}
+
+const rowsIn = (tables: Record<string, { rows: number }>) =>
+  Object.fromEntries(Object.entries(tables).map(([table, { rows }]) => [table, rows]));
 
 /** Rows of a bank by table, in every schema, as the superuser sees them. */
 const rowsOf = (id: string) =>
@@ -41,17 +65,20 @@ const rowsOf = (id: string) =>
     return found;
   });
 
-async function filled(id: string): Promise<void> {
+async function filled(id: string): Promise<TestBank> {
   const bank = await fixture.bank(id);
   await addCalls(fixture.postgres, id, 60);
   await addEntities(fixture.postgres, id, { notes: 30, chats: 4, messages: 50 });
-  await withClient(bank.url, async (sql) => {
+  await withClient(await bank.underPolicies(), async (sql) => {
     await sql.query('begin read write');
     await sql.query("select set_config('bankhouse.assertion', $1, true)", [bank.seal({ scopes: ['mcp:write'] })]);
-    await sql.query("insert into bank.notes (title, vault_id) values ('by its own role', 'hr')");
-    await sql.query("insert into bank.idempotency_keys (key, entity, digest) values ('k', 'notes', sha256('x'))");
+    await sql.query("insert into bank.notes (bank_id, title, vault_id) values (bank.me(), 'by its own role', 'hr')");
+    await sql.query(
+      "insert into bank.idempotency_keys (bank_id, subject, key, entity, digest) values (bank.me(), bank.subject(), 'k', 'notes', sha256('x'))",
+    );
     await sql.query('commit');
   });
+  return bank;
 }
 
 const cli = (...args: string[]) =>
@@ -59,8 +86,9 @@ const cli = (...args: string[]) =>
 
 describe('deleting a bank with its rows', () => {
   it('leaves nothing of it in any table, and a receipt that counts what was there', async () => {
-    await filled('acme');
+    const acme = await filled('acme');
     await filled('globex');
+    await release(acme);
     const { deletion_receipts: _, bank_epochs: __, ...before } = await rowsOf('acme');
     const others = await rowsOf('globex');
     expect(before).toMatchObject({
@@ -71,8 +99,8 @@ describe('deleting a bank with its rows', () => {
       idempotency_keys: 1,
     });
 
-    const { receipt, rowsDeleted } = await remove('acme');
-    expect(rowsDeleted).toEqual({ ...before, banks: 1 });
+    const { receipt, tables } = await remove(acme);
+    expect(rowsIn(tables)).toEqual(before);
     const left = Object.entries(await rowsOf('acme')).filter(([, amount]) => amount > 0);
     expect(left.sort()).toEqual([
       ['bank_epochs', 1],
@@ -82,8 +110,8 @@ describe('deleting a bank with its rows', () => {
 
     const { body } = await control.get(`/v1/receipts/${receipt}`);
     const told = (body.data?.receipt ?? {}) as { tables: Record<string, { rows: number }> };
-    expect(told).toMatchObject({ id: receipt, bank: 'acme', owner: 'banks/acme' });
-    expect(Object.fromEntries(Object.entries(told.tables).map(([table, { rows }]) => [table, rows]))).toEqual(before);
+    expect(told).toMatchObject({ id: receipt, bank: 'acme', uid: acme.uid, owner: 'banks/acme' });
+    expect(told.tables).toEqual(tables);
     expect(JSON.stringify(told)).not.toMatch(/ann@|by its own role|Sales|example/);
   });
 
@@ -100,19 +128,17 @@ describe('deleting a bank with its rows', () => {
   });
 
   it('leaves no receipt where the rows are kept, nor when there is nothing any more', async () => {
-    await filled('kept');
-    expect((await remove('kept', false)).receipt).toBeNull();
+    const kept = await filled('kept');
+    await release(kept);
     expect(await rowsOf('kept')).toMatchObject({ deletion_receipts: 0, recordings: 40, notes: 31 });
-    expect((await remove('kept')).receipt).toEqual(expect.any(Number));
-    expect((await remove('kept')).receipt).toBeNull();
+    expect((await remove(kept)).receipt).toEqual(expect.any(Number));
+    expect((await remove(kept)).receipt).toBeNull();
     expect((await rowsOf('kept')).deletion_receipts).toBe(1);
   });
 
   it('outlives a later bank of the same id', async () => {
-    await fixture.bank('again');
-    const first = await remove('again');
-    await fixture.bank('again');
-    const second = await remove('again');
+    const first = await remove(await fixture.bank('again'));
+    const second = await remove(await fixture.bank('again'));
     const { body } = await control.get('/v1/receipts?bank=again');
     expect(body.data?.receipts).toMatchObject([{ id: second.receipt }, { id: first.receipt }]);
   });
@@ -124,7 +150,14 @@ describe('a receipt', () => {
     ['removed', 'delete from control.deletion_receipts'],
     ['swept away', 'truncate control.deletion_receipts'],
   ];
-  const roles = ['bankhouse_operator', 'bankhouse_control', 'bankhouse_gateway', 'bankhouse_data', 'bankhouse_bank'];
+  const roles = [
+    'bankhouse_operator',
+    'bankhouse_control',
+    'bankhouse_gateway',
+    'bankhouse_data',
+    'bankhouse_api',
+    'bankhouse_bank',
+  ];
   it.each(statements)('can be %s by no role, not even by the owner of the database', async (_sentence, statement) => {
     await withClient(fixture.postgres.superuserUrl, async (sql) => {
       for (const role of [...roles, 'bankhouse_owner']) {
@@ -138,15 +171,15 @@ describe('a receipt', () => {
     await withClient(fixture.postgres.superuserUrl, async (sql) => {
       for (const role of roles) {
         await sql.query(`set role ${role}`);
-        const forged = "insert into control.deletion_receipts (bank_id, owner, tables) values ('x', 'y/z', '{}')";
+        const forged =
+          "insert into control.deletion_receipts (bank_id, uid, owner, tables) values ('x', 'x', 'y/z', '{}')";
         await expect(sql.query(forged), role).rejects.toMatchObject({ code: '42501' });
       }
     });
   });
 
   it('is signed so that the tenant can check it, and opens nothing', async () => {
-    await fixture.bank('signed');
-    const { receipt } = await remove('signed');
+    const { receipt } = await remove(await fixture.bank('signed'));
     const { body } = await control.get(`/v1/receipts/${receipt}`);
     const jws = String(body.data?.jws);
     const jwks = (await (await fetch(`${control.url}/oauth/jwks`)).json()) as JSONWebKeySet;
@@ -188,17 +221,19 @@ describe('a receipt', () => {
 
 describe('bankhouse receipts', () => {
   it('lists them, prints one signed, and compares a backup', async () => {
-    await filled('initech');
+    const initech = await filled('initech');
     await fixture.run('export', 'initech', fixture.path('initech.jsonl'));
     await addCalls(fixture.postgres, 'initech', 63);
     await fixture.run('export', 'initech', fixture.path('later.jsonl'));
-    const { receipt } = await remove('initech');
+    const { receipt } = await remove(initech);
 
     const listed = await cli('receipts', 'initech');
     expect(listed.stdout).toMatch(
       /^NUMBER +BANK +OWNER +ERASED AT +ROWS\n\d+ +initech +banks\/initech +\S+Z +.*recordings 42/,
     );
-    expect(JSON.parse((await cli('receipts', 'initech', '--json')).stdout)).toMatchObject([{ id: receipt }]);
+    expect(JSON.parse((await cli('receipts', 'initech', '--json')).stdout)).toMatchObject([
+      { id: receipt, uid: initech.uid },
+    ]);
     expect((await cli('receipts', '--sign', String(receipt))).stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
     expect(await cli('receipts', '--compare', fixture.path('later.jsonl'))).toMatchObject({ code: 0, stderr: '' });
     const other = await cli('receipts', '--compare', fixture.path('initech.jsonl'));

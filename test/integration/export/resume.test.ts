@@ -17,6 +17,7 @@ let whole: string;
 beforeAll(async () => {
   fixture = await startFixture();
   await fixture.bank('acme');
+  await fixture.bank('globex');
   await addCalls(fixture.postgres, 'acme', 45);
   await addEntities(fixture.postgres, 'acme', { notes: 1200, chats: 4, messages: 1700 });
   await fixture.run('export', 'acme', fixture.path('whole.jsonl'));
@@ -118,7 +119,6 @@ describe('an export', () => {
     ['another bank', 'globex', 'whole.jsonl', /is an export of bank acme, not of globex/],
     ['a file that is none', 'acme', 'letter.txt', /letter\.txt is no export of a bank/],
   ])('does not go on with %s', async (_sentence, bank, name, message) => {
-    await fixture.bank('globex');
     fixture.write('letter.txt', 'Dear Sir or Madam\n');
     const before = fixture.read(name);
     const ran = await fixture.cli('export', bank, fixture.path(name), '--resume');

@@ -87,7 +87,7 @@ describe('export, import, export', () => {
         rowsAs(
           which,
           which.seal({ vaults }),
-          'select id, title, vault_ids from bank.get_unified_recordings() order by id',
+          'select id, title, vault_ids from api.get_unified_recordings() order by id',
         );
       expect(await seen(copy)).toEqual(await seen(bank));
     }

@@ -130,13 +130,27 @@ describe('whoever writes, and whenever it commits', () => {
     );
   });
 
+  it.each<[string, string, unknown[]]>([
+    ['a token', "insert into control.revoked_tokens (jti, expires_at, xid) values ($1, now(), '1')", ['j"1']],
+    ['a token for longer', 'update control.revoked_tokens set expires_at = now() where jti = $1', ['j"1']],
+    [
+      'all tokens of a bank',
+      "insert into control.bank_epochs (bank_id, not_before, xid) values ($1, now(), '1')",
+      ['x'],
+    ],
+    ['them once more', "update control.bank_epochs set not_before = now(), xid = '1' where bank_id = $1", ['x']],
+  ])('of %s carries its transaction, whatever its writer says', async (_name, statement, values) => {
+    const { rows } = await control.query(`${statement} returning xid = pg_current_xact_id() as stamped`, values);
+    expect(rows).toEqual([{ stamped: true }]);
+  });
+
   it('sends no notification, which would not commit while a role of any bank keeps the queue of all full', async () => {
     const { rows } = await control.query<{ functions: number; triggers: string[] }>(
       `select (select count(*)::int from pg_proc where pronamespace = 'control'::regnamespace and prosrc ~* 'notify') as functions,
         array(select tgname::text from pg_trigger where not tgisinternal and tgrelid in (
           'control.revoked_tokens'::regclass, 'control.bank_epochs'::regclass) order by 1) as triggers`,
     );
-    expect(rows).toEqual([{ functions: 0, triggers: ['stamp_xid', 'stamp_xid'] }]);
+    expect(rows).toEqual([{ functions: 0, triggers: ['mirror', 'mirror', 'stamp_xid', 'stamp_xid'] }]);
   });
 });
 
