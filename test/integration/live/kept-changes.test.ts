@@ -70,7 +70,7 @@ describe('what is kept', () => {
     await openFeed(gone);
     await write(gone, (sql) => addNote(sql, 'hr'));
     await withClient(postgres.serviceUrl('operator'), (sql) =>
-      sql.query("select bank.delete_bank('gone', 'banks/gone', true)"),
+      sql.query('select admin.erase_bank($1, $2)', [gone.id, gone.uid]),
     );
     const left = await withClient(postgres.superuserUrl, (sql) =>
       sql.query(

@@ -176,7 +176,7 @@ describe('a stream ends', () => {
 
   it('when its time is over', async () => {
     await using listener = await acme.listen(EVERYTHING, { sub: 'old' });
-    await asData(postgres, (sql) => sql.query("update bank.feeds set expires_at = now() where subject = 'old'"));
+    await asData(postgres, (sql) => sql.query("update bank.feeds set expires_at = now() where subject = 'https://issuer.test old'"));
     await write(acme.bank, (sql) => addNote(sql, 'sales'));
     expect(await listener.closed).toBe('graceful');
   });

@@ -40,7 +40,7 @@ describe('a storm of 5,000 changes', () => {
 
 describe('notifications that others forge', () => {
   it('cause reads at a bounded rate, and say nothing', async () => {
-    await using way = await counterBefore(postgres.port, 'bank.read_feeds');
+    await using way = await counterBefore(postgres.port, 'api.read_feeds');
     await using own = await runReplicas(postgres, 'forged', { databaseUrl: way.url });
     const { channel } = await openFeed(own.bank);
     await using listener = await own.listen({ resourcesListChanged: true });
