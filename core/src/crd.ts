@@ -73,7 +73,8 @@ const RESOURCES: readonly Resource[] = [
     plural: 'mcpservers',
     shortNames: ['mcps'],
     scope: 'Namespaced',
-    description: 'A third-party MCP server attached to a bank under a tool prefix.',
+    description:
+      'A third-party MCP server to be attached to a bank under a tool prefix. It is checked, and not attached yet: its tools are not offered.',
     schema: mcpServerSchema,
     columns: [
       PHASE,

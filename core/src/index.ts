@@ -104,7 +104,7 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
-export { requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {
   scopesOf,

@@ -2,6 +2,12 @@
 export const SCOPES = ['mcp:read', 'mcp:write', 'mcp:verify'] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/**
+ * `data.code` of the JSON-RPC error by which a bank server answers an operator's handshake (`mcp:verify`) while Postgres refuses its login: its
+ * password is not the one in its Secret.
+ */
+export const DATABASE_LOGIN_REFUSED = 'database_login_refused';
+
 /** Methods that say only what the server is; any of our scopes opens them. */
 const HANDSHAKE = new Set([
   'server/discover',

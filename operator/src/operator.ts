@@ -69,6 +69,8 @@ export interface Operator {
   readonly isSynced: boolean;
   /** Nothing waits and nothing is worked on; for tests. */
   readonly isIdle: boolean;
+  /** What was seen in the database of the bank with the id is no longer believed: it is looked at again, now. */
+  recheck(id: string): void;
   /** Takes nothing new on, lets what is under way finish for at most ten seconds, ends every watch. */
   stop(): Promise<void>;
 }
@@ -130,6 +132,7 @@ class RunningOperator implements Operator {
       clock,
       claimed: new Sightings(clock, RESYNC_MS),
       ensured: new Sightings(clock, RESYNC_MS),
+      protect: (className) => this.queue.add(`BankClass/${className}`),
       erase: () => this.eraser.wake(),
     };
     const events = createEventRecorder({ transport, clock, instance: options.instance, logger });
@@ -141,7 +144,7 @@ class RunningOperator implements Operator {
       BankClass:
         (options.namespaces ?? []).length > 0
           ? async () => ({ kind: 'done' })
-          : createClassReconciler({ transport, caches, mapping, clock }, logger),
+          : createClassReconciler({ transport, caches, places: this.places, clock }, logger),
       McpServer: createMcpServerReconciler({ transport, caches, mapping, clock }, logger),
       Confinement: createConfinementReconciler({ caches, mapping, clock, wake: (keys) => this.wake(keys) }, logger),
     };
@@ -167,6 +170,16 @@ class RunningOperator implements Operator {
       onError: (item, error) => this.options.logger.warn({ item, reason: messageOf(error) }, 'pass broke off'),
     });
     this.eraser.start();
+  }
+
+  recheck(id: string): void {
+    const keys = this.mapping.banksWithId(id);
+    for (const key of keys) {
+      const uid = this.caches.banks.get(key)?.metadata.uid ?? '';
+      this.deps.claimed.forget(uid);
+      this.deps.ensured.forget(uid);
+    }
+    this.wake(keys);
   }
 
   async stop(): Promise<void> {

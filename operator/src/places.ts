@@ -8,7 +8,13 @@ import { classOf } from './mapping.ts';
 export class Places {
   /** Uids by namespace and class. */
   private readonly taken = new Map<string, Set<string>>();
-  private readonly placeOf = new Map<string, string>();
+  private readonly placeOf = new Map<string, { namespace: string; className: string }>();
+  private readonly countByClass = new Map<string, number>();
+
+  /** Banks of all namespaces that have the class. */
+  countOf(className: string): number {
+    return this.countByClass.get(className) ?? 0;
+  }
 
   countOthers(namespace: string, className: string, uid: string): number {
     const taken = this.taken.get(`${namespace}/${className}`);
@@ -16,19 +22,25 @@ export class Places {
   }
 
   take(namespace: string, className: string, uid: string): void {
-    const place = `${namespace}/${className}`;
-    if (this.placeOf.get(uid) === place) return;
+    const before = this.placeOf.get(uid);
+    if (before?.namespace === namespace && before.className === className) return;
     this.leave(uid);
-    this.placeOf.set(uid, place);
+    this.placeOf.set(uid, { namespace, className });
+    this.countByClass.set(className, this.countOf(className) + 1);
+    const place = `${namespace}/${className}`;
     const taken = this.taken.get(place);
     if (taken === undefined) this.taken.set(place, new Set([uid]));
     else taken.add(uid);
   }
 
   leave(uid: string): void {
-    const place = this.placeOf.get(uid);
-    if (place === undefined) return;
+    const before = this.placeOf.get(uid);
+    if (before === undefined) return;
+    const { namespace, className } = before;
     this.placeOf.delete(uid);
+    this.countByClass.set(className, this.countOf(className) - 1);
+    if (this.countOf(className) === 0) this.countByClass.delete(className);
+    const place = `${namespace}/${className}`;
     const taken = this.taken.get(place);
     taken?.delete(uid);
     if (taken?.size === 0) this.taken.delete(place);

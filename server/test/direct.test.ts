@@ -36,6 +36,7 @@ function makeBank(options: { wait: boolean }) {
       }
       return work({ rows: () => Promise.resolve([]) });
     },
+    loginIsRefused: () => Promise.resolve(false),
     close: () => Promise.resolve(),
   };
   const tool = (name: string) =>

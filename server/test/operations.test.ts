@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Statement } from '../src/database/transaction.ts';
 import { parseArguments } from '../src/mcp/surface.ts';
+import { readRows, type SortKey } from '../src/toolsets/workspace/api.ts';
 import { ENTITY_TOOLS } from '../src/toolsets/workspace/entity-tools.ts';
 import { makeAssertion } from './fixtures.ts';
 
@@ -161,8 +162,7 @@ describe('a list asks for', () => {
 
   it('the next page behind the last row of the one before', async () => {
     const row = { id: ID, title: 'x', createdAt: '2026-05-01T09:30:00.123456Z' };
-    const found = Array.from({ length: 2 }, () => ({ row, keys: [row.createdAt], id: ID }));
-    const first = await run('list_tasks', { limit: 1 }, found);
+    const first = await run('list_tasks', { limit: 1 }, [row, row]);
     const { asked } = await run('list_tasks', { limit: 1, cursor: first.structured?.nextCursor }, []);
     expect(asked[0]?.values[1]).toMatchObject({ after: { values: ['2026-05-01T09:30:00.123456Z'], id: ID } });
   });
@@ -210,5 +210,30 @@ describe('a change that was not made', () => {
   it('is not tried again for ever', async () => {
     const { asked } = await run('process_task', { id: ID, action: 'start' }, unchanged({}));
     expect(asked).toHaveLength(3);
+  });
+});
+
+describe('rows that are read', () => {
+  const read = (name: string, row: Record<string, unknown>, sort: SortKey[], fields = ['id']) =>
+    readRows({ rows: async () => [{ answer: row }] as never[] }, name, { fields, archived: 'exclude', sort, limit: 1 });
+
+  it.each<[string, string, string, unknown, string | null]>([
+    ['an instant', 'task', 'createdAt', '2026-05-01T09:30:00.123456Z', '2026-05-01T09:30:00.123456Z'],
+    ['a number', 'task', 'version', 7, '7'],
+    ['true or false', 'note', 'pinned', false, 'false'],
+    ['an enum, by its place', 'task', 'priority', 'high', '3'],
+    ['a short text', 'task', 'assignee', 'ann', 'ann'],
+    ['a long text, as far as it sorts', 'task', 'title', '🦩'.repeat(300), '🦩'.repeat(100)],
+    ['a key', 'recording', 'language', 'de', 'de'],
+    ['nothing', 'task', 'dueAt', null, null],
+  ])('say of %s where a page ends in the order of it', async (_sentence, kind, field, value, key) => {
+    const [found] = await read(kind, { id: ID, [field]: value }, [{ field, direction: 'asc' }]);
+    expect(found).toMatchObject({ id: ID, keys: [key] });
+  });
+
+  it('have the fields that were asked for, in that order, and whether a long text goes on', async () => {
+    const row = { id: ID, title: 'x', body: 'y', pinned: false, truncated: true };
+    const [found] = await read('note', row, [], ['title', 'id']);
+    expect(Object.keys(found?.row ?? {})).toEqual(['title', 'id', 'truncated']);
   });
 });

@@ -16,6 +16,7 @@ import {
   platform,
   run,
   tryKubectl,
+  until,
 } from './platform.ts';
 
 const ID = 'e2e-leaver';
@@ -70,7 +71,12 @@ it('a bank is exported whole, erased with a receipt that says so, and restored a
   await bankhouse('export', ID, file);
   expect(await bankhouse('import', '--check', file)).toContain('is whole');
 
+  await kubectl(['annotate', 'bank', ID, '-n', 'banks', 'bankhouse.dev/erase-now=true']);
   await kubectl(['delete', 'bank', ID, '-n', 'banks', '--timeout=60s']);
+  await until(
+    'the receipt of its erasure',
+    async () => JSON.parse(await bankhouse('receipts', ID, '--json')).length > 0,
+  );
   expect(await bankhouse('receipts', ID, '--compare', file)).toContain('holds the rows');
 
   await apply(ID);

@@ -26,27 +26,31 @@ const childrenOf = (id: string) =>
   kubectlJson<Listed>(['get', CHILDREN.join(','), '-n', 'banks', '-l', `bankhouse.dev/bank=${id}`]);
 
 /** What the outside world holds of a bank: kinds in the cluster, roles and rows in the database. */
-async function traces(id: string): Promise<{ children: string[]; roles: string[]; banks: number; keys: number }> {
+async function traces(id: string): Promise<{ children: string[]; roles: number; banks: number; keys: number }> {
   const { items } = await childrenOf(id);
   return withSql(async (sql) => {
-    const roles = await sql.query('select rolname from pg_roles where rolname = any($1) order by 1', [
-      [`bank_${id}_a`, `bank_${id}_b`],
-    ]);
     await sql.query('begin; set local role bankhouse_data');
-    const banks = await sql.query('select count(*)::int n from bank.banks where id = $1', [id]);
+    const { rows } = await sql.query(
+      `select (select count(*)::int from bank.banks where id = $1) as banks,
+              (select count(*)::int from bank.bank_keys where bank_id = $1) as keys,
+              (select count(*)::int from bank.login_roles l join pg_roles r on r.rolname = l.role where bank_id = $1) as roles`,
+      [id],
+    );
     await sql.query('rollback');
-    const keys = await sql.query('select count(*)::int n from bank.bank_keys where bank_id = $1', [id]);
-    return {
-      children: items.map((item) => item.kind).sort(),
-      roles: roles.rows.map((row) => row.rolname),
-      banks: banks.rows[0].n,
-      keys: keys.rows[0].n,
-    };
+    return { children: items.map((item) => item.kind).sort(), ...rows[0] };
   });
 }
 
 const WHOLE = ['Deployment', 'NetworkPolicy', 'Secret', 'Service', 'ServiceAccount'];
-const NOTHING = { children: [], roles: [], banks: 0, keys: 0 };
+const NOTHING = { children: [], roles: 0, banks: 0, keys: 0 };
+/** Access has ended; the rows are there, for the same Bank to come back to, or until they are erased. */
+const RETIRED = { roles: 0, banks: 1, keys: 0 };
+
+/** Deletes it with its rows, at once. */
+async function erase(id: string): Promise<void> {
+  await kubectl(['annotate', 'bank', id, '-n', 'banks', 'bankhouse.dev/erase-now=true']);
+  await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
+}
 
 async function answers(id: string): Promise<void> {
   const token = await mintToken(id);
@@ -112,21 +116,23 @@ describe('deleting a Bank', () => {
     await kubectl(['apply', '-f', '-'], bankManifest(id, { vaults: [{ id: 'sales' }] }));
     await conditionOf(id, 'Ready', 'True');
     expect(await traces(id)).toMatchObject({ children: WHOLE, banks: 1, keys: 1 });
-    await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
-    await until(
-      'the garbage collector to have taken the children',
-      async () => (await childrenOf(id)).items.length === 0,
-    );
-    expect(await traces(id)).toEqual(NOTHING);
+    await erase(id);
+    await until('everything of it to be gone', async () => {
+      const left = await traces(id);
+      return JSON.stringify(left) === JSON.stringify(NOTHING);
+    });
   });
 
-  it('with deletionPolicy Retain keeps its rows, and the same Bank finds them again', async () => {
-    const id = 'e2e-retain';
-    const manifest = bankManifest(id, { deletionPolicy: 'Retain', vaults: [{ id: 'sales' }] });
+  it.each([
+    ['by default', {}],
+    ['with deletionPolicy Retain', { deletionPolicy: 'Retain' }],
+  ])('%s keeps its rows for a while, and the same Bank finds them again', async (_sentence, policy) => {
+    const id = `e2e-retain-${Object.keys(policy).length}`;
+    const manifest = bankManifest(id, { ...policy, vaults: [{ id: 'sales' }] });
     await kubectl(['apply', '-f', '-'], manifest);
     await conditionOf(id, 'Ready', 'True');
     await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
-    expect(await traces(id)).toMatchObject({ roles: [], banks: 1 });
+    expect(await traces(id)).toMatchObject(RETIRED);
     await kubectl(['apply', '-f', '-'], bankManifest(id));
     await conditionOf(id, 'Ready', 'True');
     await using client = await connect(`${platform.frontDoor}/mcp/bank-${id}`, await mintToken(id));
@@ -134,8 +140,8 @@ describe('deleting a Bank', () => {
       'sales',
     ]);
     await client.close();
-    await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
-    expect(await traces(id)).toEqual(NOTHING);
+    await erase(id);
+    await until('its rows to be gone', async () => (await traces(id)).banks === 0);
   });
 });
 
@@ -160,7 +166,7 @@ describe('an operator that is killed during a creation', () => {
     await until('the moment of the kill', async () => performance.now() - started >= delayMs);
     await kubectl(['delete', 'pod', pod, '-n', SYSTEM_NAMESPACE, '--grace-period=0', '--force', '--wait=false']);
     await conditionOf(id, 'Ready', 'True', 'banks', 90_000);
-    expect(await traces(id)).toEqual({ children: WHOLE, roles: [`bank_${id}_a`], banks: 1, keys: 1 });
+    expect(await traces(id)).toEqual({ children: WHOLE, roles: 1, banks: 1, keys: 1 });
     await answers(id);
     await kubectl(['delete', 'bank', id, '-n', 'banks', '--timeout=60s']);
   });

@@ -40,7 +40,11 @@ const ROWS = Array.from({ length: 21 }, (_, n) => ({
 }));
 const rows: Database['withCaller'] = (_caller, _options, work) =>
   work({ rows: <R extends object>() => Promise.resolve(ROWS as unknown as R[]) });
-const database: Database = { withCaller: rows, close: () => Promise.resolve() };
+const database: Database = {
+  withCaller: rows,
+  loginIsRefused: () => Promise.resolve(false),
+  close: () => Promise.resolve(),
+};
 
 /** The recordings, and copies under other names up to the number of tools that a bank will have. */
 function manyTools(): Toolset {

@@ -143,7 +143,10 @@ export const cidrSchema = withRules(
     .string()
     .max(43)
     .regex(/^[0-9a-fA-F.:]+\/[0-9]{1,3}$/),
-  rule('isCIDR(self)', 'must be an address range such as 203.0.113.0/24'),
+  rule(
+    'isCIDR(self) && cidr(self).masked() == cidr(self)',
+    'must be an address range such as 203.0.113.0/24, with no bits set beyond its length',
+  ),
 );
 
 const QUANTITY = /^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/;

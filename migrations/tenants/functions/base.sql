@@ -1,17 +1,6 @@
 -- Who asks, and for what: the bank by the login role, the vaults by an assertion whose seal is checked here. What is in schema api asks
 -- once and names bank and vaults in its statements; policies ask again, as (select bank.me()): an InitPlan, evaluated once a statement.
 
--- The bank that the connection's login role stands for; null for every other role. Inside SECURITY DEFINER current_user is
--- the function's owner, while session_user stays the role that logged in.
--- (plpgsql and not sql: it keeps its plan for the session.)
-create or replace function bank.me() returns text
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-begin
-  return (select bank_id from bank.login_roles where role = session_user);
-end
-$$;
-
 -- Opens the sealed assertion in the setting bankhouse.assertion: <generation>.<payload>.<mac>, as core/src/assertion.ts
 -- makes it. state is absent, malformed, forged, expired or valid; anything but valid sees nothing. The clock is the wall's
 -- and not the transaction's, so that a transaction held open does not keep an assertion alive.
@@ -87,54 +76,12 @@ return decode(
   'base64'
 );
 
--- Whether the caller may see every vault of its bank, also what is in none.
-create or replace function bank.all_vaults() returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.all_vaults;
-end
-$$;
-
--- The vaults that the caller may see; empty when it may see all or none.
-create or replace function bank.vault_scope() returns text[]
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.vaults;
-end
-$$;
-
--- Whether the caller may change what it may see.
-create or replace function bank.may_write() returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.may_write;
-end
-$$;
-
--- Who calls: issuer and sub of the token, parted by a blank (no URL has one); null without a valid assertion.
-create or replace function bank.subject() returns text
-  language plpgsql stable security definer set search_path = pg_catalog
-as $$
-declare
-  opened constant record := bank.open_assertion();
-begin
-  return opened.subject;
-end
-$$;
-
--- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
--- scope, or no vault.
-create or replace function bank.caller(
-  out bank text, out all_vaults boolean, out vaults text[], out may_see boolean
+-- Makes out who calls and what it may see, and writes it down for the policies, in the setting bankhouse.scope. Every function of schema
+-- api begins with it, by itself or in bank.caller or bank.writer; whatever somebody else has put into the setting before is gone then, and it
+-- says nothing to anybody who may not read a table. Whether and when a policy's question is asked depends on what a plan looked at
+-- before, so answering it must leave no trace, as reading a table and calling a function that is counted do (D1).
+create or replace function bank.enter(
+  out bank text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean
 )
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
@@ -144,6 +91,53 @@ begin
   bank := opened.bank;
   all_vaults := opened.all_vaults;
   vaults := opened.vaults;
+  subject := opened.subject;
+  may_write := opened.may_write;
+  perform set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
+    'subject', subject, 'write', may_write)::text, true);
+end
+$$;
+
+-- What policies ask, as expressions that become part of the statement: an InitPlan without any function of ours.
+
+-- The bank that calls; null outside of a call.
+create or replace function bank.me() returns text
+  language sql stable
+return nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'bank';
+
+-- Whether the caller may see every vault of its bank, also what is in none.
+create or replace function bank.all_vaults() returns boolean
+  language sql stable
+return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb -> 'all')::boolean, false);
+
+-- The vaults that the caller may see; empty when it may see all or none.
+create or replace function bank.vault_scope() returns text[]
+  language sql stable
+return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'vaults')::text[], '{}');
+
+-- Whether the caller may change what it may see.
+create or replace function bank.may_write() returns boolean
+  language sql stable
+return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb -> 'write')::boolean, false);
+
+-- Who calls: issuer and sub of the token, parted by a blank (no URL has one); null without a valid assertion.
+create or replace function bank.subject() returns text
+  language sql stable
+return nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'subject';
+
+-- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
+-- scope, or no vault.
+create or replace function bank.caller(
+  out bank text, out all_vaults boolean, out vaults text[], out may_see boolean
+)
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+declare
+  entered constant record := bank.enter();
+begin
+  bank := entered.bank;
+  all_vaults := entered.all_vaults;
+  vaults := entered.vaults;
   may_see := bank is not null and (all_vaults or vaults <> '{}');
 end
 $$;
@@ -153,15 +147,15 @@ create or replace function bank.writer(out bank text, out all_vaults boolean, ou
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
-  opened constant record := bank.open_assertion();
+  entered constant record := bank.enter();
 begin
-  if opened.bank is null or not opened.may_write then
+  if entered.bank is null or not entered.may_write then
     raise exception 'the caller may not write' using errcode = 'insufficient_privilege';
   end if;
-  bank := opened.bank;
-  all_vaults := opened.all_vaults;
-  vaults := opened.vaults;
-  subject := opened.subject;
+  bank := entered.bank;
+  all_vaults := entered.all_vaults;
+  vaults := entered.vaults;
+  subject := entered.subject;
 end
 $$;
 

@@ -241,6 +241,7 @@ create or replace function api.count_recordings(
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return bank.match_count(p_from, p_to, p_participant, p_vault);
 end
 $$;
@@ -291,6 +292,7 @@ declare
   recordings uuid[];
   legacy bigint[];
 begin
+  perform bank.enter();
   select array_agg(m.recording_id) filter (where m.recording_id is not null),
          array_agg(m.legacy_id) filter (where m.legacy_id is not null)
     into recordings, legacy
@@ -394,6 +396,7 @@ create or replace function api.list_vaults() returns table (id text, display_nam
   language plpgsql stable security definer rows 10 set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return query
     select v.id::text, v.display_name, m.calls
       from bank.match_vaults() m join bank.vaults v on v.bank_id = (select bank.me()) and v.id = m.vault_id

@@ -369,6 +369,7 @@ create or replace function api.search_recordings(
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning set plan_cache_mode = force_generic_plan
 as $$
 begin
+  perform bank.enter();
   return query
     with matches as materialized (
       select *, count(*) over () > p_limit as more

@@ -324,8 +324,10 @@ create or replace function api.open_feed(out feed uuid, out "position" text, out
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 declare
-  opened constant record := bank.open_feed();
+  opened record;
 begin
+  perform bank.enter();
+  opened := bank.open_feed();
   feed := opened.feed;
   "position" := opened."position";
   channel := opened.channel;
@@ -336,6 +338,7 @@ create or replace function api.read_feeds(p_feeds uuid[], p_position text) retur
   language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return bank.read_feeds(p_feeds, p_position);
 end
 $$;
@@ -344,6 +347,7 @@ create or replace function api.close_feeds(p_feeds uuid[]) returns void
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   perform bank.close_feeds(p_feeds);
 end
 $$;

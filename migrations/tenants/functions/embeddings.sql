@@ -159,7 +159,7 @@ as $$
 #variable_conflict use_column
 declare
   look_at constant int := 500;
-  my_bank constant text := bank.me();
+  my_bank constant text := (bank.enter()).bank;
   candidates text := '';
   wanted text;
   item record;
@@ -439,6 +439,7 @@ create or replace function api.keep_embeddings(
   language plpgsql security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return bank.keep_embeddings(p_model, p_kinds, p_ids, p_passages, p_digests, p_vectors);
 end
 $$;
@@ -450,7 +451,7 @@ create or replace function api.embedded_item(p_kind text, p_id text, p_model tex
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 declare
-  my_bank constant text := bank.me();
+  my_bank constant text := (bank.enter()).bank;
 begin
   return query
     select p_kind, p_id, p.passage, encode(bank.text_digest(p.body), 'hex'), p.body, e.embedding::text
@@ -472,6 +473,7 @@ create or replace function api.nearest(
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return query
     with found as materialized (
       select n.*, row_number() over (order by n.score desc, n.kind, n.item_id) as place

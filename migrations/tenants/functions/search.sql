@@ -132,6 +132,7 @@ create or replace function api.match_entities(
   language plpgsql stable security definer rows 50 set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return query
     select m.kind, m.place, m.id, m.rank
       from bank.match_entities(p_query, p_kinds, p_offsets, p_limit, p_vault, p_from, p_to, p_archived, p_language) m;
@@ -148,6 +149,7 @@ create or replace function api.describe_matches(p_kinds text[], p_ids uuid[], p_
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 begin
+  perform bank.enter();
   return query
     with wanted as materialized (
       select w.kind, w.id from unnest(p_kinds, p_ids) w (kind, id)

@@ -1,4 +1,4 @@
-import { type Bank, type BankClass, type bankClassSchema, CLASS_FINALIZER, type Logger } from '@bankhouse/core';
+import { type BankClass, type bankClassSchema, CLASS_FINALIZER, type Logger } from '@bankhouse/core';
 import type { Clock, Outcome, Transport } from '@bankhouse/kube';
 import type { z } from 'zod';
 import type { Caches } from '../caches.ts';
@@ -6,7 +6,7 @@ import { holdFinalizer, releaseFinalizer } from '../cluster/finalizers.ts';
 import { bankClassPath } from '../cluster/paths.ts';
 import { writeStatus } from '../cluster/status.ts';
 import { holds, starting } from '../decide/verdict.ts';
-import { classOf, type Mapping } from '../mapping.ts';
+import type { Places } from '../places.ts';
 import { createReconciler, type Step, stepOf } from '../reconcile/index.ts';
 
 type ClassStatus = NonNullable<z.infer<typeof bankClassSchema>['status']>;
@@ -20,8 +20,8 @@ interface ClassKind {
 
 export interface ClassDeps {
   transport: Transport;
-  caches: Pick<Caches, 'classes' | 'banks'>;
-  mapping: Mapping;
+  caches: Pick<Caches, 'classes'>;
+  places: Places;
   clock: Clock;
 }
 
@@ -47,13 +47,11 @@ const STEPS: readonly Step<ClassKind>[] = [protectionStep];
 
 /** A class's status: how many banks follow it; and its protection. */
 export function createClassReconciler(deps: ClassDeps, logger: Logger): (name: string) => Promise<Outcome> {
-  const { transport, caches, mapping, clock } = deps;
+  const { transport, caches, places, clock } = deps;
   return createReconciler<ClassKind>({
     gather(name) {
       const bankClass = caches.classes.get(name);
-      return bankClass === undefined
-        ? undefined
-        : Object.freeze({ bankClass, banks: countBanks(name, caches, mapping) });
+      return bankClass === undefined ? undefined : Object.freeze({ bankClass, banks: places.countOf(name) });
     },
     lists: [STEPS],
     steps: () => STEPS,
@@ -74,10 +72,4 @@ export function createClassReconciler(deps: ClassDeps, logger: Logger): (name: s
     clock,
     logger,
   });
-}
-
-/** Banks that have the class; who only asks for it holds nothing up. */
-function countBanks(name: string, caches: Pick<Caches, 'banks'>, mapping: Mapping): number {
-  const banks = mapping.banksWithClass(name).flatMap((key) => caches.banks.get(key) ?? []);
-  return banks.filter((bank: Bank) => classOf(bank) === name).length;
 }

@@ -15,7 +15,7 @@ export const claimStep = bankStep({
   name: 'claim',
   condition: 'Accepted',
   needs: ['class', 'finalizer'],
-  async run(snapshot, _, { claimed, database, namespaces }) {
+  async run(snapshot, _, { claimed, database, namespaces, places }) {
     const { key, id, uid, bank, hadId } = snapshot;
     const namespace = await namespaces.get(bank.metadata.namespace ?? '');
     const claim = claimOf(snapshot, namespace.uid);
@@ -26,6 +26,7 @@ export const claimStep = bankStep({
     } catch (error) {
       if (error instanceof DatabaseError && error.code === 'id_taken') {
         claimed.forget(uid);
+        if (!hadId) places.leave(uid);
         const message = `The id "${id}" is another Bank's; create this Bank again with another spec.id.`;
         throw new StepFailure(fails('IdTaken', message), 'stall', { cause: error });
       }

@@ -1,3 +1,4 @@
+import { CLASS_FINALIZER } from '@bankhouse/core';
 import { chooseClass } from '../decide/class.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import { bankStep } from './kind.ts';
@@ -10,7 +11,7 @@ export const classStep = bankStep({
   name: 'class',
   condition: 'Accepted',
   needs: [],
-  async run({ bank, classes, uid, hadId }, _, { namespaces, places }) {
+  async run({ bank, classes, uid, hadId }, _, { namespaces, places, protect }) {
     const namespace = bank.metadata.namespace ?? '';
     const { labels } = await namespaces.get(namespace);
     const choice = chooseClass({
@@ -20,7 +21,11 @@ export const classStep = bankStep({
       countOthers: (className) => places.countOthers(namespace, className, uid),
     });
     if (choice.kind === 'refused' && !hadId) throw new StepFailure(choice.verdict, 'stall');
-    if (choice.kind === 'chosen') places.take(namespace, choice.bankClass.metadata.name, uid);
+    if (choice.kind === 'chosen') {
+      const { name, finalizers } = choice.bankClass.metadata;
+      places.take(namespace, name, uid);
+      if (finalizers?.includes(CLASS_FINALIZER) !== true) protect(name);
+    }
     return { kind: 'done', output: choice };
   },
 });

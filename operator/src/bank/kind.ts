@@ -46,6 +46,8 @@ export interface BankDeps {
   /** What the database was last seen to have of a bank, by uid. */
   claimed: Sightings;
   ensured: Sightings;
+  /** The class now has a bank, and must not vanish. */
+  protect(className: string): void;
   /** Rows may be due to be erased now. */
   erase(): void;
 }

@@ -1,10 +1,11 @@
-import { BankhouseError, bankMetadataUrl, bankUrl, messageOf } from '@bankhouse/core';
+import { bankMetadataUrl, bankUrl, DATABASE_LOGIN_REFUSED, field, messageOf } from '@bankhouse/core';
 import type { Clock } from '@bankhouse/kube';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Agent, buildConnector, type Dispatcher, fetch as undiciFetch } from 'undici';
 import type { OperatorConfig } from '../config.ts';
+import { ProbeError, type ProbeFailure } from './result.ts';
 
-/** A bank as a client meets it. Both raise BankhouseError: `route_failed` or `handshake_failed`. */
+/** A bank as a client meets it. Both raise ProbeError: `route_failed` or `handshake_failed`. */
 export interface FrontDoor {
   /** The bank's metadata (RFC 9728) and its 401 challenge, without a token (R1.8). */
   checkRoute(id: string, signal: AbortSignal): Promise<void>;
@@ -56,16 +57,22 @@ export function createFrontDoor(config: FrontDoorConfig, clock: Clock): FrontDoo
         const body = metadata.ok ? ((await metadata.json()) as { resource?: unknown }) : undefined;
         if (!metadata.ok) await metadata.body?.cancel();
         if (body?.resource !== url) {
-          throw new Error(`${metadataUrl} answers ${metadata.status}, not the metadata of ${url}`);
+          throw new AnswerError(
+            metadata.status,
+            `${metadataUrl} answers ${metadata.status}, not the metadata of ${url}`,
+          );
         }
         const challenge = await request(url, { method: 'POST', signal });
         await challenge.body?.cancel();
         const header = challenge.headers.get('www-authenticate') ?? '';
         if (challenge.status !== 401 || !header.includes(metadataUrl)) {
-          throw new Error(`${url} without a token answers ${challenge.status}, not the challenge of RFC 9728`);
+          throw new AnswerError(
+            challenge.status,
+            `${url} without a token answers ${challenge.status}, not the challenge of RFC 9728`,
+          );
         }
       } catch (error) {
-        throw new BankhouseError('route_failed', reasonOf(error), { cause: error });
+        throw new ProbeError('route_failed', failureOf(error), reasonOf(error), { cause: error });
       }
     },
 
@@ -81,8 +88,10 @@ export function createFrontDoor(config: FrontDoorConfig, clock: Clock): FrontDoo
         await client.connect(transport, { signal });
         await client.listTools(undefined, { signal });
       } catch (error) {
-        tokens.delete(id);
-        throw new BankhouseError('handshake_failed', reasonOf(error), { cause: error });
+        const failure = failureOf(error);
+        // Another token helps where this one was refused, and costs control an answer where the bank hangs.
+        if (failure.kind === 'refused' && failure.status < 500) tokens.delete(id);
+        throw new ProbeError('handshake_failed', failure, reasonOf(error), { cause: error });
       } finally {
         await client.close().catch(() => {});
       }
@@ -106,6 +115,28 @@ function createDispatcher(config: FrontDoorConfig): Dispatcher {
   return new Agent({
     connect: (options, callback) => connect({ ...options, hostname, host: hostname, port, servername }, callback),
   });
+}
+
+/** An answer that is there, but not the one that it has to be. */
+class AnswerError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Reads what fetch, the SDK and the checks above throw; the SDK wraps what its transport threw. */
+function failureOf(error: unknown): ProbeFailure {
+  let cause = error;
+  for (let depth = 0; depth < 5 && cause instanceof Error; depth += 1) {
+    if (field(cause, 'data', 'code') === DATABASE_LOGIN_REFUSED) return { kind: 'databaseRefused' };
+    const { status } = cause as { status?: unknown };
+    if (typeof status === 'number' && status >= 100) return { kind: 'refused', status };
+    ({ cause } = cause);
+  }
+  return { kind: 'failed' };
 }
 
 /** fetch hides what happened in its cause. */

@@ -1,2 +1,3 @@
 export { createFrontDoor, type FrontDoor } from './front-door.ts';
-export { createProber, type ProbeResult, type Prober, type ProbeTarget } from './prober.ts';
+export { createProber, type Prober, type ProberOptions, type ProbeTarget } from './prober.ts';
+export { ProbeError, type ProbeFailure, type ProbeOutcome, type ProbeResult } from './result.ts';

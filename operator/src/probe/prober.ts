@@ -1,15 +1,8 @@
 import { type Logger, messageOf } from '@bankhouse/core';
-import { type Clock, exponential, startWorkers, type Workers, WorkQueue } from '@bankhouse/kube';
-import { fails, holds, type Verdict, waits } from '../decide/verdict.ts';
+import { type Clock, exponential } from '@bankhouse/kube';
 import type { FrontDoor } from './front-door.ts';
-
-/** What a bank's front door was last seen to do. */
-export interface ProbeResult {
-  route: Verdict;
-  verified: Verdict;
-  /** The bank's pod is there, and Postgres refuses its sign-in. */
-  databaseRefused?: boolean;
-}
+import { ANSWERED, handshakeFailed, isSameResult, type ProbeResult, routeFailed } from './result.ts';
+import { type Lane, Schedule } from './schedule.ts';
 
 /** Which bank to probe; another `fingerprint` (pods, image) is a reason to look again at once. */
 export interface ProbeTarget {
@@ -18,11 +11,14 @@ export interface ProbeTarget {
   key: string;
   id: string;
   fingerprint: string;
+  /** It failed when it was last heard of, before this process: then it waits behind those of which that is not known. */
+  wasFailing?: boolean;
 }
 
 /**
  * Probes banks beside the reconcile loop, so that a slow front door never holds up a worker: quickly until a bank answers,
- * then now and then. A bank that answered counts as failing only after two failures in a row.
+ * then now and then. A bank that answered counts as failing only after two failures in a row. Who is asked when, and how banks that hang
+ * are kept from holding up the others (K9): see `Schedule`.
  */
 export interface Prober {
   /** The last result; none before the bank answered, or had its time to. */
@@ -32,9 +28,8 @@ export interface Prober {
   stop(): Promise<void>;
 }
 
-/** Mostly waiting: the gateway holds a request until a pod is there. */
-const WORKERS = 32;
-const ATTEMPT_MS = 5_000;
+/** A little longer than the gateway holds a call for a pod to come up, so that its word is heard. */
+const ATTEMPT_MS = 6_000;
 /** A new bank takes about a second to come up: for so long it is asked so densely, and not called failing. */
 const PATIENCE_MS = 5_000;
 const QUICK_MS = 75;
@@ -45,15 +40,24 @@ const FAILURES_BEFORE_LOSS = 2;
 interface Probed {
   target: ProbeTarget;
   result: ProbeResult | undefined;
-  /** Since when it has been asked under this fingerprint. */
-  askedSince: number;
+  /** Since when it has been asked under this fingerprint, not counting attempts that were cut short; undefined: not yet. */
+  askedSince: number | undefined;
   /** In a row. */
   failures: number;
   /** Of these, those after the bank's time to come up. */
   lateFailures: number;
+  attempt: Attempt | undefined;
+  /** Takes back the timer for when it is asked next. */
+  cancelNext: (() => void) | undefined;
 }
 
-export function createProber(options: {
+interface Attempt {
+  readonly startedAt: number;
+  readonly fingerprint: string;
+  readonly ending: AbortController;
+}
+
+export interface ProberOptions {
   frontDoor: FrontDoor;
   clock: Clock;
   logger: Logger;
@@ -61,85 +65,181 @@ export function createProber(options: {
   verifyEvery: number;
   /** The result for this Bank is another one than before. */
   onChange: (key: string) => void;
-}): Prober {
-  const { frontDoor, clock, verifyEvery } = options;
-  const queue = new WorkQueue(clock);
-  const banks = new Map<string, Probed>();
-  const stopping = new AbortController();
-  const workers: Workers = startWorkers({
-    queue,
-    count: WORKERS,
-    clock,
-    onError: (uid, error) => options.logger.error({ uid, reason: messageOf(error) }, 'probe broke'),
-    async work(uid) {
-      const bank = banks.get(uid);
-      if (bank === undefined) return { kind: 'done' };
-      const { fingerprint } = bank.target;
-      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]);
-      const found = await probe(frontDoor, bank.target.id, signal);
-      if (banks.get(uid) !== bank || stopping.signal.aborted) return { kind: 'done' };
-      const verified = found.verified.status === 'True';
-      const isNew = clock.now() - bank.askedSince < PATIENCE_MS;
-      bank.failures = verified ? 0 : bank.failures + 1;
-      bank.lateFailures = verified || isNew ? 0 : bank.lateFailures + 1;
-      if (!verified && isExcused(bank, isNew)) return { kind: 'requeueAfter', ms: QUICK_MS };
-      if (bank.result === undefined || !sameResult(bank.result, found)) {
-        if (isRestored(bank.result, found)) askAllWithoutRoute();
-        bank.result = found;
-        options.onChange(bank.target.key);
-      }
-      if (bank.target.fingerprint !== fingerprint) return { kind: 'requeueAfter', ms: 0 };
-      return { kind: 'requeueAfter', ms: verified ? spread(verifyEvery, clock) : pauseAfter(bank.lateFailures) };
-    },
-  });
-
-  /** The front door is one for all: when it leads to one bank again, the others needn't wait for their turn. */
-  function askAllWithoutRoute(): void {
-    for (const [uid, { result }] of banks) if (result?.route.status === 'False') queue.add(uid, 'low');
-  }
-
-  return {
-    get: (uid) => banks.get(uid)?.result,
-    want(target) {
-      const known = banks.get(target.uid);
-      const fresh = { target, askedSince: clock.now(), failures: 0, lateFailures: 0 };
-      if (known === undefined) banks.set(target.uid, { ...fresh, result: undefined });
-      else if (known.target.fingerprint === target.fingerprint) return;
-      else Object.assign(known, fresh);
-      queue.add(target.uid);
-    },
-    forget(uid) {
-      const bank = banks.get(uid);
-      if (bank === undefined) return;
-      banks.delete(uid);
-      frontDoor.forget(bank.target.id);
-    },
-    async stop() {
-      stopping.abort();
-      await workers.stop(ATTEMPT_MS);
-    },
-  };
 }
 
-async function probe(frontDoor: FrontDoor, id: string, signal: AbortSignal): Promise<ProbeResult> {
-  try {
-    await frontDoor.checkRoute(id, signal);
-  } catch (error) {
-    return {
-      route: fails(
-        'FrontDoorFails',
-        `The front door does not answer for the bank: ${messageOf(error)}. Look at the gateway and the ingress.`,
-      ),
-      verified: waits('No MCP handshake is possible before the front door answers for the bank.'),
-    };
+export function createProber(options: ProberOptions): Prober {
+  return new ScheduledProber(options);
+}
+
+class ScheduledProber implements Prober {
+  private readonly options: ProberOptions;
+  private readonly schedule = new Schedule();
+  private readonly banks = new Map<string, Probed>();
+  private readonly underWay = new Set<Promise<void>>();
+  private cancelWake: (() => void) | undefined;
+  private isStopped = false;
+
+  constructor(options: ProberOptions) {
+    this.options = options;
   }
-  const route = holds('Answers', "The front door serves the bank's metadata and its challenge.");
+
+  get(uid: string): ProbeResult | undefined {
+    return this.banks.get(uid)?.result;
+  }
+
+  want(target: ProbeTarget): void {
+    const { uid, fingerprint, wasFailing } = target;
+    const fresh = { target, askedSince: undefined, failures: 0, lateFailures: 0 };
+    const known = this.banks.get(uid);
+    if (known === undefined) {
+      this.banks.set(uid, { ...fresh, result: undefined, attempt: undefined, cancelNext: undefined });
+      this.ask(uid, wasFailing === true ? 'undecided' : 'new');
+    } else if (known.target.fingerprint !== fingerprint) {
+      Object.assign(known, fresh);
+      this.ask(uid, 'new');
+    }
+  }
+
+  forget(uid: string): void {
+    const bank = this.banks.get(uid);
+    if (bank === undefined) return;
+    this.banks.delete(uid);
+    this.schedule.remove(uid);
+    bank.cancelNext?.();
+    bank.attempt?.ending.abort();
+    this.options.frontDoor.forget(bank.target.id);
+    this.look();
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.cancelWake?.();
+    for (const bank of this.banks.values()) {
+      bank.cancelNext?.();
+      bank.attempt?.ending.abort();
+    }
+    await Promise.all(this.underWay);
+  }
+
+  private ask(uid: string, lane: Lane): void {
+    const bank = this.banks.get(uid);
+    if (bank === undefined) return;
+    bank.cancelNext?.();
+    bank.cancelNext = undefined;
+    this.schedule.add(uid, lane);
+    this.look();
+  }
+
+  private askLater(bank: Probed, ms: number, lane: Lane): void {
+    bank.cancelNext?.();
+    bank.cancelNext = this.options.clock.after(ms, () => this.ask(bank.target.uid, lane));
+  }
+
+  /** Carries out what the schedule says for now. */
+  private look(): void {
+    if (this.isStopped) return;
+    const { clock } = this.options;
+    this.cancelWake?.();
+    const { start, cut, wakeIn } = this.schedule.next(clock.now());
+    this.cancelWake = wakeIn === undefined ? undefined : clock.after(wakeIn, () => this.look());
+    for (const uid of cut) {
+      const bank = this.banks.get(uid);
+      bank?.attempt?.ending.abort();
+      // It is no failure to have been given too little time; `start` may hold the bank's next attempt already.
+      if (bank !== undefined)
+        Object.assign(bank, { attempt: undefined, ...(bank.failures === 0 ? { askedSince: undefined } : {}) });
+    }
+    for (const { uid } of start) {
+      const bank = this.banks.get(uid);
+      if (bank === undefined) continue;
+      const asked = this.attempt(bank).catch((error: unknown) => {
+        this.options.logger.error({ uid, reason: messageOf(error) }, 'probe broke');
+      });
+      this.underWay.add(asked);
+      void asked.finally(() => this.underWay.delete(asked));
+    }
+  }
+
+  /** One attempt, until it ends, is over its limit, is cut or not wanted any more. */
+  private async attempt(bank: Probed): Promise<void> {
+    const { clock } = this.options;
+    const { uid, fingerprint } = bank.target;
+    const attempt: Attempt = { startedAt: clock.now(), fingerprint, ending: new AbortController() };
+    bank.attempt = attempt;
+    bank.askedSince ??= attempt.startedAt;
+    let isOver = false;
+    const cancelLimit = clock.after(ATTEMPT_MS, () => {
+      isOver = true;
+      attempt.ending.abort();
+    });
+    const found = await this.probe(bank, attempt, () => (isOver ? ATTEMPT_MS : undefined));
+    cancelLimit();
+    if (this.isStopped || bank.attempt !== attempt || this.banks.get(uid) !== bank) return;
+    bank.attempt = undefined;
+    this.schedule.ended(uid, !isOver);
+    this.take(bank, attempt, found);
+    this.look();
+  }
+
+  /** @param limit what the attempt was given, once that is over */
+  private async probe(bank: Probed, attempt: Attempt, limit: () => number | undefined): Promise<ProbeResult> {
+    const { frontDoor, clock } = this.options;
+    const { id, uid } = bank.target;
+    const { signal } = attempt.ending;
+    try {
+      await untilAborted(frontDoor.checkRoute(id, signal), signal);
+    } catch (error) {
+      return routeFailed(error, limit());
+    }
+    if (bank.attempt === attempt) this.schedule.routed(uid, clock.now());
+    try {
+      await untilAborted(frontDoor.checkHandshake(id, signal), signal);
+    } catch (error) {
+      return handshakeFailed(error, limit());
+    }
+    return ANSWERED;
+  }
+
+  /** Draws the conclusion of an attempt that had all its time. */
+  private take(bank: Probed, attempt: Attempt, found: ProbeResult): void {
+    const { clock, verifyEvery, onChange } = this.options;
+    const verified = found.verified.status === 'True';
+    // What is asked about changed while it was asked: the schedule has the bank already, and a failure says nothing any more.
+    const isOutdated = bank.target.fingerprint !== attempt.fingerprint;
+    if (isOutdated && !verified) return;
+    const isNew = clock.now() - (bank.askedSince ?? attempt.startedAt) < PATIENCE_MS;
+    bank.failures = verified ? 0 : bank.failures + 1;
+    bank.lateFailures = verified || isNew ? 0 : bank.lateFailures + 1;
+    if (!verified && isExcused(bank, isNew)) {
+      this.askLater(bank, QUICK_MS, 'again');
+      return;
+    }
+    if (bank.result === undefined || !isSameResult(bank.result, found)) {
+      if (isRestored(bank.result, found)) this.askAllWithoutRoute();
+      bank.result = found;
+      onChange(bank.target.key);
+    }
+    if (isOutdated) return;
+    if (verified) this.askLater(bank, spread(verifyEvery, clock), 'recheck');
+    else this.askLater(bank, pauseAfter(bank.lateFailures), 'failing');
+  }
+
+  /** The front door is one for all: when it leads to one bank again, the others needn't wait for their turn. */
+  private askAllWithoutRoute(): void {
+    for (const [uid, { result }] of this.banks) if (result?.route.status === 'False') this.ask(uid, 'undecided');
+  }
+}
+
+/** Rejects at once when the signal aborts, whether or not the work heeds it. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
   try {
-    await frontDoor.checkHandshake(id, signal);
-    return { route, verified: holds('Handshake', 'An MCP handshake through the front door succeeded.') };
-  } catch (error) {
-    const message = `No MCP handshake through the front door succeeds: ${messageOf(error)}.`;
-    return { route, verified: fails('HandshakeFailed', message) };
+    await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -160,12 +260,4 @@ function pauseAfter(lateFailures: number): number {
 /** Between 80 and 120 percent, so that banks made together are not asked together. */
 function spread(ms: number, clock: Clock): number {
   return Math.round(ms * (0.8 + 0.4 * clock.random()));
-}
-
-function sameResult(a: ProbeResult, b: ProbeResult): boolean {
-  return sameVerdict(a.route, b.route) && sameVerdict(a.verified, b.verified);
-}
-
-function sameVerdict(a: Verdict, b: Verdict): boolean {
-  return a.status === b.status && a.reason === b.reason && a.message === b.message;
 }

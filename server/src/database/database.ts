@@ -34,6 +34,11 @@ export interface Database {
    * @throws ToolError when the database failed, in words for the caller; the signal's reason when that fired; what `work` throws
    */
   withCaller<T>(caller: Caller, options: TransactionOptions, work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /**
+   * Whether Postgres refuses the bank's login, so that the operator has to set its password again. Asks only where the last login that a
+   * caller needed was refused: a bank at rest costs no connection.
+   */
+  loginIsRefused(): Promise<boolean>;
   /** Waits for running transactions, then closes every connection. */
   close(): Promise<void>;
 }
@@ -52,6 +57,7 @@ class PooledDatabase implements Database {
   /** Connections whose transaction has an answer and goes on; when the last one began. Both are signs of life of the database. */
   readonly #working = new Set<pg.PoolClient>();
   #answeredAt = Number.NEGATIVE_INFINITY;
+  #loginWasRefused = false;
 
   constructor(secrets: Secrets, logger: Logger) {
     this.#secrets = secrets;
@@ -70,6 +76,17 @@ class PooledDatabase implements Database {
         if (attempt === 1 && this.#mayTryAgain(error, progress.answered)) continue;
         throw error instanceof pg.DatabaseError || isUnavailable(error) ? toToolError(error) : error;
       }
+    }
+  }
+
+  async loginIsRefused(): Promise<boolean> {
+    if (!this.#loginWasRefused) return false;
+    this.#secrets.refresh();
+    try {
+      (await this.#connect(this.#currentPool())).release();
+      return false;
+    } catch (error) {
+      return isLoginRefused(error);
     }
   }
 
@@ -132,8 +149,11 @@ class PooledDatabase implements Database {
   async #connect(pool: pg.Pool): Promise<pg.PoolClient> {
     const since = performance.now();
     try {
-      return await pool.connect();
+      const client = await pool.connect();
+      this.#loginWasRefused = false;
+      return client;
     } catch (error) {
+      if (isLoginRefused(error)) this.#loginWasRefused = true;
       throw isNoneFree(error) && (this.#working.size > 0 || this.#answeredAt > since) ? overloaded(error) : error;
     }
   }

@@ -1,4 +1,4 @@
-import { BankhouseError, type Logger, messageOf } from '@bankhouse/core';
+import { BankhouseError, DATABASE_LOGIN_REFUSED, type Logger, messageOf } from '@bankhouse/core';
 import {
   type AuthInfo,
   type CacheHint,
@@ -97,7 +97,10 @@ export function serveMcp(serving: Serving): McpService {
   const templates = { resourceTemplates: surface.resourceTemplates };
   const makeServer = (options: ServerOptions) => {
     const server = new Server(info, options);
-    server.setRequestHandler('tools/list', () => surface.toolList);
+    server.setRequestHandler('tools/list', async (_, context) => {
+      if (isVerifier(callerOf(context)) && (await serving.database.loginIsRefused())) throw loginRefused();
+      return surface.toolList;
+    });
     server.setRequestHandler('tools/call', ({ params }, context) =>
       callTool(serving, params.name, params.arguments, context),
     );
@@ -151,6 +154,18 @@ function callerOf(context: ServerContext): Caller {
   const caller = context.http?.authInfo?.extra?.caller;
   if (caller === undefined) throw new Error('The request came past the door.');
   return caller as Caller;
+}
+
+/** The operator, which looks whether the bank works and may see none of its data. */
+function isVerifier({ assertion }: Caller): boolean {
+  return assertion.scopes.length === 1 && assertion.scopes[0] === 'mcp:verify';
+}
+
+/** Clients get their lists in any case; the operator is told, because it can mend this. */
+function loginRefused(): ProtocolError {
+  return new ProtocolError(ProtocolErrorCode.InternalError, 'Postgres refuses the login of the bank.', {
+    code: DATABASE_LOGIN_REFUSED,
+  });
 }
 
 async function callTool(

@@ -44,17 +44,21 @@ export function template(values: Readonly<Record<string, unknown>>, release = 'b
 
 interface Manifest {
   kind: string;
-  metadata: { name: string; namespace?: string };
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
   spec: Record<string, unknown>;
   [field: string]: unknown;
 }
 
-/** The objects of a template by `Kind/name`. */
+/** The objects of a template by `Kind/name`, or `Kind/namespace/name` where that is not the release's. */
 export function render(values: Readonly<Record<string, unknown>> = {}): Map<string, Manifest> {
   const { code, stdout, stderr } = template({ ...GOOD, ...values });
   if (code !== 0) throw new Error(stderr);
   const objects = parseAllDocuments(stdout)
     .map((document) => document.toJSON() as Manifest | null)
     .filter((object) => object !== null);
-  return new Map(objects.map((object) => [`${object.kind}/${object.metadata.name}`, object]));
+  return new Map(objects.map((object) => [keyOf(object), object]));
+}
+
+function keyOf({ kind, metadata: { name, namespace = NAMESPACE } }: Manifest): string {
+  return namespace === NAMESPACE ? `${kind}/${name}` : `${kind}/${namespace}/${name}`;
 }

@@ -8,6 +8,7 @@ interface Container {
   name: string;
   image: string;
   env: { name: string; value?: string }[];
+  command?: string[];
 }
 interface PodSpec {
   containers: Container[];
@@ -208,6 +209,74 @@ describe('every pod', () => {
   it('with more than one replica has a budget', () => {
     expect(objects.has('PodDisruptionBudget/bankhouse-gateway')).toBe(true);
     expect(objects.has('PodDisruptionBudget/bankhouse-control')).toBe(false);
+  });
+});
+
+describe('a release that serves some namespaces', () => {
+  const objects = render({ watchNamespaces: ['a', 'b'] });
+  const kinds = (start: string) => [...objects.keys()].filter((key) => key.startsWith(start));
+
+  it('has rights there, and reads classes and these namespaces beside', () => {
+    expect(kinds('Role/')).toEqual([
+      'Role/a/bankhouse-operator',
+      'Role/b/bankhouse-operator',
+      'Role/a/bankhouse-gateway',
+      'Role/b/bankhouse-gateway',
+      'Role/bankhouse-operator-lease',
+      'Role/bankhouse-release-operator',
+      'Role/a/bankhouse-release',
+      'Role/b/bankhouse-release',
+    ]);
+    const people = ['view', 'edit', 'admin'].map((role) => `ClusterRole/bankhouse-${role}`);
+    const hooks = ['ClusterRole/bankhouse-crds'];
+    expect(kinds('ClusterRole/').filter((key) => ![...people, ...hooks].includes(key))).toEqual([
+      'ClusterRole/bankhouse-operator',
+    ]);
+    expect(objects.get('ClusterRole/bankhouse-operator')?.rules).toEqual([
+      { apiGroups: ['bankhouse.dev'], resources: ['bankclasses'], verbs: ['get', 'list', 'watch'] },
+      { apiGroups: [''], resources: ['namespaces'], resourceNames: ['a', 'b'], verbs: ['get', 'list', 'watch'] },
+    ]);
+  });
+
+  it.each(['operator', 'gateway'])('tells the %s', (component) => {
+    expect(environmentOf(objects, `Deployment/bankhouse-${component}`).WATCH_NAMESPACES).toBe('a,b');
+    expect(environmentOf(render(), `Deployment/bankhouse-${component}`)).not.toHaveProperty('WATCH_NAMESPACES');
+  });
+});
+
+describe("the operator's account", () => {
+  it('is bound by a policy, which can be left out', () => {
+    const policy = 'ValidatingAdmissionPolicy/bankhouse-operator-writes';
+    const { matchConditions } = (render().get(policy)?.spec ?? {}) as { matchConditions: { expression: string }[] };
+    expect(matchConditions.map(({ expression }) => expression)).toEqual([
+      "request.userInfo.username == 'system:serviceaccount:bankhouse-system:bankhouse-operator'",
+    ]);
+    const without = [...render({ 'operator.admissionPolicy.enabled': false }).keys()];
+    expect(without.filter((key) => key.startsWith('ValidatingAdmissionPolicy'))).toEqual([]);
+  });
+});
+
+describe('before a release is removed', () => {
+  it('a job lets go of every Bank, with all that the operator is told', () => {
+    const objects = render({ 'frontDoor.caSecret': 'ca' });
+    const job = 'Job/bankhouse-release';
+    expect(objects.get(job)?.metadata.annotations).toMatchObject({ 'helm.sh/hook': 'pre-delete' });
+    expect(podOf(objects, job).containers[0]?.command).toEqual(['/usr/local/bin/node', '/app/operator.mjs', 'release']);
+    const { OPERATOR_DEPLOYMENT, ...rest } = environmentOf(objects, job);
+    expect(OPERATOR_DEPLOYMENT).toBe('bankhouse-operator');
+    expect(rest).toEqual(environmentOf(objects, 'Deployment/bankhouse-operator'));
+  });
+});
+
+describe('the class that comes with it', () => {
+  const annotationsOf = (values: Record<string, unknown>) =>
+    render(values).get('BankClass/default')?.metadata.annotations;
+
+  it.each([
+    ['is the default', {}, 'true'],
+    ['is not, where another one is', { 'bankClass.default': false }, 'false'],
+  ])('%s', (_sentence, values, mark) => {
+    expect(annotationsOf(values)).toEqual({ 'bankhouse.dev/is-default-class': mark });
   });
 });
 

@@ -161,6 +161,12 @@ describe('values that are refused', () => {
       { ...GOOD, issuers: [{ issuer: 'https://i', jwksUrl: 'https://i/k', algorithms: ['HS256'] }] },
       /'\/issuers\/0\/algorithms\/0': value must be one of 'ES256'/,
     ],
+    [
+      'a namespace of no such name',
+      { ...GOOD, watchNamespaces: ['Team A'] },
+      /'\/watchNamespaces\/0': 'Team A' does not match pattern/,
+    ],
+    ['a namespace twice', { ...GOOD, watchNamespaces: ['a', 'a'] }, /'\/watchNamespaces': items at 0 and 1 are equal/],
     ['replicas as a word', { ...GOOD, 'gateway.replicas': 'two' }, /'\/gateway\/replicas': got string, want integer/],
     ['a misspelt section', { ...GOOD, 'gatway.replicas': 2 }, /additional properties 'gatway' not allowed/],
     ['a misspelt value', { ...GOOD, 'gateway.replica': 2 }, /'\/gateway': additional properties 'replica' not allowed/],

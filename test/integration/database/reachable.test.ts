@@ -1,11 +1,12 @@
 /** R1.6: everything of ours that a role can reach, listed. A new object that appears here was granted to a role on purpose, or by mistake. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
 
 let postgres: TestPostgres;
+let acme: TestBank;
 beforeAll(async () => {
   postgres = await startPostgres();
-  await createBank(postgres, 'acme');
+  acme = await createBank(postgres, 'acme');
 });
 afterAll(() => postgres?.stop());
 
@@ -45,102 +46,76 @@ const REACHABLE = `
   select 'member of ' || r.rolname from pg_roles r where r.rolname <> $1 and pg_has_role($1, r.oid, 'MEMBER')
   order by 1`;
 
-const EXPECTED: [string, string[]][] = [
+/** What a bank's login role may call, and all that it may. */
+const CALLABLE = [
+  'archive_row',
+  'assertion_state',
+  'change_row',
+  'claim_batch',
+  'close_feeds',
+  'count_recordings',
+  'create_row',
+  'delete_row',
+  'describe_matches',
+  'embedded_item',
+  'get_recording',
+  'get_transcript',
+  'get_unified_recordings',
+  'group_rows',
+  'keep_embeddings',
+  'keep_outcome',
+  'list_vaults',
+  'match_entities',
+  'nearest',
+  'open_feed',
+  'process_row',
+  'read_feeds',
+  'read_rows',
+  'search_recordings',
+  'unembedded',
+  'vault_exists',
+];
+
+const OF_THE_OPERATOR: [string, string][] = [
+  ['bank_state', 'bankhouse_owner'],
+  ['end_sessions', 'bankhouse_watchdog'],
+  ['ensure_bank', 'bankhouse_owner'],
+  ['erase_bank', 'bankhouse_owner'],
+  ['hold_catalogs', 'bankhouse_watchdog'],
+  ['lift_quarantine', 'bankhouse_owner'],
+  ['retire_bank', 'bankhouse_owner'],
+  ['strike', 'bankhouse_owner'],
+  ['sweep_large_objects', 'bankhouse_watchdog'],
+  ['watch_sessions', 'bankhouse_watchdog'],
+];
+
+const EXPECTED: [string, () => string, string[]][] = [
   [
-    'bank_acme_a',
+    "a bank's login role",
+    () => acme.role,
     [
-      'column bank.idempotency_keys.bank_id: SELECT',
-      'column bank.idempotency_keys.created_at: SELECT',
-      'column bank.idempotency_keys.digest: SELECT',
-      'column bank.idempotency_keys.entity: SELECT',
-      'column bank.idempotency_keys.key: SELECT',
-      'column bank.idempotency_keys.row_id: SELECT',
-      'column bank.idempotency_keys.subject: SELECT',
       'database: CONNECT',
-      'function bank.all_vaults as bankhouse_data',
-      'function bank.any_word',
-      'function bank.assertion_state as bankhouse_data',
-      'function bank.close_feeds as bankhouse_data',
-      'function bank.count_recordings as bankhouse_data',
-      'function bank.delete_rows as bankhouse_data',
-      'function bank.describe_calls',
-      'function bank.describe_matches',
-      'function bank.describe_passages',
-      'function bank.entity_scopes',
-      'function bank.fathom_segments',
-      'function bank.get_recording',
-      'function bank.get_transcript',
-      'function bank.get_unified_recordings',
-      'function bank.idempotency_window',
-      'function bank.invited',
-      'function bank.item_passages',
-      'function bank.item_vector',
-      'function bank.keep_embeddings as bankhouse_data',
-      'function bank.list_vaults',
-      'function bank.keep_outcome as bankhouse_data',
-      'function bank.lowered',
-      'function bank.match_calls as bankhouse_data',
-      'function bank.match_documents as bankhouse_data',
-      'function bank.match_entities as bankhouse_data',
-      'function bank.match_vaults as bankhouse_data',
-      'function bank.may_write as bankhouse_data',
-      'function bank.me as bankhouse_data',
-      'function bank.nearest',
-      'function bank.open_feed as bankhouse_data',
-      'function bank.read_feeds as bankhouse_data',
-      'function bank.plain_language',
-      'function bank.recording_segments',
-      'function bank.recall_outcome as bankhouse_data',
-      'function bank.resolve_call',
-      'function bank.search_recordings',
-      'function bank.similarity',
-      'function bank.subject as bankhouse_data',
-      'function bank.text_config',
-      'function bank.text_digest',
-      'function bank.text_document',
-      'function bank.unembedded',
-      'function bank.vault_scope as bankhouse_data',
+      ...CALLABLE.map((name) => `function api.${name} as bankhouse_api`),
       'member of bankhouse_bank',
-      'schema bank: USAGE',
-      'some columns of bank.chat_messages: UPDATE archived_at, author, body, chat_id, language, reply_to, role, status, vault_id',
-      'some columns of bank.chats: UPDATE archived_at, language, participants, recording_id, status, tags, title, vault_id',
-      'some columns of bank.comments: UPDATE archived_at, body, language, parent_id, parent_type, status, vault_id',
-      'some columns of bank.idempotency_keys: INSERT digest, entity, key',
-      'some columns of bank.idempotency_keys: UPDATE created_at, digest, entity, row_id',
-      'some columns of bank.notes: UPDATE archived_at, body, language, pinned, recording_id, status, tags, title, vault_id',
-      'some columns of bank.tasks: UPDATE archived_at, assignee, completed_at, description, due_at, language, priority, recording_id, status, tags, title, vault_id',
-      'table bank.chat_messages: INSERT',
-      'table bank.chat_messages: SELECT',
-      'table bank.chats: INSERT',
-      'table bank.chats: SELECT',
-      'table bank.comments: INSERT',
-      'table bank.comments: SELECT',
-      'table bank.embeddings: SELECT',
-      'table bank.fathom_calls: SELECT',
-      'table bank.legacy_calls: SELECT',
-      'table bank.notes: INSERT',
-      'table bank.notes: SELECT',
-      'table bank.new_calls: SELECT',
-      'table bank.recordings: SELECT',
-      'table bank.tasks: INSERT',
-      'table bank.tasks: SELECT',
-      'table bank.unified_recordings: SELECT',
-      'table bank.vault_entries: SELECT',
-      'table bank.vaults: SELECT',
+      'schema api: USAGE',
     ],
   ],
   [
     'bankhouse_operator',
+    () => 'bankhouse_operator',
     [
       'database: CONNECT',
-      'function bank.bank_state as bankhouse_owner',
-      'function bank.delete_bank as bankhouse_owner',
-      'function bank.ensure_bank as bankhouse_owner',
-      'schema bank: USAGE',
+      ...OF_THE_OPERATOR.map(([name, owner]) => `function admin.${name} as ${owner}`),
+      ...['claim_id', 'due_ids', 'forget_id', 'release_id'].map(
+        (name) => `function control.${name} as bankhouse_owner`,
+      ),
+      'schema admin: USAGE',
+      'schema control: USAGE',
     ],
   ],
   [
     'bankhouse_gateway',
+    () => 'bankhouse_gateway',
     [
       'database: CONNECT',
       'schema control: USAGE',
@@ -150,20 +125,16 @@ const EXPECTED: [string, string[]][] = [
   ],
   [
     'bankhouse_control',
+    () => 'bankhouse_control',
     [
-      'column bank.banks.display_name: SELECT',
-      'column bank.banks.id: SELECT',
-      'column bank.banks.retained_at: SELECT',
-      'column bank.banks.type: SELECT',
       'database: CONNECT',
-      'schema bank: USAGE',
       'schema control: USAGE',
-      'table bank.vaults: SELECT',
       'table control.bank_directory: SELECT',
       'table control.bank_epochs: DELETE',
       'table control.bank_epochs: INSERT',
       'table control.bank_epochs: SELECT',
       'table control.bank_epochs: UPDATE',
+      'table control.bank_ids: SELECT',
       'table control.deletion_receipts: SELECT',
       'table control.revoked_tokens: DELETE',
       'table control.revoked_tokens: INSERT',
@@ -171,16 +142,39 @@ const EXPECTED: [string, string[]][] = [
       'table control.revoked_tokens: UPDATE',
     ],
   ],
+  [
+    'bankhouse_watchdog',
+    () => 'bankhouse_watchdog',
+    [
+      ...CALLABLE.map((name) => `function api.${name} as bankhouse_api`),
+      'column bank.login_roles.bank_id: SELECT',
+      'column bank.login_roles.role: SELECT',
+      'database: CONNECT',
+      'function admin.end_sessions as bankhouse_watchdog',
+      'function admin.hold_catalogs as bankhouse_watchdog',
+      'function admin.sweep_large_objects as bankhouse_watchdog',
+      'function admin.watch_sessions as bankhouse_watchdog',
+      'member of bankhouse_bank',
+      'member of the login role of acme',
+      'schema admin: USAGE',
+      'schema api: USAGE',
+      'schema bank: USAGE',
+    ],
+  ],
 ];
 
-it.each(EXPECTED)('%s reaches exactly this', async (role, expected) => {
+it.each(EXPECTED)('%s reaches exactly this', async (_name, role, expected) => {
   await withClient(postgres.superuserUrl, async (sql) => {
-    const { rows } = await sql.query<{ item: string }>(REACHABLE, [role]);
+    const { rows } = await sql.query<{ item: string }>(REACHABLE, [role()]);
     // btree_gin's own functions are everywhere that the extension is, and do nothing without an index.
-    const items = rows.map((row) => row.item).filter((item) => !/^(function|type) (public\.)?(gin_|gbt)/.test(item));
+    const items = rows
+      .map((row) => row.item.replace(acme.role, 'the login role of acme'))
+      .filter((item) => !/^(function|type) (public\.)?(gin_|gbt)/.test(item));
     expect(items.sort()).toEqual([...expected].sort());
   });
 });
+
+const OURS = "n.nspname in ('bank', 'api', 'admin', 'control')";
 
 const RULES: [string, string][] = [
   [
@@ -191,26 +185,73 @@ const RULES: [string, string][] = [
   [
     'every view is read as its reader',
     `select c.oid::regclass::text as offender from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname in ('bank', 'control') and c.relkind = 'v'
-        and not coalesce(c.reloptions, '{}') @> array['security_invoker=true']`,
+      where ${OURS} and c.relkind = 'v' and not coalesce(c.reloptions, '{}') @> array['security_invoker=true']`,
   ],
   [
     'every function that acts as its owner has its search_path pinned',
     `select f.oid::regprocedure::text as offender from pg_proc f join pg_namespace n on n.oid = f.pronamespace
-      where n.nspname in ('bank', 'control') and f.prosecdef
-        and not exists (select from unnest(f.proconfig) s where s = 'search_path=pg_catalog')`,
+      where ${OURS} and f.prosecdef and not exists (select from unnest(f.proconfig) s where s = 'search_path=pg_catalog')`,
+  ],
+  [
+    'D1: every function of schema api acts as bankhouse_api, and the server says nothing of what happens inside',
+    `select f.oid::regprocedure::text as offender from pg_proc f
+      where f.pronamespace = 'api'::regnamespace
+        and not (f.prosecdef and f.proowner = 'bankhouse_api'::regrole and f.prokind = 'f'
+          and f.proconfig @> array['search_path=pg_catalog', 'client_min_messages=warning'])`,
+  ],
+  [
+    'D1: every function of schema api makes out who calls before it does anything',
+    `select f.oid::regprocedure::text as offender from pg_proc f
+      where f.pronamespace = 'api'::regnamespace and f.proname <> 'assertion_state'
+        -- the first function of ours that it names; known_kind reads no row
+        and (regexp_match(f.prosrc, 'bank[.]((?!known_kind)[a-z_]+)'))[1] not in ('caller', 'writer', 'enter', 'resolve_call')`,
+  ],
+  [
+    'D1: what policies ask reads no table and is no function that is counted',
+    `select f.oid::regprocedure::text as offender from pg_proc f
+      where f.oid::regprocedure::text ~ '^bank[.](me|all_vaults|vault_scope|may_write|subject)[(]'
+        and (f.prosecdef or f.proconfig is not null or f.prolang <> (select oid from pg_language where lanname = 'sql'))`,
+  ],
+  [
+    'bankhouse_api owns the functions of schema api and nothing else, and is nobody else besides',
+    `select format('%s of %s', d.objid, d.classid::regclass) as offender from pg_shdepend d
+      where d.refobjid = 'bankhouse_api'::regrole and d.deptype = 'o'
+        and not (d.classid = 'pg_proc'::regclass
+          and exists (select from pg_proc f where f.oid = d.objid and f.pronamespace = 'api'::regnamespace))
+     union all
+     select rolname from pg_roles where rolname = 'bankhouse_api' and (rolcanlogin or rolbypassrls or rolsuper or rolcreaterole or rolcreatedb)
+     union all
+     select m.roleid::regrole::text from pg_auth_members m where m.member = 'bankhouse_api'::regrole`,
+  ],
+  [
+    "the group of banks' roles has nothing but schema api and its functions",
+    `select format('%s of %s', d.objid, d.classid::regclass) as offender from pg_shdepend d
+      where d.refobjid = 'bankhouse_bank'::regrole
+        and not (d.classid = 'pg_proc'::regclass and exists (select from pg_proc f where f.oid = d.objid and f.pronamespace = 'api'::regnamespace))
+        and not (d.classid = 'pg_namespace'::regclass and d.objid = 'api'::regnamespace)
+        and d.classid <> 'pg_database'::regclass`,
+  ],
+  [
+    'D6: no policy is for the group, which a member could drop with what the group has',
+    `select format('%s on %s', policyname, tablename) as offender from pg_policies where 'bankhouse_bank' = any (roles) or 'public' = any (roles)`,
+  ],
+  [
+    'D8: the names of login roles tell nothing',
+    `select r.rolname::text as offender from pg_roles r join pg_auth_members m on m.member = r.oid
+      where m.roleid = 'bankhouse_bank'::regrole and r.rolname !~ '^bank_[0-9a-f]{24}_[ab]$'
+        and r.rolname not in ('bankhouse_owner')`,
   ],
   [
     'nothing of ours is granted to PUBLIC',
     `select c.oid::regclass::text as offender from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
-      where n.nspname in ('bank', 'control', 'bankhouse_migrations') and a.grantee = 0
+      where (${OURS} or n.nspname = 'bankhouse_migrations') and a.grantee = 0
      union all
      select f.oid::regprocedure::text from pg_proc f join pg_namespace n on n.oid = f.pronamespace,
             aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
-      where n.nspname in ('bank', 'control') and a.grantee = 0
+      where ${OURS} and a.grantee = 0
      union all
      select n.nspname::text from pg_namespace n, aclexplode(n.nspacl) a
-      where (n.nspname in ('public', 'bankhouse_migrations', 'bankhouse_extensions') or n.nspname in ('bank', 'control')) and a.grantee = 0`,
+      where (n.nspname in ('public', 'bankhouse_migrations', 'bankhouse_extensions') or ${OURS}) and a.grantee = 0`,
   ],
   [
     'no role of ours has an attribute beyond LOGIN, and none owns a table',

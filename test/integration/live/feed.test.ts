@@ -94,13 +94,20 @@ describe('a feed tells of', () => {
     const task = randomUUID();
     const comment = randomUUID();
     await write(bank, async (sql) => {
-      await sql.query("insert into bank.chats (bank_id, id, vault_id, title) values (bank.me(), $1, 'hr', 'c')", [chat]);
-      await sql.query("insert into bank.chat_messages (bank_id, id, chat_id, body) values (bank.me(), $1, $2, 'm')", [message, chat]);
-      await sql.query("insert into bank.tasks (bank_id, id, vault_id, title) values (bank.me(), $1, 'hr', 't')", [task]);
-      await sql.query("insert into bank.comments (bank_id, id, parent_type, parent_id, body) values (bank.me(), $1, 'task', $2, 'c')", [
-        comment,
+      await sql.query("insert into bank.chats (bank_id, id, vault_id, title) values (bank.me(), $1, 'hr', 'c')", [
+        chat,
+      ]);
+      await sql.query("insert into bank.chat_messages (bank_id, id, chat_id, body) values (bank.me(), $1, $2, 'm')", [
+        message,
+        chat,
+      ]);
+      await sql.query("insert into bank.tasks (bank_id, id, vault_id, title) values (bank.me(), $1, 'hr', 't')", [
         task,
       ]);
+      await sql.query(
+        "insert into bank.comments (bank_id, id, parent_type, parent_id, body) values (bank.me(), $1, 'task', $2, 'c')",
+        [comment, task],
+      );
     });
     const all = [`chat_messages/${message}`, `chats/${chat}`, `comments/${comment}`, `tasks/${task}`];
     const told = (operation: string) => all.map((row) => `${operation} ${row}`);

@@ -18,7 +18,9 @@ beforeEach(async () => {
 describe('what is kept', () => {
   it('is coarse for a statement on many rows: one change, told to those whose vaults it touched', async () => {
     await write(bank, (sql) =>
-      sql.query("insert into bank.notes (bank_id, vault_id, title) select bank.me(), 'hr', 'n' from generate_series(1, 1000)"),
+      sql.query(
+        "insert into bank.notes (bank_id, vault_id, title) select bank.me(), 'hr', 'n' from generate_series(1, 1000)",
+      ),
     );
     expect(await ears.hear()).toEqual({ all: ['many notes'], hr: ['many notes'], sales: [] });
   });
@@ -26,7 +28,9 @@ describe('what is kept', () => {
   it('is told coarsely when a reader finds more than 500 changes', async () => {
     await write(bank, async (sql) => {
       for (let row = 0; row < 6; row++) {
-        await sql.query("insert into bank.notes (bank_id, vault_id, title) select bank.me(), 'hr', 'n' from generate_series(1, 100)");
+        await sql.query(
+          "insert into bank.notes (bank_id, vault_id, title) select bank.me(), 'hr', 'n' from generate_series(1, 100)",
+        );
       }
     });
     expect(await ears.hear()).toEqual({ all: ['many notes'], hr: ['many notes'], sales: [] });
@@ -70,7 +74,7 @@ describe('what is kept', () => {
     await openFeed(gone);
     await write(gone, (sql) => addNote(sql, 'hr'));
     await withClient(postgres.serviceUrl('operator'), (sql) =>
-      sql.query('select admin.erase_bank($1, $2)', [gone.id, gone.uid]),
+      sql.query("select admin.erase_bank('gone', $1)", [gone.uid]),
     );
     const left = await withClient(postgres.superuserUrl, (sql) =>
       sql.query(

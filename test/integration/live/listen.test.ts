@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, it } from 'vitest';
-import { withClient } from '../../harness/postgres.ts';
+import { ISSUER, withClient } from '../../harness/postgres.ts';
 import { shared } from '../../harness/shared.ts';
 import { SOON } from '../../harness/soon.ts';
 import { type Acme, EVERYTHING, NOTES, noteUri, type Replicas, rename, runReplicas, startAcme } from './replicas.ts';
@@ -131,7 +131,9 @@ describe('of two streams with a vault each', () => {
         select 'acme', 'hr', 'n', 't', 't' from generate_series(1, 500)`),
     );
     await hr.hears(NOTES, 'list_changed');
-    await write(acme.bank, (sql) => sql.query("insert into bank.tasks (bank_id, vault_id, title) values (bank.me(), 'hr', 't')"));
+    await write(acme.bank, (sql) =>
+      sql.query("insert into bank.tasks (bank_id, vault_id, title) values (bank.me(), 'hr', 't')"),
+    );
     await hr.hears('list_changed');
     expect(sales.heard).toEqual([]);
   });
@@ -153,6 +155,8 @@ describe('a stream is refused', () => {
     for (let turn = 0; turn < 16; turn++) stack.use(await acme.listen(EVERYTHING, { sub: 'greedy' }));
     await expect(acme.listen(EVERYTHING, { sub: 'greedy' })).rejects.toThrow(/You have 16 open streams.*try again/s);
     stack.use(await acme.listen(EVERYTHING, { sub: 'modest' }));
+    // Nor to who has the same sub from another issuer (D10).
+    stack.use(await acme.listen(EVERYTHING, { sub: 'greedy', iss: 'https://other.test' }));
   });
 
   it('while the database is away, in words that say so', async () => {
@@ -176,7 +180,9 @@ describe('a stream ends', () => {
 
   it('when its time is over', async () => {
     await using listener = await acme.listen(EVERYTHING, { sub: 'old' });
-    await asData(postgres, (sql) => sql.query("update bank.feeds set expires_at = now() where subject = 'https://issuer.test old'"));
+    await asData(postgres, (sql) =>
+      sql.query(`update bank.feeds set expires_at = now() where subject = '${ISSUER} old'`),
+    );
     await write(acme.bank, (sql) => addNote(sql, 'sales'));
     expect(await listener.closed).toBe('graceful');
   });

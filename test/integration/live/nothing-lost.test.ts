@@ -1,6 +1,5 @@
 /** R3.11 through bank servers: what breaks or changes under a stream loses nothing of what it is to hear. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { databaseRole } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import { createBank, withClient } from '../../harness/postgres.ts';
 import { shared } from '../../harness/shared.ts';
@@ -69,12 +68,9 @@ describe('nothing is lost', () => {
   it("when the bank's login is rotated and the former one is dropped", async () => {
     await using own = await runReplicas(postgres, 'login');
     await using listener = await own.listen({ resourcesListChanged: true });
-    const { uid } = own.bank;
-    const { url } = await createBank(postgres, 'login', { vaults: VAULTS, uid, root: own.root, form: 'b' });
+    const { url } = await createBank(postgres, 'login', { vaults: VAULTS, form: 'b', uid: own.bank.uid });
     own.useDatabaseUrl(url);
-    await withClient(postgres.superuserUrl, (sql) =>
-      sql.query('select bank.drop_login_role($1)', [databaseRole(uid, 'a')]),
-    );
+    await withClient(postgres.superuserUrl, (sql) => sql.query('select bank.drop_login_role($1)', [own.bank.role]));
     await asData(postgres, (sql) =>
       sql.query(
         "insert into bank.notes (bank_id, vault_id, title, created_by, updated_by) values ('login', 'hr', 'n', 't', 't')",

@@ -30,8 +30,6 @@ export const MODERN = '2026-07-28';
 export interface Replicas extends AsyncDisposable {
   readonly id: string;
   readonly bank: TestBank;
-  /** The platform's root key, of which the bank's keys are derived. */
-  readonly root: Uint8Array;
   readonly urls: readonly string[];
   /** Stops every server; disposing does so too. */
   stop(): Promise<void>;
@@ -108,7 +106,6 @@ export async function runReplicas(
   return {
     id,
     bank,
-    root,
     urls,
     stop,
     logs,

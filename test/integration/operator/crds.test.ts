@@ -569,6 +569,41 @@ describe('a class is refused where its pods would be', () => {
   });
 });
 
+/** As above: the bank would be without its NetworkPolicy. */
+describe('a range of addresses is taken exactly where a NetworkPolicy takes it', () => {
+  test.each([
+    ['203.0.113.0/24', true],
+    ['0.0.0.0/0', true],
+    ['2001:DB8::/32', true],
+    ['10.0.0.1/8', false],
+    ['010.0.0.0/8', false],
+    ['10.0.0.0/08', false],
+    ['10.0.0.0', false],
+    ['::ffff:10.0.0.0/104', false],
+    ['fe80::1%eth0/64', false],
+  ])('%s: %s', async (cidr, taken) => {
+    const isTaken = (path: string, body: object) =>
+      api.transport.request('POST', path, { body, query: { dryRun: 'All' } }).then(
+        () => true,
+        () => false,
+      );
+    const bankClass = {
+      apiVersion: 'bankhouse.dev/v1alpha1',
+      kind: 'BankClass',
+      metadata: { name: 'tried' },
+      spec: { network: { egress: [{ cidr }] } },
+    };
+    const policy = {
+      metadata: { name: 'tried' },
+      spec: { podSelector: {}, policyTypes: ['Egress'], egress: [{ to: [{ ipBlock: { cidr } }] }] },
+    };
+    expect([
+      await isTaken(`${BASE}/bankclasses`, bankClass),
+      await isTaken('/apis/networking.k8s.io/v1/namespaces/default/networkpolicies', policy),
+    ]).toEqual([taken, taken]);
+  });
+});
+
 describe('kubectl get', () => {
   /** As kubectl gets it; of each column its name, and whether it is shown without `-o wide`. */
   async function table(path: string): Promise<{ columns: string[]; wide: string[]; rows: unknown[][] }> {
@@ -626,4 +661,22 @@ describe('kubectl get', () => {
     expect(wide).toEqual([]);
     expect(rows[0]?.slice(0, 4)).toEqual(['shown', 'true', 3, 'registry/server:1']);
   });
+});
+
+test('a ResourceQuota of the namespace counts Banks, as it counts anything', async () => {
+  await api.transport.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'limited' } } });
+  const path = '/api/v1/namespaces/limited/resourcequotas';
+  const hard = { 'count/banks.bankhouse.dev': '1' };
+  await api.transport.request('POST', path, { body: { metadata: { name: 'banks' }, spec: { hard } } });
+  // The quota controller's part, which nobody plays here.
+  await api.transport.request('PATCH', `${path}/banks/status`, {
+    body: { status: { hard, used: { 'count/banks.bankhouse.dev': '0' } } },
+    contentType: 'application/merge-patch+json',
+  });
+  const create = (name: string) =>
+    api.transport.request('POST', `${BASE}/namespaces/limited/banks`, {
+      body: { apiVersion: 'bankhouse.dev/v1alpha1', kind: 'Bank', metadata: { name } },
+    });
+  await create('first');
+  await expect(create('second')).rejects.toThrow('exceeded quota: banks');
 });

@@ -1,3 +1,4 @@
+import { type Bank, databaseRole, deriveSealKey, scramVerifier } from '@bankhouse/core';
 import { createDatabase, type Database } from '@bankhouse/operator';
 import { describe, expect, test } from 'vitest';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -27,25 +28,34 @@ async function podUrl(id: string): Promise<string> {
   return Buffer.from(data['database-url'] ?? '', 'base64').toString();
 }
 
-const whoAmI = (url: string) =>
-  withClient(url, async (client) => {
-    const { rows } = await client.query<{ me: string }>('select bank.me() as me');
+/** The bank whose login role the URL signs in as. */
+const whoAmI = async (url: string) => {
+  const role = await withClient(url, async (client) => {
+    const { rows } = await client.query<{ me: string }>('select session_user::text as me');
     return rows[0]?.me;
   });
+  return withClient(postgres.superuserUrl, async (client) => {
+    const text = 'select bank_id as bank from bank.login_roles where role = $1';
+    const { rows } = await client.query<{ bank: string }>(text, [role]);
+    return rows[0]?.bank;
+  });
+};
+
+const uidOf = async (id: string) => (await world.get<Bank>(`${pathsOf(id).banks}/${id}`)).metadata.uid ?? '';
 
 describe('a Bank in a real Postgres (R1.6)', () => {
   test('its pod signs in with what the Secret has, as this bank', async () => {
     await readyBank('signs-in', { vaults: [{ id: 'sales', displayName: 'Sales' }, { id: 'support' }] });
     expect(await whoAmI(await podUrl('signs-in'))).toBe('signs-in');
     expect(await database.state('signs-in')).toMatchObject({
-      owner: 'signs-in/signs-in',
+      uid: await uidOf('signs-in'),
       vaults: [
         { id: 'sales', displayName: 'Sales' },
         { id: 'support', displayName: 'support' },
       ],
-      roles: [{ role: 'bank_signs-in_a' }],
+      roles: [{ role: databaseRole(await uidOf('signs-in'), 'a') }],
       keyGenerations: [1],
-      retainedAt: null,
+      retired: false,
     });
   });
 
@@ -67,39 +77,105 @@ describe('a Bank in a real Postgres (R1.6)', () => {
   });
 
   test.each([
-    { policy: 'Delete', rows: 0 },
-    { policy: 'Retain', rows: 1 },
-  ])('a deleted Bank leaves no role; rows with $policy: $rows', async ({ policy, rows }) => {
-    const id = `ends-${policy.toLowerCase()}`;
-    await readyBank(id, { deletionPolicy: policy, vaults: [{ id: 'sales' }] });
+    { sentence: 'deleteAfter 0: its rows are erased', spec: { deleteAfter: '0s' }, rows: 0, kept: 0 },
+    { sentence: 'a grace: its rows stay', spec: {}, rows: 1, kept: 1 },
+    { sentence: 'Retain: its rows stay', spec: { deletionPolicy: 'Retain' }, rows: 1, kept: 1 },
+  ])('a deleted Bank leaves no role; with $sentence', async ({ spec, rows, kept }) => {
+    const id = `ends-${Object.values(spec).join('').toLowerCase() || 'later'}`;
+    await readyBank(id, { ...spec, vaults: [{ id: 'sales' }] });
     const url = await podUrl(id);
+    const role = databaseRole(await uidOf(id), 'a');
     const { banks } = pathsOf(id);
     await world.delete(`${banks}/${id}`);
     await eventually(async () => expect(await world.find(`${banks}/${id}`)).toBeUndefined());
     await expect(whoAmI(url)).rejects.toThrow();
     await withClient(postgres.superuserUrl, async (client) => {
-      const roles = await client.query('select from pg_roles where rolname like $1', [`bank\\_${id}\\_%`]);
-      expect(roles.rowCount).toBe(0);
-      const vaults = await client.query('select from bank.vaults where bank_id = $1', [id]);
-      expect(vaults.rowCount).toBe(rows);
+      const count = async (text: string, value: string) => (await client.query(text, [value])).rowCount;
+      expect(await count('select from pg_roles where rolname = $1', role)).toBe(0);
+      await eventually(async () => {
+        expect(await count('select from bank.vaults where bank_id = $1', id)).toBe(rows);
+        expect(await count('select from control.bank_ids where id = $1', id)).toBe(kept);
+        expect(await count('select from control.deletion_receipts where bank_id = $1', id)).toBe(1 - kept);
+      });
     });
   });
 
-  test('rows that were kept refuse another Bank and take the same one back', async () => {
-    await readyBank('kept', { deletionPolicy: 'Retain' });
+  test('K1: rows that were kept refuse another Bank, which gets nothing of them, and take the same one back', async () => {
+    await readyBank('kept', { deletionPolicy: 'Retain', vaults: [{ id: 'sales' }] });
     const { banks } = pathsOf('kept');
     await world.delete(`${banks}/kept`);
     await eventually(async () => expect(await world.find(`${banks}/kept`)).toBeUndefined());
-    await world.createNamespace('stranger');
+    const paths = await world.createNamespace('stranger');
     await world.createBank('stranger', 'stranger', { id: 'kept' });
     const stranger = await world.bankWhen('stranger', 'stranger', 'False', 'IdTaken');
-    expect(stranger.status?.conditions?.find(({ type }) => type === 'DatabaseReady')?.message).toBe(
-      'The id kept belongs to the Bank kept/kept; choose another spec.id, or delete the rows that hold it.',
-    );
-    await world.delete(`${pathsOf('stranger').banks}/stranger`);
-    await eventually(async () => expect(await world.find(`${pathsOf('stranger').banks}/stranger`)).toBeUndefined());
+    const accepted = stranger.status?.conditions?.find(({ type }) => type === 'Accepted');
+    expect(accepted).toMatchObject({
+      status: 'False',
+      message: 'The id "kept" is another Bank\'s; create this Bank again with another spec.id.',
+    });
+    expect(stranger.status?.incarnation).toBeUndefined();
+    expect(await world.get(paths.secrets)).toMatchObject({ items: [] });
+    expect(await world.get(paths.deployments)).toMatchObject({ items: [] });
+    await world.delete(`${paths.banks}/stranger`);
+    await eventually(async () => expect(await world.find(`${paths.banks}/stranger`)).toBeUndefined());
     await world.createBank('kept', 'kept');
     await world.bringUp('kept', 'kept');
+    expect(await database.state('kept')).toMatchObject({ uid: await uidOf('kept'), vaults: [{ id: 'sales' }] });
+  });
+
+  test('K14: a namespace of the same name made anew does not inherit them', async () => {
+    await readyBank('reborn', { deletionPolicy: 'Retain' });
+    await world.delete(`${pathsOf('reborn').banks}/reborn`);
+    await eventually(async () => expect(await world.find(`${pathsOf('reborn').banks}/reborn`)).toBeUndefined());
+    // Nobody takes namespaces away here: the registry is told of another life of this one instead.
+    await withClient(postgres.superuserUrl, (client) =>
+      client.query("update control.bank_ids set namespace_uid = 'an earlier one' where id = 'reborn'"),
+    );
+    await world.createBank('reborn', 'reborn');
+    await world.bankWhen('reborn', 'reborn', 'False', 'IdTaken');
+  });
+
+  test('D7: a role that changed its own password is given the one in the Secret again', async () => {
+    await readyBank('changed');
+    const url = await podUrl('changed');
+    const role = databaseRole(await uidOf('changed'), 'a');
+    await withClient(url, async (client) => {
+      await client.query('set session characteristics as transaction read write');
+      await client.query(`alter role "${role}" password 'another'`);
+    });
+    await expect(whoAmI(url)).rejects.toThrow(/password authentication failed/);
+    const record = {
+      id: 'changed',
+      uid: await uidOf('changed'),
+      displayName: 'changed',
+      type: 'business',
+      vaults: [],
+      role,
+    };
+    const state = await database.state('changed');
+    const credentialDigest = state?.roles[0]?.credentialDigest ?? '';
+    const password = new URL(url).password;
+    const key = deriveSealKey(settings.ROOT_KEY, 'database', 'changed', record.uid, 1).toString('base64');
+    await database.ensure(
+      { ...record, credentialDigest },
+      { verifier: () => scramVerifier(password), keys: { 1: key } },
+      { force: true },
+    );
+    expect(await whoAmI(url)).toBe('changed');
+  });
+
+  test('D9: an open transaction of a bank holds up its own pass for seconds, and nobody else', async () => {
+    await readyBank('holds', { vaults: [{ id: 'sales' }] });
+    await world.createNamespace('beside');
+    await withClient(postgres.superuserUrl, async (client) => {
+      await client.query('begin');
+      await client.query("select from bank.banks where id = 'holds' for update");
+      await world.patch(`${pathsOf('holds').banks}/holds`, { spec: { displayName: 'Other' } });
+      await world.readyBank('beside', 'beside');
+      await world.bankWhen('holds', 'holds', 'False', 'Busy');
+      await client.query('rollback');
+    });
+    await world.bankWhen('holds', 'holds', 'True');
   });
 });
 

@@ -1,7 +1,7 @@
 /** The database behind the tools: away, back, slow, busy, with a client that is gone, under another login. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { scramVerifier } from '@bankhouse/core';
+import { DATABASE_LOGIN_REFUSED, scramVerifier } from '@bankhouse/core';
 import { defineTool, type Statement, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -37,7 +37,10 @@ const failingTool = (name: string, statement: Statement, values: readonly unknow
       return { structured: {}, text: '' };
     },
   });
-const brokenTool = failingTool('get_broken', { name: 'broken', text: 'select secret_column from api.no_such_function()' });
+const brokenTool = failingTool('get_broken', {
+  name: 'broken',
+  text: 'select secret_column from api.no_such_function()',
+});
 /** More parameters than the statement has. */
 const miscountedTool = failingTool('get_miscounted', { text: 'select $1::int' }, [1, 2]);
 const scopeTool = defineTool({
@@ -371,4 +374,30 @@ describe('a rotated login', () => {
     await using client = await early.connect();
     expect(await callError(client, 'get_scope')).toMatchObject({ code: 'database_unavailable', retryable: true });
   });
+
+  it.each(['modern', 'legacy'] as const)(
+    'that the role changed by itself is told to the %s operator, and to nobody else, until it is mended (D7)',
+    async (era) => {
+      await using taken = await runBank(postgres, `taken${era}`, { toolsets: [toolset] });
+      await using client = await taken.connect(era);
+      // As the prober does: a client that stays would keep the list.
+      const verify = async () => {
+        await using operator = await taken.connect(era, { scopes: ['mcp:verify'], vaults: [] });
+        await operator.listTools();
+      };
+      const setPassword = (password: string) =>
+        withClient(postgres.superuserUrl, async (admin) => {
+          await admin.query(`alter role ${taken.bank.role} password '${await scramVerifier(password)}'`);
+        });
+      await setPassword('another');
+      // Nobody has needed the database yet, and the operator's look shall cost no connection.
+      await verify();
+      await callError(client, 'get_scope');
+      await expect(verify()).rejects.toMatchObject({ data: { code: DATABASE_LOGIN_REFUSED } });
+      expect((await client.listTools()).tools).toHaveLength(toolset.tools.length);
+      await setPassword(new URL(taken.bank.url).password);
+      await verify();
+      await call(client, 'get_scope');
+    },
+  );
 });

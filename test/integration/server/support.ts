@@ -55,7 +55,8 @@ export async function runBank(
   } = {},
 ): Promise<RunningBank> {
   const root = options.root ?? randomBytes(32);
-  const bank = await createBank(postgres, id, { root, vaults: VAULTS });
+  // The same Bank however often it is run: another one could not have its id.
+  const bank = await createBank(postgres, id, { root, vaults: VAULTS, uid: `uid of ${id}` });
   const dir = mkdtempSync(join(tmpdir(), 'bankhouse-server-'));
   const writeSecret = (name: string, text: string) => {
     writeFileSync(join(dir, `.${name}`), text);

@@ -1,4 +1,4 @@
-import { type Bank, DEFAULT_CLASS_ANNOTATION } from '@bankhouse/core';
+import { type Bank, childLabels, DEFAULT_CLASS_ANNOTATION } from '@bankhouse/core';
 import { isApiError, MERGE_PATCH_TYPE, type Transport } from '@bankhouse/kube';
 import { eventually } from './eventually.ts';
 
@@ -15,6 +15,7 @@ export const pathsOf = (namespace: string) => ({
   serviceAccounts: `/api/v1/namespaces/${namespace}/serviceaccounts`,
   networkPolicies: `/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`,
   budgets: `/apis/policy/v1/namespaces/${namespace}/poddisruptionbudgets`,
+  pods: `/api/v1/namespaces/${namespace}/pods`,
   events: `/apis/events.k8s.io/v1/namespaces/${namespace}/events`,
 });
 
@@ -82,6 +83,28 @@ export abstract class Cluster {
       };
       await this.patch(`${path}/status`, { status });
     });
+  }
+
+  /** A pod of the bank as the kubelet tells of it. */
+  async setPod(
+    namespace: string,
+    id: string,
+    pod: { name: string; image: string; ready?: boolean; waiting?: { reason: string; message: string } },
+  ): Promise<void> {
+    const { name, image, ready = false, waiting } = pod;
+    const path = `${pathsOf(namespace).pods}/${name}`;
+    if ((await this.find(path)) === undefined) {
+      const spec = { containers: [{ name: 'server', image }] };
+      const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: childLabels(id) }, spec };
+      await this.create(pathsOf(namespace).pods, body);
+    }
+    const container = { name: 'server', image, imageID: '', ready, restartCount: 0 };
+    const status = {
+      phase: ready ? 'Running' : 'Pending',
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      containerStatuses: [{ ...container, ...(waiting === undefined ? {} : { state: { waiting } }) }],
+    };
+    await this.patch(`${path}/status`, { status });
   }
 
   /** The Bank once its Ready condition has the status, and the reason if one is given. */

@@ -29,6 +29,8 @@ export interface Given {
   settings?: Settings;
   /** Signs the operator in, in place of an admin. */
   transport?: Transport;
+  /** That the operator keeps to. */
+  namespaces?: readonly string[];
   /** Of the default class. */
   classSpec?: Record<string, unknown>;
 }
@@ -77,6 +79,8 @@ export class World extends Cluster {
     mark: { isDefault?: boolean } = {},
   ): Promise<void> {
     await super.createClass(name, spec, mark);
+    // An operator of some namespaces only reads classes.
+    if ((this.given.namespaces ?? []).length > 0) return;
     await eventually(async () => {
       const { status } = await this.get<BankClass>(classPath(name));
       expect(status?.conditions?.map(({ type }) => type)).toEqual(['Accepted']);
@@ -111,20 +115,39 @@ export class World extends Cluster {
     await this.api?.stop();
   }
 
+  /** Another operator that watches and does not work. */
+  async standBy(faulty: { transport?: Transport } = {}): Promise<Operator> {
+    const operator = this.createOperator(faulty);
+    await operator.watch();
+    return operator;
+  }
+
+  /** The operator stops, and the one that stood by goes on. */
+  async takeOver(standby: Operator): Promise<void> {
+    await this.operator.stop();
+    this.operator = standby;
+    await standby.start();
+  }
+
   private async startOperator(faulty: { transport?: Transport; database?: Database } = {}): Promise<Operator> {
+    const operator = this.createOperator(faulty);
+    await operator.start();
+    return operator;
+  }
+
+  private createOperator(faulty: { transport?: Transport; database?: Database }): Operator {
     const { given } = this;
-    const operator = createOperator({
+    return createOperator({
       transport: this.written.through(faulty.transport ?? given.transport ?? this.transport),
       database: faulty.database ?? given.database ?? this.database,
       frontDoor: given.frontDoor ?? this.frontDoor,
       settings: given.settings ?? settings,
+      namespaces: given.namespaces ?? [],
       clock: systemClock,
       logger: createLogger({ component: 'operator', level: process.env.TEST_LOG_LEVEL ?? 'fatal' }),
-      workers: 4,
+      workers: 8,
       verifyEvery: 600_000,
       instance: 'test',
     });
-    await operator.start();
-    return operator;
   }
 }
