@@ -114,7 +114,11 @@ export abstract class Cluster {
     const container = { name: 'server', image, imageID: '', ready, restartCount: 0 };
     const status = {
       phase: ready ? 'Running' : 'Pending',
-      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      conditions: [
+        { type: 'PodScheduled', status: 'True' },
+        { type: 'PodReadyToStartContainers', status: 'True' },
+        { type: 'Ready', status: ready ? 'True' : 'False' },
+      ],
       containerStatuses: [{ ...container, ...(waiting === undefined ? {} : { state: { waiting } }) }],
     };
     await this.patch(`${path}/status`, { status });
