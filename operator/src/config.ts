@@ -42,6 +42,8 @@ const wholeNumber = (lowest: number, highest: number) =>
 const DEFAULT_DNS = '[{"namespace":"kube-system","podLabels":{"k8s-app":"kube-dns"},"port":53}]';
 
 export const configSchema = z.object({
+  /** Name of the operator's own Deployment, for `release`. */
+  OPERATOR_DEPLOYMENT: z.string().min(1).default('bankhouse-operator'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   ADMIN_PORT: wholeNumber(0, 65535).default(9090),
   FRONT_DOOR_URL: frontDoorSchema,

@@ -11,5 +11,6 @@ export {
 } from './database/index.ts';
 export { createOperator, type Operator, type OperatorOptions } from './operator.ts';
 export { createFrontDoor, type FrontDoor } from './probe/index.ts';
+export { type ReleaseOptions, release } from './release/index.ts';
 export type { Settings } from './settings.ts';
 export { createWatchdog, type Watchdog, type WatchdogOptions } from './watchdog/index.ts';

@@ -64,6 +64,7 @@ class LeaseLeadership implements Leadership {
       forget: (id, uid, receipt) => guarded(() => database.forget(id, uid, receipt)),
       ensure: (record, credentials, options) => guarded(() => database.ensure(record, credentials, options)),
       retire: (id, uid) => guarded(() => database.retire(id, uid)),
+      lift: (id) => guarded(() => database.lift(id)),
       erase: (id, uid, signal) => guarded(() => database.erase(id, uid, signal)),
       close: () => database.close(),
     };

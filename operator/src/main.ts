@@ -19,6 +19,8 @@ import { lead } from './leadership.ts';
 import { createOperatorMetrics } from './metrics.ts';
 import { createOperator } from './operator.ts';
 import { createFrontDoor } from './probe/index.ts';
+import { release } from './release/index.ts';
+import { createWatchdog } from './watchdog/index.ts';
 
 /** `EX_CONFIG` of sysexits. */
 const EXIT_CONFIG = 78;
@@ -47,6 +49,19 @@ async function main(): Promise<void> {
       process.exit(1);
     },
   });
+  if (process.argv[2] === 'release') {
+    const { OPERATOR_DEPLOYMENT: name, PLATFORM_NAMESPACE: namespace, WATCH_NAMESPACES: namespaces } = config;
+    await release({
+      transport,
+      database,
+      deployment: { namespace, name },
+      namespaces,
+      alone: leadership.acquired,
+      logger,
+    });
+    await leadership.release();
+    process.exit(0);
+  }
   const operator = createOperator({
     transport: leadership.transport,
     database: leadership.guardDatabase(database),
@@ -58,6 +73,7 @@ async function main(): Promise<void> {
     workers: config.WORKERS,
     verifyEvery: config.VERIFY_EVERY_SECONDS * 1000,
     instance,
+    onLifted: (bank) => watchdog.forget(bank),
     metrics: {
       operator: createOperatorMetrics(registry),
       reflectors: createReflectorMetrics(registry),
@@ -65,18 +81,27 @@ async function main(): Promise<void> {
     },
   });
 
+  // In every replica, whoever leads: two do no harm, and when one goes the other is there already.
+  const watchdog = createWatchdog({
+    url: withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD),
+    logger,
+    registry,
+    onQuarantined: (bank) => operator.recheck(bank),
+  });
+
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
     stopping = true;
     logger.info({ signal }, 'stopping');
-    await operator.stop();
+    await Promise.all([operator.stop(), watchdog.stop()]);
     await leadership.release();
     await Promise.allSettled([frontDoor.close(), database.close(), admin.close(), transport.close()]);
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal).catch(die(logger)));
 
+  watchdog.start();
   await Promise.all([operator.watch(), leadership.acquired]);
   await operator.start();
   logger.info('working');

@@ -4,6 +4,7 @@ import {
   type BankClass,
   COMPONENT_LABEL,
   ERASE_NOW_ANNOTATION,
+  LIFT_QUARANTINE_ANNOTATION,
   type Logger,
   type McpServer,
   messageOf,
@@ -58,6 +59,8 @@ export interface OperatorOptions {
   verifyEvery: number;
   /** Name of this process in Events. */
   instance: string;
+  /** A bank's quarantine was lifted. */
+  onLifted?: (id: string) => void;
   metrics?: { operator: OperatorMetrics; reflectors: ReflectorMetrics; erasing: ErasingMetrics };
 }
 
@@ -134,6 +137,7 @@ class RunningOperator implements Operator {
       ensured: new Sightings(clock, RESYNC_MS),
       protect: (className) => this.queue.add(`BankClass/${className}`),
       erase: () => this.eraser.wake(),
+      lifted: options.onLifted ?? (() => {}),
     };
     const events = createEventRecorder({ transport, clock, instance: options.instance, logger });
     const podsOf = ({ namespace, id }: { namespace: string; id: string }) =>
@@ -314,11 +318,13 @@ function namespaceOf(item: string): string {
   return name === undefined ? '' : namespace;
 }
 
+const ANNOTATIONS = [ERASE_NOW_ANNOTATION, LIFT_QUARANTINE_ANNOTATION];
+
 /** What decisions need of a Bank; labels, field managers and others' annotations stay with the API server. */
 function trimBank(bank: Bank): Bank {
   const { name, namespace, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp, finalizers } =
     bank.metadata;
-  const eraseNow = bank.metadata.annotations?.[ERASE_NOW_ANNOTATION];
+  const asked = Object.entries(bank.metadata.annotations ?? {}).filter(([name]) => ANNOTATIONS.includes(name));
   const metadata = {
     name,
     namespace,
@@ -328,7 +334,7 @@ function trimBank(bank: Bank): Bank {
     creationTimestamp,
     deletionTimestamp,
     finalizers,
-    ...(eraseNow === undefined ? {} : { annotations: { [ERASE_NOW_ANNOTATION]: eraseNow } }),
+    ...(asked.length === 0 ? {} : { annotations: Object.fromEntries(asked) }),
   };
   return { ...bank, metadata };
 }

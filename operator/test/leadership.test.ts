@@ -160,6 +160,7 @@ describe('the right to write', () => {
       release: async () => void called.push('release'),
       forget: async () => void called.push('forget'),
       retire: async () => void called.push('retire'),
+      lift: async () => void called.push('lift'),
       erase: async () => void called.push('erase'),
       due: async () => void called.push('due'),
       close: async () => void called.push('close'),

@@ -280,12 +280,18 @@ export async function createBank(postgres: TestPostgres, id: string, options: Te
     asBank: async (sealed, use) =>
       withClient(await underPolicies(), async (client) => {
         await client.query('begin');
-        if (sealed !== undefined) await client.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+        await enter(client, sealed);
         const result = await use(client);
         await client.query('rollback');
         return result;
       }),
   };
+}
+
+/** For the rest of the transaction, policies let through what this assertion (undefined: none) opens, as in a function of schema api. */
+export async function enter(client: pg.Client, sealed: string | undefined): Promise<void> {
+  if (sealed !== undefined) await client.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+  await client.query('select bank.enter()');
 }
 
 async function createUnderPolicies(postgres: TestPostgres, id: string): Promise<string> {

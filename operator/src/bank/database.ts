@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
-import { databaseRole, deriveSealKey, scramVerifier } from '@bankhouse/core';
+import { type Bank, databaseRole, deriveSealKey, LIFT_QUARANTINE_ANNOTATION, scramVerifier } from '@bankhouse/core';
+import { JSON_PATCH_TYPE } from '@bankhouse/kube';
 import { canonical } from '../cluster/owned.ts';
+import { bankPath } from '../cluster/paths.ts';
 import type { BankRecord, BankState } from '../database/index.ts';
 import { fails, holds } from '../decide/verdict.ts';
 import type { BankSecrets } from '../resources/index.ts';
 import { KEY_GENERATION, type Settings } from '../settings.ts';
 import { awayFailure } from './database-failure.ts';
-import { type BankSnapshot, bankStep } from './kind.ts';
+import { type BankDeps, type BankSnapshot, bankStep } from './kind.ts';
 
 const READY = holds('Ready', 'The role, its grants and the vaults are in the database.');
 
@@ -15,19 +17,22 @@ export const databaseStep = bankStep({
   name: 'database',
   condition: 'DatabaseReady',
   needs: ['credentials'],
-  async run(snapshot, { credentials }, { ensured, database, settings }) {
-    const { key, uid, probe } = snapshot;
+  async run(snapshot, { credentials }, deps) {
+    const { ensured, database, settings } = deps;
+    const { id, key, uid, probe } = snapshot;
     const { record, password, keys } = recordOf(snapshot, credentials, settings);
     const digest = canonical(record);
     // A role can change its own password (D7): then its pod is refused, though what we stored of it is as it was.
-    const force = probe?.databaseRefused === true;
+    const lift = snapshot.bank.metadata.annotations?.[LIFT_QUARANTINE_ANNOTATION] !== undefined;
+    const force = lift || probe?.databaseRefused === true;
     if (!force && ensured.has(uid, digest)) return { kind: 'done', output: undefined, verdict: READY };
     try {
-      const state = await database.state(record.id);
+      if (lift) await database.lift(id);
+      const state = await database.state(id);
       const reason = quarantineOf(state, record);
       if (reason !== undefined) {
         ensured.forget(uid);
-        return { kind: 'waits', verdict: fails('Quarantined', `The bank's access to Postgres was ended: ${reason}.`) };
+        return { kind: 'waits', verdict: fails('Quarantined', quarantined(reason)) };
       }
       if (force || !isAsWanted(state, record)) {
         await database.ensure(record, { verifier: () => scramVerifier(password), keys }, { force });
@@ -36,10 +41,26 @@ export const databaseStep = bankStep({
       ensured.forget(uid);
       throw awayFailure(error, database, key);
     }
+    if (lift) await lifted(snapshot, deps);
     ensured.put(uid, digest);
     return { kind: 'done', output: undefined, verdict: READY };
   },
 });
+
+/** @param reason what its sessions did, such as "held or waited for an advisory lock" */
+function quarantined(reason: string): string {
+  return `A session of the bank's role ${reason}, again and again, so its access to Postgres was ended. Find out who has its pod; then annotate the Bank with ${LIFT_QUARANTINE_ANNOTATION}=true to let it in again.`;
+}
+
+/** It is let in again, once; the next time it takes another word. */
+async function lifted({ id, bank }: BankSnapshot, { transport, caches, lifted: tell }: BankDeps): Promise<void> {
+  tell(id);
+  const body = [
+    { op: 'test', path: '/metadata/uid', value: bank.metadata.uid },
+    { op: 'remove', path: `/metadata/annotations/${LIFT_QUARANTINE_ANNOTATION.replace('/', '~1')}` },
+  ];
+  caches.banks.wrote(await transport.request<Bank>('PATCH', bankPath(bank), { body, contentType: JSON_PATCH_TYPE }));
+}
 
 function recordOf(
   { id, uid, bank: { spec } }: BankSnapshot,

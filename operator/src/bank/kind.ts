@@ -50,6 +50,8 @@ export interface BankDeps {
   protect(className: string): void;
   /** Rows may be due to be erased now. */
   erase(): void;
+  /** A quarantine was lifted. */
+  lifted(id: string): void;
 }
 
 export interface BankKind {

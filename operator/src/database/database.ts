@@ -69,6 +69,8 @@ export interface Database {
   ): Promise<'created' | 'configured' | 'unchanged'>;
   /** Ends access: roles, connections, keys; rows stay. */
   retire(id: string, uid: string): Promise<void>;
+  /** Ends the bank's quarantine: its roles may log in again. */
+  lift(id: string): Promise<void>;
   /** Erases all rows; takes as long as it takes, on a connection of its own. @param signal ends it, and undoes what it did so far */
   erase(id: string, uid: string, signal: AbortSignal): Promise<Erased>;
   /** Resolves where everything above can be asked. */
@@ -134,6 +136,9 @@ export function createDatabase(url: string, options: { connections: number }): D
     async claim({ id, uid, owner, namespaceUid, displayName, type, vaults }) {
       const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults)];
       return (await call<'claimed' | 'held' | 'returned'>('control.claim_id', values)) ?? 'held';
+    },
+    async lift(id) {
+      await call('admin.lift_quarantine', [id]);
     },
     async release(id, uid, eraseAfter) {
       await call('control.release_id', [id, uid, eraseAfter?.toISOString() ?? null]);

@@ -99,6 +99,7 @@ export function createDatabaseGate(
     state: (id) => pass(() => database.state(id)),
     ensure: (record, credentials, force) => pass(() => database.ensure(record, credentials, force)),
     retire: (id, uid) => pass(() => database.retire(id, uid)),
+    lift: (id) => pass(() => database.lift(id)),
     erase: (id, uid, signal) => pass(() => database.erase(id, uid, signal)),
     check: () => database.check(),
     close: () => database.close(),

@@ -33,6 +33,8 @@ as what is not there.
 - **Pages**: \`nextCursor\` of an answer is the \`cursor\` of the next call, with the same filters. No \`nextCursor\`: the last page.
 - **Versions**: each change of an entry counts its \`version\` up. update and patch need the one that was read and answer \`stale_version\` when
   it is no longer the present one.
+- **People** in \`createdBy\` and \`updatedBy\` are the \`sub\` of a token of the reader's own issuer; those of another one stand behind it,
+  \`https://issuer.example ann\`, and are meant so where an argument has a blank.
 - **Times** are RFC 3339 in UTC. Where an instant is asked for, a plain date means its first one.
 `;
 

@@ -1,7 +1,14 @@
 /** R3.1, R1.6: what the database itself keeps right about notes, tasks, comments, chats and messages. */
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import {
+  createBank,
+  enter,
+  startPostgres,
+  type TestBank,
+  type TestPostgres,
+  withClient,
+} from '../../harness/postgres.ts';
 import { addLegacy, addRecording, asData, VAULTS } from './support.ts';
 
 let postgres: TestPostgres;
@@ -31,8 +38,7 @@ async function as<T>(who: Who, use: (sql: pg.Client) => Promise<T>): Promise<T> 
 
 async function begin(sql: pg.Client, who: Who): Promise<void> {
   await sql.query('begin read write');
-  const sealed = acme.seal({ scopes: ['mcp:read', 'mcp:write'], ...who });
-  await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+  await enter(sql, acme.seal({ scopes: ['mcp:read', 'mcp:write'], ...who }));
 }
 
 async function one(sql: pg.Client, text: string, values: unknown[] = []): Promise<Record<string, unknown>> {

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { databaseRole, scramVerifier } from '@bankhouse/core';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { createBank, enter, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { addLegacy, addRecording, asData, rowsAs } from './support.ts';
 
 let postgres: TestPostgres;
@@ -595,8 +595,7 @@ describe("an open transaction of the bank's own (D9)", () => {
     const life = { id: bank.id, uid: bank.uid };
     await withClient(await bank.underPolicies(), async (own) => {
       await own.query('begin read write');
-      const sealed = bank.seal({ scopes: ['mcp:read', 'mcp:write'] });
-      await own.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+      await enter(own, bank.seal({ scopes: ['mcp:read', 'mcp:write'] }));
       await hold(own);
       await withClient(postgres.serviceUrl('operator'), async (sql) => {
         await sql.query(`set statement_timeout = '${LIMIT}'`);

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type TestBank, withClient } from '../../harness/postgres.ts';
+import { enter, type TestBank, withClient } from '../../harness/postgres.ts';
 import { ADMIN_KEY, FRONT_DOOR, type Harness, startHarness, VERIFIER_KEY } from '../control/harness.ts';
 import { addCalls, addEntities, type Fixture, startFixture } from './support.ts';
 
@@ -71,7 +71,7 @@ async function filled(id: string): Promise<TestBank> {
   await addEntities(fixture.postgres, id, { notes: 30, chats: 4, messages: 50 });
   await withClient(await bank.underPolicies(), async (sql) => {
     await sql.query('begin read write');
-    await sql.query("select set_config('bankhouse.assertion', $1, true)", [bank.seal({ scopes: ['mcp:write'] })]);
+    await enter(sql, bank.seal({ scopes: ['mcp:write'] }));
     await sql.query("insert into bank.notes (bank_id, title, vault_id) values (bank.me(), 'by its own role', 'hr')");
     await sql.query(
       "insert into bank.idempotency_keys (bank_id, subject, key, entity, digest) values (bank.me(), bank.subject(), 'k', 'notes', sha256('x'))",

@@ -1,7 +1,7 @@
 /** Feeds read by hand, and rows written as what is in schema api writes them. */
 import type { Assertion } from '@bankhouse/core';
 import pg from 'pg';
-import type { TestBank, TestPostgres } from '../../harness/postgres.ts';
+import { enter, type TestBank, type TestPostgres } from '../../harness/postgres.ts';
 
 export const VAULTS = [
   { id: 'hr', displayName: 'HR' },
@@ -20,7 +20,7 @@ export async function connect(url: string): Promise<pg.Client & AsyncDisposable>
 /** Begins a transaction that writes, under an assertion for every vault unless changed. */
 export async function begin(sql: pg.Client, bank: TestBank, changes: Partial<Assertion> = {}): Promise<void> {
   await sql.query('begin read write');
-  await sql.query("select set_config('bankhouse.assertion', $1, true)", [bank.seal({ ...WRITER, ...changes })]);
+  await enter(sql, bank.seal({ ...WRITER, ...changes }));
 }
 
 /** One committed transaction of a bank's writer, who uses the tables under their policies. */

@@ -164,6 +164,34 @@ describe('a Bank in a real Postgres (R1.6)', () => {
     expect(await whoAmI(url)).toBe('changed');
   });
 
+  test('a bank under quarantine says why and what to do, and one annotation lets it in again', async () => {
+    await readyBank('caught');
+    const url = await podUrl('caught');
+    const role = databaseRole(await uidOf('caught'), 'a');
+    await withClient(postgres.superuserUrl, async (client) => {
+      for (let strike = 1; strike <= 3; strike++) {
+        await client.query('select admin.strike($1, $2)', [role, 'held or waited for an advisory lock']);
+        await client.query("update bank.login_roles set struck_at = struck_at - interval '1 second'");
+      }
+    });
+    await expect(whoAmI(url)).rejects.toThrow(/not permitted to log in/);
+    world.operator.recheck('caught');
+    const caught = await world.bankWhen('caught', 'caught', 'False', 'Quarantined');
+    const told = caught.status?.conditions?.find(({ type }) => type === 'DatabaseReady')?.message;
+    expect(told).toContain('held or waited for an advisory lock');
+    expect(told).toContain('bankhouse.dev/lift-quarantine');
+
+    await world.patch(`${pathsOf('caught').banks}/caught`, {
+      metadata: { annotations: { 'bankhouse.dev/lift-quarantine': 'true' } },
+    });
+    await world.bankWhen('caught', 'caught', 'True');
+    expect(await whoAmI(url)).toBe('caught');
+    await eventually(async () => {
+      const { metadata } = await world.get<Bank>(`${pathsOf('caught').banks}/caught`);
+      expect(metadata.annotations?.['bankhouse.dev/lift-quarantine']).toBeUndefined();
+    });
+  });
+
   test('D9: an open transaction of a bank holds up its own pass for seconds, and nobody else', async () => {
     await readyBank('holds', { vaults: [{ id: 'sales' }] });
     await world.createNamespace('beside');

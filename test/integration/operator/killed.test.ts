@@ -48,6 +48,7 @@ class Death {
       claim: (claim) => this.write(() => real.claim(claim)),
       ensure: (record, credentials, options) => this.write(() => real.ensure(record, credentials, options)),
       retire: (id, uid) => this.write(() => real.retire(id, uid)),
+      lift: (id) => this.write(() => real.lift(id)),
       release: (id, uid, eraseAfter) => this.write(() => real.release(id, uid, eraseAfter)),
       erase: (id, uid, signal) => this.write(() => real.erase(id, uid, signal)),
       forget: (id, uid, receipt) => this.write(() => real.forget(id, uid, receipt)),

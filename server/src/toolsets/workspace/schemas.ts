@@ -11,6 +11,8 @@ export type Values = Readonly<Record<string, unknown>>;
 /** Characters of a text of one line, and entries of a list, whose field says nothing else. */
 const MAX_LINE = 320;
 const MAX_ENTRIES = 50;
+/** An issuer, a blank and a subject. */
+const MAX_SUBJECT = 600;
 const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$/;
 
 /** Postgres stores no NUL, and half of a surrogate pair is no character (Unicode, D75). */
@@ -44,8 +46,9 @@ export const instant = z.string().refine(isWhen, {
 export function valueSchema(field: Field): z.ZodType {
   switch (field.type) {
     case 'text':
-    case 'subject':
       return line(field.max ?? MAX_LINE);
+    case 'subject':
+      return line(MAX_SUBJECT);
     case 'longText':
       return z
         .string()

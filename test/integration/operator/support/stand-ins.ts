@@ -51,6 +51,16 @@ export class MemoryDatabase implements Database {
     return 'returned';
   }
 
+  async lift(id: string): Promise<void> {
+    this.called('lift');
+    const bank = this.banks.get(id);
+    if (bank === undefined) return;
+    this.banks.set(id, {
+      ...bank,
+      roles: bank.roles.map((role) => ({ ...role, quarantinedAt: null, quarantinedFor: null })),
+    });
+  }
+
   async release(id: string, uid: string, eraseAfter: Date | undefined): Promise<void> {
     this.called('release');
     const given = this.ids.get(id);
