@@ -51,3 +51,27 @@ alter table bank.imports
   alter digest set statistics 0;
 alter table bank.erasures
   alter uid set statistics 0;
+-- And what a caller may ask about in columns of ids, tags and languages: of those, the commonest values of all banks would choose the
+-- plan. (Not of bank.fathom_calls.participant_keys and bank.recordings.participant_keys: docs/security.md says why.)
+alter table bank.notes
+  alter tags set statistics 0,
+  alter recording_id set statistics 0,
+  alter language set statistics 0;
+alter table bank.tasks
+  alter tags set statistics 0,
+  alter recording_id set statistics 0,
+  alter language set statistics 0;
+alter table bank.chats
+  alter tags set statistics 0,
+  alter participants set statistics 0,
+  alter recording_id set statistics 0,
+  alter language set statistics 0;
+alter table bank.chat_messages
+  alter language set statistics 0;
+alter table bank.comments
+  alter parent_id set statistics 0,
+  alter language set statistics 0;
+alter table bank.embeddings
+  alter item_id set statistics 0,
+  alter model set statistics 0,
+  alter digest set statistics 0;

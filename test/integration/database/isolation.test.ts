@@ -50,22 +50,6 @@ const visible = (scope: readonly string[] | null) =>
   CALLS.filter((call) => scope === null || call.seenIn.some((vault) => scope.includes(vault)))
     .map((call) => call.title)
     .sort();
-/** Rows of the old table that a caller may see: those of visible calls; all vaults: every row, also of a migrated call. */
-const visibleLegacy = (scope: readonly string[] | null) =>
-  CALLS.filter(({ legacy, vaults }) =>
-    scope === null
-      ? legacy !== undefined
-      : typeof legacy?.vault === 'string' && vaults === undefined && scope.includes(legacy.vault),
-  )
-    .map((call) => call.title)
-    .sort();
-const visibleNew = (scope: readonly string[] | null) =>
-  CALLS.filter(
-    (call) => call.vaults !== undefined && (scope === null || call.vaults.some((vault) => scope.includes(vault))),
-  )
-    .map((call) => call.title)
-    .sort();
-
 const SCOPES: (string[] | null)[] = [
   null,
   ['sales'],
@@ -80,25 +64,25 @@ const SCOPES: (string[] | null)[] = [
 
 /** Each way of reading calls as a statement that gives titles, and what it must give. */
 const READS: [string, string, (scope: readonly string[] | null) => string[]][] = [
-  ['get_unified_recordings', 'select title from bank.get_unified_recordings()', visible],
-  ['get_unified_recordings with a limit', 'select title from bank.get_unified_recordings(p_limit => 50)', visible],
-  ['search_recordings', "select title from bank.search_recordings('escrow', p_limit => 50)", visible],
+  ['get_unified_recordings', 'select title from api.get_unified_recordings()', visible],
+  ['get_unified_recordings with a limit', 'select title from api.get_unified_recordings(p_limit => 50)', visible],
+  ['search_recordings', "select title from api.search_recordings('escrow', p_limit => 50)", visible],
   [
     'search in a period',
-    "select title from bank.search_recordings('escrow', '2026-03-01', '2026-03-02', p_limit => 50)",
+    "select title from api.search_recordings('escrow', '2026-03-01', '2026-03-02', p_limit => 50)",
     visible,
   ],
   [
     'get_recording, one by one',
-    'select r.title from bank.get_unified_recordings() u, bank.get_recording(u.id) r',
+    'select r.title from api.get_unified_recordings() u, api.get_recording(u.id) r',
     visible,
   ],
-  ['table fathom_calls', 'select title from bank.fathom_calls', visibleLegacy],
-  ['table recordings', 'select title from bank.recordings', visibleNew],
+  ['read_rows', `select a ->> 'title' as title from api.read_rows('recording', '{"limit": 50}') a`, visible],
   [
-    'table recordings through vault_entries',
-    'select distinct r.title from bank.vault_entries e join bank.recordings r on r.id = e.recording_id',
-    visibleNew,
+    'group_rows',
+    `select a ->> 0 as title from api.group_rows('recording',
+       '{"groupBy": [{"field": "title"}], "aggregate": [{"function": "count"}], "limit": 50}') a`,
+    visible,
   ],
 ];
 
@@ -116,13 +100,13 @@ describe.each(
     const [count] = await rowsAs<{ n: number }>(
       fixture.a,
       fixture.a.seal({ vaults: scope }),
-      'select bank.count_recordings()::int as n',
+      'select api.count_recordings()::int as n',
     );
     expect(count?.n).toBe(visible(scope).length);
     const vaults = await rowsAs(
       fixture.a,
       fixture.a.seal({ vaults: scope }),
-      'select id, recordings::int as n from bank.list_vaults()',
+      'select id, recordings::int as n from api.list_vaults()',
     );
     expect(vaults).toEqual(
       ['hr', 'sales', 'support']
@@ -134,8 +118,8 @@ describe.each(
   it.each(['hr', 'sales'])('p_vault => %s narrows and never widens it', async (vault) => {
     const expected = scope === null || scope.includes(vault) ? visible([vault]) : [];
     for (const statement of [
-      'select title from bank.get_unified_recordings(p_vault => $1)',
-      "select title from bank.search_recordings('escrow', p_vault => $1)",
+      'select title from api.get_unified_recordings(p_vault => $1)',
+      "select title from api.search_recordings('escrow', p_vault => $1)",
     ]) {
       const rows = await rowsAs<{ title: string }>(fixture.a, fixture.a.seal({ vaults: scope }), statement, [vault]);
       expect(rows.map((row) => row.title).sort()).toEqual(expected);
@@ -146,7 +130,7 @@ describe.each(
     const rows = await rowsAs<{ vault_ids: string[] }>(
       fixture.a,
       fixture.a.seal({ vaults: scope }),
-      'select vault_ids from bank.get_unified_recordings()',
+      'select vault_ids from api.get_unified_recordings()',
     );
     expect(rows.flatMap((row) => row.vault_ids).filter((id) => scope !== null && !scope.includes(id))).toEqual([]);
   });
@@ -161,11 +145,11 @@ describe('the legacy id of a migrated call', () => {
     const rows = await rowsAs<{ title: string }>(
       fixture.a,
       fixture.a.seal({ vaults: scope }),
-      'select title from bank.get_recording($1)',
+      'select title from api.get_recording($1)',
       [`fathom-${id}`],
     );
     expect(rows.map((row) => row.title)).toEqual(expected);
-    const said = await rowsAs(fixture.a, fixture.a.seal({ vaults: scope }), 'select * from bank.get_transcript($1)', [
+    const said = await rowsAs(fixture.a, fixture.a.seal({ vaults: scope }), 'select * from api.get_transcript($1)', [
       `fathom-${id}`,
     ]);
     expect(said.length > 0).toBe(expected.length > 0);
@@ -200,7 +184,7 @@ const BAD: [string, string, () => string | undefined][] = [
   ["this bank's name under another bank's key", 'forged', () => fixture.b.seal({ bank: 'acme' })],
   ["another bank's name under this bank's key", 'forged', () => fixture.a.seal({ bank: 'globex' })],
   ['replayed after 301 seconds', 'expired', () => fixture.a.seal({ iat: now() - 302 })],
-  ['from 7 seconds ahead', 'expired', () => fixture.a.seal({ iat: now() + 7 })],
+  ['from a minute ahead', 'expired', () => fixture.a.seal({ iat: now() + 60 })],
   ['without vaults', 'malformed', () => sealedText(`{"bank":"acme","iat":${now()}}`)],
   ['with vaults that are no list', 'malformed', () => sealedText(`{"bank":"acme","iat":${now()},"vaults":"sales"}`)],
   ['with an iat that is no number', 'malformed', () => sealedText('{"bank":"acme","iat":"soon","vaults":null}')],
@@ -211,12 +195,11 @@ const BAD: [string, string, () => string | undefined][] = [
 describe('an assertion', () => {
   it.each(BAD)('%s is %s and sees nothing, by no way', async (_name, state, make) => {
     const sealed = make();
-    expect(await rowsAs(fixture.a, sealed, 'select bank.assertion_state() as state')).toEqual([{ state }]);
+    expect(await rowsAs(fixture.a, sealed, 'select api.assertion_state() as state')).toEqual([{ state }]);
     for (const [, statement] of READS) expect(await rowsAs(fixture.a, sealed, statement)).toEqual([]);
-    expect(await rowsAs(fixture.a, sealed, 'select * from bank.list_vaults()')).toEqual([]);
-    expect(await rowsAs(fixture.a, sealed, 'select * from bank.vaults')).toEqual([]);
-    expect(await rowsAs(fixture.a, sealed, 'select * from bank.vault_entries')).toEqual([]);
-    expect(await rowsAs(fixture.a, sealed, 'select bank.count_recordings()::int as n')).toEqual([{ n: 0 }]);
+    expect(await rowsAs(fixture.a, sealed, 'select * from api.list_vaults()')).toEqual([]);
+    expect(await rowsAs(fixture.a, sealed, "select from api.vault_exists('sales') e where e")).toEqual([]);
+    expect(await rowsAs(fixture.a, sealed, 'select api.count_recordings()::int as n')).toEqual([{ n: 0 }]);
   });
 
   it.each([
@@ -224,15 +207,13 @@ describe('an assertion', () => {
     ['3 seconds ahead', 3],
   ])('%s is within its window', async (_name, offset) => {
     const sealed = fixture.a.seal({ iat: now() + offset });
-    expect(await rowsAs(fixture.a, sealed, 'select bank.assertion_state() as state')).toEqual([{ state: 'valid' }]);
+    expect(await rowsAs(fixture.a, sealed, 'select api.assertion_state() as state')).toEqual([{ state: 'valid' }]);
   });
 
   it('dies in a transaction that is held open: its age goes by the clock and not by the transaction', async () => {
     await fixture.a.asBank(fixture.a.seal({ iat: now() - 300 }), async (sql) => {
       await sql.query('select pg_sleep(1.1)');
-      const { rows } = await sql.query(
-        'select bank.assertion_state() as state, (select count(*)::int from bank.recordings) n',
-      );
+      const { rows } = await sql.query('select api.assertion_state() as state, api.count_recordings()::int as n');
       expect(rows).toEqual([{ state: 'expired', n: 0 }]);
     });
   });
@@ -242,21 +223,29 @@ describe('an assertion', () => {
       await sql.query('begin');
       await sql.query("select set_config('bankhouse.assertion', $1, true)", [fixture.a.seal()]);
       await sql.query('commit');
-      expect((await sql.query('select * from bank.recordings')).rows).toEqual([]);
+      expect((await sql.query('select * from api.get_unified_recordings()')).rows).toEqual([]);
     });
   });
 
   it('shows nothing to a role that is no bank, not even to the operator', async () => {
     await withClient(fixture.postgres.serviceUrl('operator'), async (sql) => {
       await expect(sql.query('select * from bank.recordings')).rejects.toMatchObject({ code: '42501' });
-      await expect(sql.query('select bank.assertion_state()')).rejects.toMatchObject({ code: '42501' });
+      await expect(sql.query('select api.assertion_state()')).rejects.toMatchObject({ code: '42501' });
     });
   });
 });
 
 describe("a bank's role", () => {
-  const TABLES = ['banks', 'login_roles', 'bank_keys', 'search_documents'];
-  const READABLE = ['vaults', 'fathom_calls', 'recordings', 'vault_entries'];
+  const TABLES = [
+    'banks',
+    'login_roles',
+    'bank_keys',
+    'search_documents',
+    'vaults',
+    'fathom_calls',
+    'recordings',
+    'vault_entries',
+  ];
   const WRITES = (table: string) => [
     `insert into bank.${table} default values`,
     `update bank.${table} set ${table === 'login_roles' ? 'role = role' : table === 'banks' ? 'id = id' : 'bank_id = bank_id'}`,
@@ -265,22 +254,30 @@ describe("a bank's role", () => {
   ];
   const DENIED: string[] = [
     ...TABLES.map((table) => `select * from bank.${table}`),
-    ...[...TABLES, ...READABLE].flatMap(WRITES),
+    ...TABLES.flatMap(WRITES),
     'select * from control.revoked_tokens',
     'select * from control.bank_directory',
     'select * from bankhouse_migrations.applied',
-    "select bank.ensure_bank('x', 'y/z', 'X', 'business', '[]', 'bank_x_a', '', '', '{}')",
-    "select bank.bank_state('acme')",
-    "select bank.delete_bank('acme', 'banks/acme', true)",
+    "select admin.ensure_bank('x', 'y', 'X', 'business', '[]', 'bank_x_a', '', '', '{}')",
+    "select admin.bank_state('acme')",
+    "select admin.retire_bank('acme', 'x')",
+    "select admin.erase_bank('acme', 'x')",
+    "select admin.lift_quarantine('acme')",
+    "select admin.end_sessions('x')",
+    "select control.claim_id('x', 'y', 'z/x', 'n', 'X', 'business', '[]')",
     "select bank.drop_login_role('bank_globex_a')",
     "select bank.hmac_sha256('a', 'b')",
     'select bank.open_assertion()',
+    'select bank.enter()',
+    'select bank.me()',
+    "select bank.definition_of('note')",
     "select bank.newest_documents(row('a'), '{globex}', null, null, null, 9)",
     'select * from bank.newest_weeks(3)',
     'set role bankhouse_data',
     'set role bankhouse_owner',
-    'set role bank_globex_a',
-    'set session authorization bank_globex_a',
+    'set role bankhouse_api',
+    'set role bankhouse_watchdog',
+    'set session authorization bankhouse_api',
     'create table bank.mine (x int)',
     'create table public.mine (x int)',
     'create schema mine',
@@ -299,18 +296,22 @@ describe("a bank's role", () => {
     });
   });
 
-  it('sees rows by no trick of row_security or the planner', async () => {
+  it('D1: sees rows by no trick of row_security, of a role or of what it says of itself', async () => {
     await withClient(fixture.a.url, async (sql) => {
       await sql.query('set row_security = off');
       await expect(sql.query('select * from bank.recordings')).rejects.toMatchObject({ code: '42501' });
+      await sql.query(
+        `set bankhouse.scope = '{"bank": "globex", "all": true, "vaults": "{}", "subject": "x", "write": true}'`,
+      );
+      for (const [, statement] of READS) {
+        const rows = await sql.query(statement).then(
+          (result) => result.rows,
+          (error: { code: string }) => error.code,
+        );
+        // Where a function reads under policies that are switched off, it refuses to.
+        expect([[], '42501']).toContainEqual(rows);
+      }
     });
-    // A cheap function that tells what it is given: it must not be called before the policy has chosen.
-    const leak = await rowsAs(
-      fixture.a,
-      fixture.a.seal({ vaults: ['hr'] }),
-      "select 1 from bank.recordings where 1 / (length(title) - length('new in support')) > 5",
-    );
-    expect(leak).toEqual([]);
   });
 
   it('has limits of its own, and reads only', async () => {

@@ -1,5 +1,5 @@
 /**
- * R1.6: every function that a bank's role can execute, with arguments that name what isn't the caller's: other banks, hidden vaults,
+ * R1.6, D1: every function that a bank's role can execute, with arguments that name what isn't the caller's: other banks, hidden vaults,
  * rows of both. Each row has a word that stands nowhere else; none that the model hides may be in an answer, and none may change.
  * Functions come from the catalog, so a new one is attacked as soon as it is granted.
  */
@@ -12,7 +12,6 @@ import { COMMON_WORD, type Row, startWorld, type World } from './world.ts';
 interface Callable {
   readonly name: string;
   readonly types: readonly string[];
-  readonly isVolatile: boolean;
 }
 
 let world: World;
@@ -22,14 +21,16 @@ beforeAll(async () => {
   world = await startWorld();
   functions = await withClient(world.postgres.superuserUrl, async (sql) => {
     const { rows } = await sql.query<Callable>(
-      `select f.oid::regproc::text as name, f.provolatile = 'v' as "isVolatile",
+      `select f.oid::regproc::text as name,
               array(select format_type(t, null) from unnest(f.proargtypes::oid[]) with ordinality a (t, n) order by n) as types
          from pg_proc f join pg_namespace n on n.oid = f.pronamespace
         where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and f.prokind = 'f'
-          and has_function_privilege('bank_acme_a', f.oid, 'execute') and has_schema_privilege('bank_acme_a', n.oid, 'usage')
+          and has_function_privilege($1, f.oid, 'execute') and has_schema_privilege($1, n.oid, 'usage')
           and not exists (select from pg_depend d where d.objid = f.oid and d.deptype = 'e')
         order by 1`,
+      [world.banks.acme?.role],
     );
+    expect(rows.length).toBeGreaterThan(20);
     return rows;
   });
 });
@@ -48,9 +49,25 @@ function argumentsOf(type: string, hidden: readonly Row[]): string[] {
     case 'text':
       return [
         'null',
-        ...[COMMON_WORD, 'notes', 'note', 'recording', 'hr', 'globex', 'globex/hr', '', 'm', 'exclude', 'include'].map(
-          literal,
-        ),
+        ...[
+          COMMON_WORD,
+          'note',
+          'recording',
+          'task',
+          'comment',
+          'chat',
+          'chat_message',
+          'notes',
+          'finalize',
+          'complete',
+          'hr',
+          'globex',
+          'globex/hr',
+          '',
+          'm',
+          'exclude',
+          'include',
+        ].map(literal),
         ...numbers.map((id) => literal(`fathom-${id}`)),
         ...uuids.filter((_, n) => n % Math.ceil(uuids.length / 10) === 0).map(literal),
         ...canaries.slice(-2).map(literal),
@@ -79,7 +96,20 @@ function argumentsOf(type: string, hidden: readonly Row[]): string[] {
     case 'double precision':
       return ['null', '0', "'NaN'"];
     case 'jsonb':
-      return [`'[]'`, `'{"bank": "globex"}'`, 'null'];
+      return [
+        ...asks(uuids, canaries).map((ask) => literal(JSON.stringify(ask))),
+        `'[]'`,
+        `'null'`,
+        'null',
+        `'"x"'`,
+        "'1'",
+      ];
+    case 'boolean':
+      return ['true', 'null'];
+    case 'uuid':
+      return [...uuids.filter((_, n) => n % Math.ceil(uuids.length / 10) === 0).map(literal), 'null'];
+    case 'bytea':
+      return ["sha256('x')", "''", 'null'];
     case 'real[]':
       return ["'{1}'", 'null'];
     case 'regconfig':
@@ -87,6 +117,95 @@ function argumentsOf(type: string, hidden: readonly Row[]): string[] {
     default:
       return ['null'];
   }
+}
+
+/** Asks and values in JSON: some that are right, and what somebody would try who takes them for SQL, or for an index of everything. */
+function asks(uuids: readonly string[], canaries: readonly string[]): unknown[] {
+  const word = canaries.at(-1) ?? '';
+  const nested = (node: unknown, depth: number): unknown => (depth === 0 ? node : { not: nested(node, depth - 1) });
+  const filter = (node: unknown) => ({ filter: node, archived: 'include', limit: 1000 });
+  const eq = (field: unknown, value: unknown = 'x') => filter({ field, op: 'eq', value });
+  const hostile = [
+    "title' or true --",
+    'title) or (true',
+    'bank_id',
+    't.bank_id',
+    '$2',
+    '__proto__',
+    'document',
+    'id::text',
+    '"title"',
+    'xmin',
+    '*',
+    '',
+  ];
+  return [
+    { limit: 1000, archived: 'include' },
+    { title: 'x', vaultId: 'hr' },
+    filter({ field: 'id', op: 'in', value: uuids.slice(0, 200) }),
+    filter({
+      or: [
+        { field: 'title', op: 'contains', value: word },
+        { field: 'body', op: 'contains', value: word },
+      ],
+    }),
+    filter({ not: { field: 'title', op: 'eq', value: 'x' } }),
+    filter({ field: 'vaultId', op: 'in', value: ['hr', 'sales', 'support', 'globex/hr'] }),
+    filter({ field: 'vaultId', op: 'isNull', value: true }),
+    filter(nested({ field: 'title', op: 'isNull', value: false }, 30)),
+    filter({ and: [] }),
+    filter({ and: Array.from({ length: 5000 }, () => ({ field: 'title', op: 'eq', value: 'x' })) }),
+    filter({ field: 'title', op: 'in', value: Array.from({ length: 5000 }, (_, n) => `x${n}`) }),
+    filter({ field: 'title', op: 'in', value: [['x'], { x: 1 }, null] }),
+    filter({ field: 'title', op: "eq 'x' or true or title =", value: 'x' }),
+    filter({ field: 'title', op: 'eq', value: { text: 'x' } }),
+    filter({ field: 'createdAt', op: 'lt', value: 'infinity' }),
+    filter({ field: 'createdAt', op: 'lt', value: "now' or true" }),
+    filter({ field: 'pinned', op: 'eq', value: 'true or true' }),
+    filter({ field: 'title', op: 'contains', value: '%\\' }),
+    filter({ field: 'title', op: 'eq', value: '\ud800' }),
+    filter({ field: { column: 'bank_id', type: 'text', sqlType: 'text' }, op: 'eq', value: 'globex' }),
+    ...hostile.flatMap((field) => [
+      eq(field),
+      { limit: 10, sort: [{ field, direction: 'asc' }] },
+      { limit: 10, sort: [{ field: 'title', direction: field }] },
+      { limit: 10, fields: [field], groupBy: [{ field }], aggregate: [{ function: 'count' }] },
+      {
+        limit: 10,
+        groupBy: [{ field: 'createdAt', bucket: field }],
+        aggregate: [{ function: field, field: 'title' }],
+        timeZone: field,
+      },
+      { limit: 10, aggregate: [{ function: 'count' }], having: { field, op: 'gt', value: 0 } },
+      { [field]: 'x', title: 'x' },
+      { title: field, vaultId: field },
+    ]),
+    {
+      limit: 10,
+      groupBy: [{ field: 'title' }, { field: 'vaultId' }],
+      aggregate: [{ function: 'count' }],
+      archived: 'include',
+    },
+    {
+      limit: 10,
+      aggregate: [
+        { function: 'min', field: 'createdAt' },
+        { function: 'max', field: 'updatedAt' },
+      ],
+    },
+    {
+      limit: 10,
+      groupBy: [{ field: 'title', bucket: 'day' }],
+      aggregate: Array.from({ length: 500 }, () => ({ function: 'count' })),
+    },
+    { limit: 10, sort: [{ column: -1 }, { column: 99 }], groupBy: [{ field: 'title' }] },
+    { limit: 10, after: { values: [word], id: uuids[0] }, sort: [{ field: 'title', direction: 'asc' }] },
+    { limit: 10, after: { values: Array.from({ length: 500 }, () => null), id: null } },
+    { limit: -1, cut: -1 },
+    { limit: 1e300, cut: 'x' },
+    { limit: '10; drop table bank.notes' },
+    { archived: "only' or true", limit: 10 },
+  ];
 }
 
 /** One argument after the other takes each of its values while the others keep a usual one: each usual one of theirs, twice. */
@@ -148,6 +267,10 @@ it.each(CASES.map((assertion) => [assertion.name, assertion] as const))(
     const before = await digest(stable, untouched);
     const found: string[] = [];
     await withClient(world.banks.acme?.url ?? '', async (sql) => {
+      // What whoever has the login says of itself is believed by no function.
+      await sql.query(
+        `set bankhouse.scope = '{"bank": "globex", "all": true, "vaults": "{}", "subject": "x", "write": true}'`,
+      );
       const sealed = assertion.make(world, 'acme') ?? '';
       for (const one of functions) {
         for (const text of calls(one, hiddenFor(assertion))) {
@@ -164,7 +287,7 @@ function hiddenFor(assertion: (typeof ASSERTIONS)[number]): Row[] {
   const own = world.rows.filter((row) => row.bank === 'acme');
   const seen = new Set(visible(own, assertion.grant));
   const keys = (row: Row) =>
-    row.table === 'bank.idempotency_keys' && assertion.says && row.key.split('/')[1] === 'test';
+    row.table === 'bank.idempotency_keys' && assertion.says && /issuer.test test/.test(row.key);
   return world.rows.filter((row) => !seen.has(row) && !keys(row));
 }
 

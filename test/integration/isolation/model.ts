@@ -1,7 +1,7 @@
 /**
- * What a statement must do, computed from the rows that are there. The whole model: a bank's role sees the rows of its bank that
- * lie in a vault of a valid assertion which reads or writes; it changes those that it sees where the assertion writes, and puts
- * rows only where it could see them. Everyone else has the tables that it was granted, in full, or nothing.
+ * What a call must do, computed from the rows that are there. The whole model: a bank's role sees, by functions alone, the rows of its
+ * bank that lie in a vault of a valid assertion which reads or writes; it changes those that it sees where the assertion writes, and
+ * puts rows only where it could see them. Everyone else has the tables that it was granted, in full, or nothing.
  */
 import type { Assertion } from '@bankhouse/core';
 import { assertionFor } from '../../harness/postgres.ts';

@@ -8,7 +8,7 @@ export const VAULTS = ['hr', 'sales', 'support'];
 export const BANKS = ['acme', 'globex'];
 export const ENTITIES = ['notes', 'tasks', 'chats', 'chat_messages', 'comments'] as const;
 /** Who calls, in every assertion (test/harness/postgres.ts), and somebody else. */
-export const SUBJECTS = ['test', 'somebody else'];
+export const SUBJECTS = ['https://issuer.test test', 'somebody else'];
 export type Entity = (typeof ENTITIES)[number];
 
 /** A row of a table under policy. `vaults`: those that make it visible; none: only callers who may see all vaults. */
