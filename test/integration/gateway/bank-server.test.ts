@@ -41,7 +41,7 @@ let url: string;
 beforeAll(async () => {
   postgres = await startPostgres();
   const vaults = ['sales', 'support'].map((id) => ({ id, displayName: id }));
-  bank = await createBank(postgres, 'acme', { root, vaults });
+  bank = await createBank(postgres, 'acme', { root, vaults, uid: uidOf('acme') });
   writeFileSync(join(dir, SECRET_DATABASE_URL), bank.url);
   const podKey = deriveSealKey(root, 'pod', 'acme', uidOf('acme'), 1).toString('base64');
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey }));

@@ -15,6 +15,7 @@ import { loadServerConfig, startBankServer, type Toolset } from '@bankhouse/serv
 import { type CallToolResult, Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import type pg from 'pg';
 import { assertionFor, createBank, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { uidOf } from '../../harness/routed.ts';
 
 export type Era = 'modern' | 'legacy';
 export const ERAS: Era[] = ['modern', 'legacy'];
@@ -56,7 +57,7 @@ export async function runBank(
 ): Promise<RunningBank> {
   const root = options.root ?? randomBytes(32);
   // The same Bank however often it is run: another one could not have its id.
-  const bank = await createBank(postgres, id, { root, vaults: VAULTS, uid: `uid of ${id}` });
+  const bank = await createBank(postgres, id, { root, vaults: VAULTS, uid: uidOf(id) });
   const dir = mkdtempSync(join(tmpdir(), 'bankhouse-server-'));
   const writeSecret = (name: string, text: string) => {
     writeFileSync(join(dir, `.${name}`), text);
