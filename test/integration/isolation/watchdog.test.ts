@@ -126,7 +126,8 @@ it('D3: who repeats it is quarantined, and comes back when that is lifted', asyn
     expect(rows[0].role).toMatchObject({ role: acme.role, quarantinedFor: expect.stringMatching(/lock on a/) });
   });
   expect(await lift()).toBe(true);
-  await acme.asBank(acme.seal(), async (sql) => {
+  await withClient(acme.url, async (sql) => {
+    await sql.query(`set bankhouse.assertion = '${acme.seal()}'`);
     expect((await sql.query('select id from api.list_vaults()')).rows).toEqual([{ id: 'sales' }]);
   });
 });
