@@ -1,4 +1,4 @@
-/** D3, D4, D5, D8: what gets in everybody's way is ended within a second, and who repeats it is quarantined (docs/adr/0018). */
+/** D3, D4, D5, D8: what gets in everybody's way is ended within a second, and who repeats it is quarantined (docs/adr/0021). */
 import { createLogger, createRegistry } from '@bankhouse/core';
 import { createWatchdog, type Watchdog } from '@bankhouse/operator';
 import pg from 'pg';
