@@ -1,6 +1,6 @@
 import type { StoredChild } from '../cluster/stored.ts';
 import { judgePods, type PodVerdict, type StoredPod } from './pods.ts';
-import { fails, waits } from './verdict.ts';
+import { fails, holds, waits } from './verdict.ts';
 
 /** What Deployment and pods say, at the time `now` in milliseconds since 1970. */
 export function judgeServer(
@@ -10,6 +10,8 @@ export function judgeServer(
 ): PodVerdict {
   if (seen.suspended) return fails('Suspended', 'The bank is suspended; set spec.suspend to false to start it.');
   if (deployment === undefined) return waits('Waits for the Deployment.');
+  // Pods are heard of on a watch of their own, which may lag behind.
+  if (pods.length === 0 && (deployment.status?.availableReplicas ?? 0) > 0) return holds('Answers', 'A pod answers.');
   return judgePods(pods, { ...seen, deployment: deployment.status });
 }
 

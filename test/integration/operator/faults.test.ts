@@ -268,11 +268,11 @@ describe('K10: a rollout that is stuck', () => {
       image: 'localhost/server:2',
       waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "localhost/server:2"' },
     });
-    const bank = await world.bankWhen('stuck', 'stuck', 'False', 'RolloutStuck');
+    const bank = await world.bankWhen('stuck', 'stuck', 'False', 'ImagePullFails');
     expect(bank.status?.version).toBe('1');
-    expect(bank.status?.conditions?.find(({ type }) => type === 'ServerReady')?.message).toContain(
-      'localhost/server:2',
-    );
+    const told = bank.status?.conditions?.find(({ type }) => type === 'ServerReady')?.message;
+    expect(told).toContain('localhost/server:2');
+    expect(told).toContain('Meanwhile what ran before (1) answers.');
     await world.delete(`${paths.pods}/old`);
     await world.delete(`${paths.pods}/new`);
     await world.setPods('stuck', 'stuck', { replicas: 1, ready: 1 });
@@ -288,7 +288,7 @@ describe('K10: a rollout that is stuck', () => {
     try {
       const waiting = { reason: 'ErrImagePull', message: 'no such image' };
       await world.setPod('pull', 'pull', { name: 'pull', image: 'localhost/none:1', waiting });
-      const bank = await world.bankWhen('pull', 'pull', 'False', 'PodFails');
+      const bank = await world.bankWhen('pull', 'pull', 'False', 'ImagePullFails');
       expect(bank.status?.conditions?.find(({ type }) => type === 'Ready')?.message).toContain('no such image');
     } finally {
       world.frontDoor.answers = true;

@@ -119,7 +119,7 @@ const addWhoAsks = () =>
   withClient(postgres.superuserUrl, (client) =>
     client.query(`
       create function api.who_asks(out bank text, out all_vaults boolean, out vaults text[])
-        language plpgsql stable security definer set search_path = pg_catalog
+        language plpgsql stable security definer set search_path = pg_catalog set bankhouse.scope = ''
       as $$
       declare
         caller constant record := bank.caller();

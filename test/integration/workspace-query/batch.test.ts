@@ -88,6 +88,31 @@ describe('an idempotencyKey', () => {
     expect(await everything()).toEqual(before);
   });
 
+  it('does not mind the order of keys, however deep (D10)', async () => {
+    const turned = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(turned);
+      if (typeof value !== 'object' || value === null) return value;
+      return Object.fromEntries(
+        Object.entries(value)
+          .reverse()
+          .map(([key, entry]) => [key, turned(entry)]),
+      );
+    };
+    const asked = [op('create_task', { title: 'once', tags: ['a'], priority: 'low' }, 'task'), ...operations.slice(1)];
+    const first = await batch(asked, { idempotencyKey: 'key-turned' });
+    const again = await batch(turned(asked) as typeof asked, { idempotencyKey: 'key-turned' });
+    expect(again).toMatchObject({ replayed: true, results: first.results });
+  });
+
+  it('of the same sub of another issuer is another one (D10)', async () => {
+    const first = await batch(operations, { idempotencyKey: 'key-issuer' });
+    const changes = { scopes: ['mcp:read', 'mcp:write'], iss: 'https://other.test' };
+    await using other = await running.connect('modern', changes);
+    const made = await batch(operations, { idempotencyKey: 'key-issuer' }, other);
+    expect(made.replayed).toBe(false);
+    expect(made.results[0]?.result.id).not.toBe(first.results[0]?.result.id);
+  });
+
   it('is refused for another batch, and free again when its batch failed', async () => {
     await batch(operations, { idempotencyKey: 'key-2' });
     expect(

@@ -109,6 +109,24 @@ describe.each(KINDS)('list_$plural', (kind) => {
     expect(await has({ updatedAfter: later })).toBe(false);
   });
 
+  it('tells the same sub of two issuers apart, to each by its own (D10)', async () => {
+    const { id } = await checked(client, `create_${name}`, kind.least(parents));
+    await using other = await writer(running, null, { iss: 'https://other.test' });
+    const { id: theirs } = await checked(other, `create_${name}`, kind.least(parents));
+    const by = (as: typeof client, createdBy: string) => idsOfAllPages(as, plural, { createdBy, limit: 100 });
+    const known: [typeof client, string, string][] = [
+      [client, 'test', 'https://other.test test'],
+      [other, `${ISSUER} test`, 'test'],
+    ];
+    for (const [as, mine, others] of known) {
+      expect(await checked(as, `get_${name}`, { id })).toMatchObject({ createdBy: mine, updatedBy: mine });
+      expect(await checked(as, `get_${name}`, { id: theirs })).toMatchObject({ createdBy: others, updatedBy: others });
+      expect(await by(as, mine)).toContain(id);
+      expect(await by(as, mine)).not.toContain(theirs);
+      expect(await by(as, others)).toEqual([theirs]);
+    }
+  });
+
   it('says when there is no such vault, instead of an empty page', async () => {
     expect(await callError(client, `list_${plural}`, { vaultId: 'nowhere' })).toMatchObject({
       code: 'not_found',

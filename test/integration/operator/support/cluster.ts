@@ -1,4 +1,5 @@
-import { type Bank, childLabels, DEFAULT_CLASS_ANNOTATION } from '@bankhouse/core';
+import { createHash } from 'node:crypto';
+import { type Bank, childLabels, childName, DEFAULT_CLASS_ANNOTATION } from '@bankhouse/core';
 import { isApiError, MERGE_PATCH_TYPE, type Transport } from '@bankhouse/kube';
 import { eventually } from './eventually.ts';
 
@@ -94,14 +95,30 @@ export abstract class Cluster {
     const { name, image, ready = false, waiting } = pod;
     const path = `${pathsOf(namespace).pods}/${name}`;
     if ((await this.find(path)) === undefined) {
+      // Of a template of its own for each image, by way of the ReplicaSet that the Deployment's controller would make.
+      const template = createHash('sha256').update(image).digest('hex').slice(0, 9);
+      const owner = {
+        apiVersion: 'apps/v1',
+        kind: 'ReplicaSet',
+        name: `${childName(id)}-${template}`,
+        uid: `rs-${template}`,
+      };
+      const metadata = {
+        name,
+        labels: { ...childLabels(id), 'pod-template-hash': template },
+        ownerReferences: [{ ...owner, controller: true }],
+      };
       const spec = { containers: [{ name: 'server', image }] };
-      const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: childLabels(id) }, spec };
-      await this.create(pathsOf(namespace).pods, body);
+      await this.create(pathsOf(namespace).pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec });
     }
     const container = { name: 'server', image, imageID: '', ready, restartCount: 0 };
     const status = {
       phase: ready ? 'Running' : 'Pending',
-      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      conditions: [
+        { type: 'PodScheduled', status: 'True' },
+        { type: 'PodReadyToStartContainers', status: 'True' },
+        { type: 'Ready', status: ready ? 'True' : 'False' },
+      ],
       containerStatuses: [{ ...container, ...(waiting === undefined ? {} : { state: { waiting } }) }],
     };
     await this.patch(`${path}/status`, { status });
