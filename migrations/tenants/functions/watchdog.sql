@@ -1,4 +1,4 @@
--- The watchdog: ends sessions of banks' login roles that do what no bank server does (docs/adr/0018). What it ends for can't happen to a
+-- The watchdog: ends sessions of banks' login roles that do what no bank server does (docs/adr/0021). What it ends for can't happen to a
 -- server of ours, however slow the database is: such a session took its time-outs off, or sent statements of its own.
 --
 -- It must work while somebody holds everybody up. A session whose lock on a catalog another one waits to take exclusively (`create rule`

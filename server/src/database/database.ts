@@ -1,10 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, messageOf } from '@bankhouse/core';
 import pg from 'pg';
 import type { Caller } from '../caller.ts';
 import { ToolError } from '../mcp/tool-error.ts';
 import type { Secrets } from '../secrets.ts';
 import { cancelQuery } from './cancel.ts';
-import { codeOf, isLoginRefused, isNoneFree, isPreparedStatementLost, isUnavailable, toToolError } from './errors.ts';
+import {
+  codeOf,
+  isCrowdedOut,
+  isLoginRefused,
+  isNoneFree,
+  isPreparedStatementLost,
+  isUnavailable,
+  toToolError,
+} from './errors.ts';
 import { ANSWER_WITHIN_MS, type Lent, read, STATEMENT_TIMEOUT_MS, type Transaction, write } from './transaction.ts';
 
 /**
@@ -16,6 +25,9 @@ const MAX_CONNECTIONS = 3;
 const IDLE_MS = 3000;
 /** Beyond the statement's own limit: the server is gone without a word. */
 const SILENCE_MS = STATEMENT_TIMEOUT_MS + 1000;
+/** How long a call tries to get in when Postgres has no room for it, and how often. */
+const CROWDED_OUT_MS = 2000;
+const CROWDED_OUT_PAUSE_MS = 100;
 /** Calls that may wait for a connection; more would wait longer than a client does. */
 const MAX_WAITING = 512;
 
@@ -28,8 +40,8 @@ export interface TransactionOptions {
 export interface Database {
   /**
    * Runs `work` as the bank's own role, with the caller's database assertion in force: a writer's in one transaction, a reader's in
-   * one for all that it asks for at once. `work` must have no effect outside of them: it runs a second time when the first
-   * connection turned out to be dead before it answered anything.
+   * one for all that it asks for at once. `work` must have no effect outside of them: it runs again when the first
+   * connection turned out to be dead before it answered anything, and while Postgres has no room for it.
    *
    * @throws ToolError when the database failed, in words for the caller; the signal's reason when that fired; what `work` throws
    */
@@ -67,12 +79,19 @@ class PooledDatabase implements Database {
   }
 
   async withCaller<T>(caller: Caller, options: TransactionOptions, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const since = performance.now();
     for (let attempt = 1; ; attempt++) {
       const progress = { answered: false };
       try {
         return await this.#attempt(caller, options, work, progress);
       } catch (error) {
         if (options.signal.aborted) throw options.signal.reason;
+        if (isCrowdedOut(error) && performance.now() - since < CROWDED_OUT_MS) {
+          await sleep(CROWDED_OUT_PAUSE_MS, undefined, { signal: options.signal }).catch(() =>
+            options.signal.throwIfAborted(),
+          );
+          continue;
+        }
         if (attempt === 1 && this.#mayTryAgain(error, progress.answered)) continue;
         throw error instanceof pg.DatabaseError || isUnavailable(error) ? toToolError(error) : error;
       }

@@ -33,6 +33,15 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof Error && CONNECTION_GONE.test(error.message);
 }
 
+/**
+ * Postgres has no room for this just now, in its memory that all share or among its connections: another bank may be at it, which is over
+ * when the watchdog has looked (docs/adr/0021). It says so before anything is saved.
+ */
+export function isCrowdedOut(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === '53200' || code === '53300';
+}
+
 /** The pool is full, with connections that others have or that are being made, and none came free in time. */
 export function isNoneFree(error: unknown): boolean {
   return error instanceof Error && error.message === 'timeout exceeded when trying to connect';

@@ -3,7 +3,7 @@ import { type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assertionFor, withClient } from '../../harness/postgres.ts';
 import { uidOf } from '../../harness/routed.ts';
-import { addLegacy, addRecording, asData, type Fixture, rowsAs, startFixture } from './support.ts';
+import { addLegacy, addRecording, asData, type Fixture, rowsOf as rowsAs, startFixture } from './support.ts';
 
 let fixture: Fixture;
 
@@ -211,7 +211,9 @@ describe('an assertion', () => {
   });
 
   it('dies in a transaction that is held open: its age goes by the clock and not by the transaction', async () => {
-    await fixture.a.asBank(fixture.a.seal({ iat: now() - 300 }), async (sql) => {
+    await withClient(fixture.a.url, async (sql) => {
+      await sql.query('begin');
+      await sql.query("select set_config('bankhouse.assertion', $1, true)", [fixture.a.seal({ iat: now() - 300 })]);
       await sql.query('select pg_sleep(1.1)');
       const { rows } = await sql.query('select api.assertion_state() as state, api.count_recordings()::int as n');
       expect(rows).toEqual([{ state: 'expired', n: 0 }]);

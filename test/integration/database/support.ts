@@ -115,3 +115,19 @@ export async function rowsAs<T extends pg.QueryResultRow>(
 ): Promise<T[]> {
   return bank.asBank(sealed, async (sql) => (await sql.query<T>(text, values)).rows);
 }
+
+/** The same as the bank's own login role, which has functions and nothing else. */
+export function rowsOf<T extends pg.QueryResultRow>(
+  bank: TestBank,
+  sealed: string | undefined,
+  text: string,
+  values: unknown[] = [],
+): Promise<T[]> {
+  return withClient(bank.url, async (sql) => {
+    await sql.query('begin');
+    if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+    const { rows } = await sql.query<T>(text, values);
+    await sql.query('rollback');
+    return rows;
+  });
+}

@@ -124,10 +124,10 @@ export async function begin(nuisance: Nuisance, url: string): Promise<Running> {
     clients.push(client);
     open.add(client);
     const password = decodeURIComponent(new URL(url).password);
-    const said = [UNLIMITED, ...statements].map((text) =>
-      client.query(text.replace('$password', password)).catch(() => {}),
+    const settled = [UNLIMITED, ...statements].reduce<Promise<unknown>>(
+      (before, text) => before.then(() => client.query(text.replace('$password', password)).catch(() => {})),
+      Promise.resolve(),
     );
-    const settled = Promise.all(said).then(() => undefined);
     await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 100))]);
   }
   return {

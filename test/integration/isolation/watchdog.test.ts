@@ -1,4 +1,4 @@
-/** D3, D4, D5, D8: what gets in everybody's way is ended within a second, and who repeats it is quarantined (docs/adr/0018). */
+/** D3, D4, D5, D8: what gets in everybody's way is ended within a second, and who repeats it is quarantined (docs/adr/0021). */
 import { createLogger, createRegistry } from '@bankhouse/core';
 import { createWatchdog, type Watchdog } from '@bankhouse/operator';
 import pg from 'pg';
@@ -126,7 +126,8 @@ it('D3: who repeats it is quarantined, and comes back when that is lifted', asyn
     expect(rows[0].role).toMatchObject({ role: acme.role, quarantinedFor: expect.stringMatching(/lock on a/) });
   });
   expect(await lift()).toBe(true);
-  await acme.asBank(acme.seal(), async (sql) => {
+  await withClient(acme.url, async (sql) => {
+    await sql.query(`set bankhouse.assertion = '${acme.seal()}'`);
     expect((await sql.query('select id from api.list_vaults()')).rows).toEqual([{ id: 'sales' }]);
   });
 });
