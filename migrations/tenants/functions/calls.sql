@@ -155,14 +155,17 @@ declare
   recordings text;
   legacy text;
 begin
+  -- By a participant among some vaults: where the index has the vault beside the participant, and nothing of another vault is read.
+  if p_by_vault and p_participant then
+    return format('select d.recording_id, d.legacy_id, d.started_at, d.call_id from bank.search_documents d
+        where d.scopes && array(select $1 || ''/'' || v from unnest($5::text[]) v)' || conditions || newest,
+      'd.started_at', 'd.call_id', 'd.participant_keys');
+  end if;
   if p_by_vault then
     recordings := 'select distinct on (e.started_at, e.recording_id) e.recording_id, null::bigint as legacy_id, e.started_at,
         e.recording_id::text collate "C" as call_id from unnest($5::text[]) as v cross join lateral (
-        select e.recording_id, e.started_at from bank.vault_entries e'
-      || case when p_participant
-           then ' join bank.recordings r on r.bank_id = e.bank_id and r.id = e.recording_id' else '' end
-      || ' where e.bank_id = $1 and e.vault_id = v'
-      || format(conditions, 'e.started_at', 'e.recording_id::text collate "C"', 'r.participant_keys')
+        select e.recording_id, e.started_at from bank.vault_entries e where e.bank_id = $1 and e.vault_id = v'
+      || format(conditions, 'e.started_at', 'e.recording_id::text collate "C"', 'null')
       || case when p_ordered then ' order by e.started_at desc, e.recording_id desc limit $8' else '' end || ') e';
     legacy := 'select null::uuid, f.id, f.recording_start_time, f.call_id from unnest($5::text[]) as v cross join lateral (
         select f.* from bank.fathom_calls f where f.bank_id = $1 and f.vault_id = v';

@@ -159,7 +159,8 @@ as $$
 #variable_conflict use_column
 declare
   look_at constant int := 500;
-  my_bank constant text := (bank.enter()).bank;
+  caller constant record := bank.caller();
+  my_bank constant text := caller.bank;
   candidates text := '';
   wanted text;
   item record;
@@ -172,14 +173,18 @@ begin
       when 'recording' then
         '(select ''recording'' as kind, m.call_id as item_id, m.started_at as changed
             from bank.match_calls($4, $5, null, $3, null, null, $6) m)'
+      -- Of some vaults, in each by itself: nothing of another one is read.
       else format(
-        '(select %L as kind, i.id::text as item_id, i.updated_at as changed from bank.%I i
-           where i.bank_id = $1 and i.archived_at is null
-             and ($3 is null or i.vault_id = $3) and ($4 is null or i.created_at >= $4) and ($5 is null or i.created_at < $5)
-           order by i.updated_at desc limit $6)', wanted, wanted || 's')
+        case when caller.all_vaults then '(select %1$L as kind, i.id::text as item_id, i.updated_at as changed from bank.%2$I i
+             where i.bank_id = $1 %3$s)'
+           else '(select %1$L as kind, i.id::text as item_id, i.updated_at as changed from unnest($9::text[]) v cross join lateral (
+             select i.id, i.updated_at from bank.%2$I i where i.bank_id = $1 and i.vault_id = v %3$s) i
+             order by i.updated_at desc limit $6)' end,
+        wanted, wanted || 's', 'and i.archived_at is null and ($3 is null or i.vault_id = $3) and ($4 is null or i.created_at >= $4)
+             and ($5 is null or i.created_at < $5) order by i.updated_at desc limit $6')
     end;
   end loop;
-  if candidates = '' then return; end if;
+  if candidates = '' or not caller.may_see then return; end if;
   for item in execute format(
     'select c.kind, c.item_id from (%s) c
       where not exists (
@@ -187,7 +192,7 @@ begin
          where e.bank_id = $1 and e.kind = c.kind and e.item_id = c.item_id and e.passage = 0
            and e.model = $2 and e.dimensions = $7)
       order by c.changed desc limit $8', candidates
-  ) using my_bank, p_model, p_vault, p_from, p_to, look_at, p_dimensions, p_inputs + 1 loop
+  ) using my_bank, p_model, p_vault, p_from, p_to, look_at, p_dimensions, p_inputs + 1, caller.vaults loop
     bodies := array(select p.body from bank.item_passages(my_bank, item.kind, item.item_id) p order by p.passage);
     taken := taken + cardinality(bodies);
     if taken > p_inputs then
@@ -236,7 +241,9 @@ begin
     perform bank.check_kind(item.kind);
     if item.kind = 'recording' and item.id like 'fathom-%' then
       select array_remove(array[f.vault_id::text], null), f.recording_start_time into item_vaults, item_at
-        from bank.fathom_calls f where f.bank_id = p_bank and f.id = bank.legacy_id(item.id) for share;
+        from bank.fathom_calls f
+       where f.bank_id = p_bank and f.call_id = 'fathom-' || bank.legacy_id(item.id) and not f.migrated
+         and (p_vaults is null or f.vault_id = any (p_vaults)) for share;
     elsif item.kind = 'recording' then
       select r.started_at into item_at from bank.recordings r
        where r.bank_id = p_bank and r.id = item.id::uuid for share;
@@ -343,25 +350,26 @@ create or replace function bank.nearest(
   p_vector real[], p_model text, p_kinds text[], p_vault text, p_from timestamptz, p_to timestamptz,
   p_not_kind text, p_not_id text, p_only text, p_minimum double precision, p_limit int
 ) returns table (kind text, item_id text, passage int, score double precision)
-  language plpgsql stable rows 20 set search_path = pg_catalog set plan_cache_mode = force_custom_plan
+  language plpgsql stable rows 20 set search_path = pg_catalog
 as $$
 #variable_conflict use_column
 begin
-  return query
+  -- A caller of some vaults finds nothing by the index of model and time: it has no vaults in it.
+  return query execute format($q$
     -- Materialized, so that no vector of another model is compared, which may have other dimensions.
     with candidates as materialized (
       select e.kind, e.item_id, e.passage, e.embedding
         from bank.embeddings e
-       where e.bank_id = (select bank.me()) and e.model = p_model and e.dimensions = cardinality(p_vector)
-         and e.kind = any (p_kinds)
-         and (p_vault is null or p_vault = any (e.vault_ids))
-         and (p_from is null or e.at >= p_from) and (p_to is null or e.at < p_to)
-         and (p_not_id is null or (e.kind, e.item_id) <> (p_not_kind, p_not_id))
+       where e.bank_id = (select bank.me()) and %1$s = $2 and e.dimensions = cardinality($1)
+         and e.kind = any ($3)
+         and ($4 is null or $4 = any (e.vault_ids))
+         and ($5 is null or %2$s >= $5) and ($6 is null or %2$s < $6)
+         and ($8 is null or (e.kind, e.item_id) <> ($7, $8))
          and case
-           when p_only = 'open' and e.kind = 'task' then exists (
+           when $9 = 'open' and e.kind = 'task' then exists (
              select from bank.tasks t
               where t.bank_id = e.bank_id and t.id = e.item_id::uuid and t.status in ('open', 'in_progress'))
-           when p_only = 'tagged' then case e.kind
+           when $9 = 'tagged' then case e.kind
              when 'note' then exists (
                select from bank.notes n where n.bank_id = e.bank_id and n.id = e.item_id::uuid and n.tags <> '{}')
              when 'task' then exists (
@@ -375,13 +383,16 @@ begin
     ), best as (
       select distinct on (s.kind, s.item_id) s.*
         from (
-          select c.kind, c.item_id, c.passage, bank.similarity(c.embedding, p_vector) as score from candidates c
+          select c.kind, c.item_id, c.passage, bank.similarity(c.embedding, $1) as score from candidates c
         ) s
        order by s.kind, s.item_id, s.score desc, s.passage
     )
     select b.* from best b
-     where p_minimum is null or b.score >= p_minimum
-     order by b.score desc, b.kind, b.item_id limit p_limit;
+     where $10 is null or b.score >= $10
+     order by b.score desc, b.kind, b.item_id limit $11$q$,
+    case when bank.all_vaults() then 'e.model' else '(e.model || '''')' end,
+    case when bank.all_vaults() then 'e.at' else '(e.at + interval ''0'')' end
+  ) using p_vector, p_model, p_kinds, p_vault, p_from, p_to, p_not_kind, p_not_id, p_only, p_minimum, p_limit;
 end
 $$;
 
@@ -452,7 +463,13 @@ create or replace function api.embedded_item(p_kind text, p_id text, p_model tex
 as $$
 declare
   my_bank constant text := (bank.enter()).bank;
+  key record;
 begin
+  -- An old id can be guessed, so it is looked up where the caller's vaults are.
+  if p_kind = 'recording' then
+    key := bank.resolve_call(p_id);
+    if key.recording_id::text is distinct from p_id and key.legacy_id is null then return; end if;
+  end if;
   return query
     select p_kind, p_id, p.passage, encode(bank.text_digest(p.body), 'hex'), p.body, e.embedding::text
       from bank.item_passages(my_bank, p_kind, p_id) p

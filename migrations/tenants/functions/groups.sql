@@ -53,13 +53,14 @@ create or replace function api.group_rows(p_kind text, p_ask jsonb) returns seto
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 declare
-  definition constant jsonb := bank.known_kind(p_kind);
-  fields constant jsonb := definition -> 'fields';
   caller constant record := bank.caller();
-  relation constant text := case when definition ->> 'table' is null then 'bank.unified_recordings' else format('bank.%I', definition ->> 'table') end;
+  limited constant boolean := not caller.all_vaults;
+  definition constant jsonb := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
+  fields constant jsonb := definition -> 'fields';
+  relation constant text := coalesce('bank.' || quote_ident(definition ->> 'table'),
+    case when limited then 'bank.unified_by_vault' else 'bank.unified_recordings' end);
   groups constant jsonb := coalesce(nullif(p_ask -> 'groupBy', 'null'), '[]');
   aggregates constant jsonb := coalesce(nullif(p_ask -> 'aggregate', 'null'), '[]');
-  limited constant boolean := not caller.all_vaults and definition ->> 'table' is not null;
   amount constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1001);
   values text[] := array[coalesce(p_ask ->> 'timeZone', 'UTC')];
   columns jsonb := '[]';
@@ -115,13 +116,16 @@ begin
     sort := sort || format('%s %s nulls last', coalesce(entry.col ->> 'sorted', entry.col ->> 'sql'), case when entry.value ->> 'direction' = 'desc' then 'desc' else 'asc' end);
   end loop;
 
-  return query execute format('select json_build_array(%s) from (select %s from %s where t.bank_id = $2%s%s) g%s%s limit %s',
+  return query execute format('select json_build_array(%s) from (select %s from %s%s) g%s%s limit %s',
     (select string_agg(case c.value ->> 'type' when 'instant' then format('bank.instant(%s)', c.value ->> 'sql') else c.value ->> 'sql' end, ', ' order by c.place)
        from jsonb_array_elements(columns) with ordinality c (value, place)),
     array_to_string(inner_columns, ', '),
-    case when limited then format('unnest($3::text[]) v join %s t on t.vault_id = v', relation) else relation || ' t' end
+    -- Whatever is asked is asked within each vault; offset keeps it there.
+    case when limited then format(
+        'unnest($3::text[]) v cross join lateral (select t.* from %s t where t.bank_id = $2 and t.vault_id = v%s%s offset 0) t',
+        relation, condition, case when definition ->> 'table' is null then bank.once_sql() end)
+      else format('(select t.* from %s t where t.bank_id = $2%s) t', relation, condition) end
       || case when list is null then '' else format(' left join lateral unnest(%s) entry on true', list) end,
-    condition,
     case when cardinality(keys) = 0 then '' else ' group by ' || array_to_string(keys, ', ') end,
     having_condition,
     case when cardinality(sort) = 0 then '' else ' order by ' || array_to_string(sort, ', ') end,

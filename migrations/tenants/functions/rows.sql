@@ -22,6 +22,45 @@ create or replace view bank.legacy_calls with (security_invoker = true) as
 create or replace view bank.unified_recordings with (security_invoker = true) as
   select * from bank.new_calls union all select * from bank.legacy_calls;
 
+-- The same calls once for each vault that they are in: what a caller of some vaults reads, so that nothing of the others is read, not even
+-- to be passed over. recording_id is null for a legacy one, which is in one vault at most.
+create or replace view bank.new_calls_by_vault with (security_invoker = true) as
+  select e.bank_id, r.call_id as id, 'recording'::text collate "C" as source, r.title, e.started_at, r.duration_seconds,
+         r.participants,
+         array(
+           select o.vault_id::text from bank.vault_entries o
+            where o.bank_id = e.bank_id and o.recording_id = e.recording_id order by o.vault_id
+         ) as vault_ids,
+         r.summary, r.language, r.url, e.vault_id, e.recording_id
+    from bank.vault_entries e join bank.recordings r on r.bank_id = e.bank_id and r.id = e.recording_id;
+create or replace view bank.legacy_calls_by_vault with (security_invoker = true) as
+  select f.bank_id, f.call_id as id, 'legacy'::text collate "C" as source, f.title, f.recording_start_time as started_at,
+         extract(epoch from f.recording_end_time - f.recording_start_time)::int as duration_seconds,
+         bank.invited(f.calendar_invitees) as participants, array[f.vault_id::text] as vault_ids,
+         f.summary, f.transcript_language as language, f.url, f.vault_id, null::uuid as recording_id
+    from bank.fathom_calls f
+   where not f.migrated;
+create or replace view bank.unified_by_vault with (security_invoker = true) as
+  select * from bank.new_calls_by_vault union all select * from bank.legacy_calls_by_vault;
+
+-- The condition that a call which is in several of the caller's vaults ($3) is told in the first of them alone; v is the vault.
+create or replace function bank.once_sql() returns text
+  language sql immutable parallel safe
+return ' and (t.recording_id is null or not exists (select from bank.vault_entries o
+  where o.bank_id = $2 and o.recording_id = t.recording_id and o.vault_id = any ($3) and o.vault_id < v))';
+
+-- The definition of a kind for a caller. What one of some vaults asks must not be asked of a row of which it isn't known yet whether it is
+-- in one of them, nor find such rows by an index: that would show in what was read (D1). Indexes of the entities end with the vault; a
+-- vault that is asked for by name is none of the index, and what a call says of itself is asked after its policy.
+create or replace function bank.definition_for(p_definition jsonb, p_all_vaults boolean) returns jsonb
+  language sql immutable parallel safe
+return case
+  when p_all_vaults then p_definition
+  when p_definition ->> 'table' is not null then jsonb_set(p_definition, '{fields,vaultId,sql}', '"(t.vault_id || '''')"')
+  else jsonb_set(jsonb_set(p_definition, '{fields,language,sql}', '"(t.language || '''')"'),
+    '{fields,durationSeconds,sql}', '"(t.duration_seconds + 0)"')
+end;
+
 -- The definition of a kind; SQLSTATE 22023 for one that there isn't.
 create or replace function bank.known_kind(p_kind text, p_writable boolean default false) returns jsonb
   language plpgsql immutable set search_path = pg_catalog
@@ -103,11 +142,11 @@ create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof
   language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
 as $$
 declare
-  definition constant jsonb := bank.known_kind(p_kind);
-  fields constant jsonb := definition -> 'fields';
   caller constant record := bank.caller();
+  definition constant jsonb := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
+  fields constant jsonb := definition -> 'fields';
   relation constant text := 'bank.' || (definition ->> 'table');
-  by_vault constant boolean := relation is not null and not caller.all_vaults;
+  by_vault constant boolean := not caller.all_vaults;
   cut constant int := (p_ask ->> 'cut')::int;
   page constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1000);
   keys record;
@@ -146,10 +185,13 @@ begin
   end if;
 
   rest := concat(' t where t.bank_id = $2', case when by_vault then ' and t.vault_id = v' end, condition,
-    ' order by ', keys.ordered, ' limit ', page);
+    case when by_vault and relation is null then bank.once_sql() end, ' order by ', keys.ordered, ' limit ', page);
   statement := case
-    when by_vault then concat('select t.* from unnest($3::text[]) v cross join lateral (select t.* from ', relation, rest,
+    when by_vault and relation is not null then concat('select t.* from unnest($3::text[]) v cross join lateral (select t.* from ', relation, rest,
       ') t order by ', keys.ordered, ' limit ', page)
+    when by_vault then concat('select t.bank_id, t.id, t.source, t.title, t.started_at, t.duration_seconds, t.participants, t.vault_ids, t.summary,
+        t.language, t.url from unnest($3::text[]) v cross join lateral ((select t.* from bank.new_calls_by_vault', rest,
+      ') union all (select t.* from bank.legacy_calls_by_vault', rest, ')) t order by ', keys.ordered, ' limit ', page)
     when relation is not null then concat('select t.* from ', relation, rest)
     else concat('select t.* from ((select t.* from bank.new_calls', rest, ') union all (select t.* from bank.legacy_calls', rest,
       ')) t order by ', keys.ordered, ' limit ', page)

@@ -178,27 +178,27 @@ create table bank.comments (
 );
 
 -- Indexes end with the vault: a caller of some vaults reads nothing of the others, not even to pass it over.
-create index notes_newest on bank.notes (bank_id, created_at desc, id desc);
+create index notes_newest on bank.notes (bank_id, created_at desc, id desc, vault_id);
 create index notes_changed on bank.notes (bank_id, updated_at desc, id desc, vault_id);
 create index notes_vault on bank.notes (bank_id, vault_id, created_at desc, id desc);
 create index notes_search on bank.notes
   using gin (document, bank.entity_scopes(bank_id, vault_id, language)) with (gin_pending_list_limit = 512);
-create index tasks_newest on bank.tasks (bank_id, created_at desc, id desc);
+create index tasks_newest on bank.tasks (bank_id, created_at desc, id desc, vault_id);
 create index tasks_changed on bank.tasks (bank_id, updated_at desc, id desc, vault_id);
 create index tasks_vault on bank.tasks (bank_id, vault_id, created_at desc, id desc);
 create index tasks_search on bank.tasks
   using gin (document, bank.entity_scopes(bank_id, vault_id, language)) with (gin_pending_list_limit = 512);
-create index chats_newest on bank.chats (bank_id, created_at desc, id desc);
+create index chats_newest on bank.chats (bank_id, created_at desc, id desc, vault_id);
 create index chats_changed on bank.chats (bank_id, updated_at desc, id desc, vault_id);
 create index chats_vault on bank.chats (bank_id, vault_id, created_at desc, id desc);
 create index chats_search on bank.chats
   using gin (document, bank.entity_scopes(bank_id, vault_id, language)) with (gin_pending_list_limit = 512);
-create index chat_messages_newest on bank.chat_messages (bank_id, created_at desc, id desc);
+create index chat_messages_newest on bank.chat_messages (bank_id, created_at desc, id desc, vault_id);
 create index chat_messages_changed on bank.chat_messages (bank_id, updated_at desc, id desc, vault_id);
 create index chat_messages_vault on bank.chat_messages (bank_id, vault_id, created_at desc, id desc);
 create index chat_messages_search on bank.chat_messages
   using gin (document, bank.entity_scopes(bank_id, vault_id, language)) with (gin_pending_list_limit = 512);
-create index comments_newest on bank.comments (bank_id, created_at desc, id desc);
+create index comments_newest on bank.comments (bank_id, created_at desc, id desc, vault_id);
 create index comments_changed on bank.comments (bank_id, updated_at desc, id desc, vault_id);
 create index comments_vault on bank.comments (bank_id, vault_id, created_at desc, id desc);
 create index comments_search on bank.comments

@@ -249,9 +249,9 @@ it('D8: roles and sessions name no tenant', async () => {
 describe('the test sees a hole where there is one:', () => {
   const HOLES: [string, string, string, Secret['place'], string, string?][] = [
     [
-      'a column that is granted',
+      'a column that is granted, and a policy for it that forgets the bank',
       `grant usage on schema bank to bankhouse_bank; grant select (title) on bank.notes to bankhouse_bank;
-       create policy seeded on bank.notes for select to bankhouse_bank using (bank_id = (select bank.me()) and (select bank.all_vaults()))`,
+       create policy seeded on bank.notes for select to bankhouse_bank using (not pinned)`,
       `revoke usage on schema bank from bankhouse_bank; revoke select (title) on bank.notes from bankhouse_bank;
        drop policy seeded on bank.notes`,
       'another bank',

@@ -37,7 +37,8 @@ export function guessesOf({ type, value }: Secret): Guesses[] {
     case 'bigint':
     case 'xid8': {
       const number = Number(single);
-      return number < 100
+      // Small ones are counters, which say how much there is.
+      return number < 10_000
         ? []
         : [{ shape: 'number', right: single, wrong: [String(number + 20_000), String(number - 20_000)] }];
     }

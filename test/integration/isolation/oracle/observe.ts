@@ -30,9 +30,9 @@ const FLUSH = 'select pg_stat_force_next_flush()';
 
 /** As far as it may differ from one time to the next: ids, instants and numbers that the statement itself made. */
 function settled(text: string, guess: string): string {
+  const words = [guess, JSON.stringify(guess).slice(1, -1)].map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return text
-    .replaceAll(guess, '<guess>')
-    .replaceAll(JSON.stringify(guess).slice(1, -1), '<guess>')
+    .replace(new RegExp(`(?<![0-9a-z])(${words.join('|')})(?![0-9a-z])`, 'g'), '<guess>')
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<uuid>')
     .replace(/\d{4}-\d\d-\d\d[T ][\d:.]+(Z|\+\d\d)?/g, '<instant>');
 }

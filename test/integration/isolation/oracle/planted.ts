@@ -62,6 +62,9 @@ export async function plant(options: { rows?: number } = {}): Promise<Planted> {
       ] as const) {
         await seedMany(sql, bank, vault, options.rows ?? 300);
       }
+      await seedCalls(sql, OTHER, OPEN_VAULT, 8_100_000, options.rows ?? 300);
+      await seedCalls(sql, OWN, HIDDEN_VAULT, 8_200_000, options.rows ?? 300);
+      await seedCalls(sql, OWN, OPEN_VAULT, 8_300_000, options.rows ?? 300);
       await sql.query('commit');
     });
     await withClient(postgres.superuserUrl, async (sql) => {
@@ -203,6 +206,28 @@ async function seedMany(sql: pg.Client, bank: string, vault: string, rows: numbe
   );
 }
 
+/** Calls enough that they are found by indexes. */
+async function seedCalls(sql: pg.Client, bank: string, vault: string, first: number, rows: number): Promise<void> {
+  const values = [bank, vault, first, rows];
+  await sql.query(
+    `insert into bank.fathom_calls (bank_id, vault_id, id, title, recording_start_time, recording_end_time)
+       select $1, $2, $3::bigint + n, 'seed ' || n, '2026-01-01'::timestamptz + n * interval '1 minute', '2026-01-02'::timestamptz + n * interval '1 minute'
+         from generate_series(1, $4::int) n`,
+    values,
+  );
+  await sql.query(
+    `insert into bank.recordings (bank_id, id, title, started_at, duration_seconds)
+       select $1, md5($1 || $2 || n)::uuid, 'seed ' || n, '2026-01-01'::timestamptz + n * interval '1 minute', 60 + 0 * $3::bigint
+         from generate_series(1, $4::int) n`,
+    values,
+  );
+  await sql.query(
+    `insert into bank.vault_entries (bank_id, vault_id, recording_id)
+       select $1, $2, md5($1 || $2 || n)::uuid from generate_series(1 + 0 * $3::bigint, $4::int) n`,
+    values,
+  );
+}
+
 /** A row of the other bank in each table that has none. */
 async function makeUp(sql: pg.Client): Promise<void> {
   for (const { name, columns } of await tables(sql)) {
@@ -279,6 +304,11 @@ async function readSecrets(sql: pg.Client): Promise<Secret[]> {
     place: Secret['place'] | undefined;
     row: Record<string, string | null>;
   }[] = [];
+  const { rows: entries } = await sql.query<{ id: string }>(
+    'select recording_id::text as id from bank.vault_entries where bank_id = $1 and vault_id = $2',
+    [OWN, HIDDEN_VAULT],
+  );
+  const hidden = new Set(entries.map(({ id }) => id));
   for (const { name, columns } of await tables(sql)) {
     const texts = columns.map(({ name: column, type }) =>
       type === 'timestamp with time zone' ? `'${column}', bank.instant(${column})` : `'${column}', ${column}::text`,
@@ -286,7 +316,7 @@ async function readSecrets(sql: pg.Client): Promise<Secret[]> {
     const { rows: all } = await sql.query<{ row: Record<string, string | null> }>(
       `select jsonb_build_object(${texts.join(', ')}) as row from bank.${name}`,
     );
-    for (const { row } of all) rows.push({ relation: name, columns, place: placeOf(row), row });
+    for (const { row } of all) rows.push({ relation: name, columns, place: placeOf(row, hidden), row });
   }
   for (const { place, row } of rows) {
     if (place === undefined) for (const value of Object.values(row)) if (value !== null) known.add(value);
@@ -314,13 +344,14 @@ async function readSecrets(sql: pg.Client): Promise<Secret[]> {
   return found;
 }
 
-function placeOf(row: Record<string, string | null>): Secret['place'] | undefined {
+function placeOf(row: Record<string, string | null>, hidden: ReadonlySet<string>): Secret['place'] | undefined {
   const bank = row.bank_id ?? row.id;
   // What is of no bank is nobody's to see.
   if (!('bank_id' in row) && row.display_name === undefined) return 'another bank';
   if (bank !== undefined && bank !== null && bank !== OWN && !('bank_id' in row && row.bank_id === OWN))
     return 'another bank';
-  return Object.entries(row).some(([name, value]) => /vault/.test(name) && value?.includes(HIDDEN_VAULT)) ||
+  return Object.entries(row).some(([name, value]) => /vault|scopes/.test(name) && value?.includes(HIDDEN_VAULT)) ||
+    hidden.has(row.recording_id ?? row.id ?? '') ||
     ('display_name' in row && row.id === HIDDEN_VAULT)
     ? 'a hidden vault'
     : undefined;
