@@ -117,10 +117,11 @@ describe('deleting a Bank', () => {
     await conditionOf(id, 'Ready', 'True');
     expect(await traces(id)).toMatchObject({ children: WHOLE, banks: 1, keys: 1 });
     await erase(id);
-    await until('everything of it to be gone', async () => {
-      const left = await traces(id);
-      return JSON.stringify(left) === JSON.stringify(NOTHING);
+    await until('its rows and children to be gone', async () => {
+      const { banks, children } = await traces(id);
+      return banks === 0 && children.length === 0;
     });
+    expect(await traces(id)).toEqual(NOTHING);
   });
 
   it.each([
