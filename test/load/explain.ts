@@ -12,6 +12,7 @@ import { toolsetsNamed } from '@bankhouse/server';
 import { loadRecordings, numbered } from '../../client/src/load/index.ts';
 import { type Explained, explainTo, explainTool, nodesOf, type PlanNode } from '../harness/plans.ts';
 import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../harness/postgres.ts';
+import { RECOUNT } from './recount.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -58,6 +59,7 @@ async function fill(postgres: TestPostgres, bank: TestBank): Promise<void> {
   await withClient(postgres.superuserUrl, async (sql) => {
     await sql.query('set session_replication_role = replica');
     for (const text of COPIES) await sql.query(text, [bank.id, Math.round(RECORDINGS / DISTINCT) - 1]);
+    for (const text of RECOUNT) await sql.query(text, [bank.id]);
   });
   await withClient(postgres.ownerUrl, async (sql) => {
     await sql.query('begin; set local role bankhouse_data');
@@ -85,8 +87,8 @@ const COPIES = [
      select bank_id, ${COPY_ID('id')}, legacy_id + c * 10000000, title, started_at - ${LATER}, duration_seconds, participants,
        transcript, summary, language, url
        from bank.recordings, generate_series(1, $2) c where bank_id = $1`,
-  `insert into bank.vault_entries (bank_id, vault_id, recording_id, started_at)
-     select bank_id, vault_id, ${COPY_ID('recording_id')}, started_at - ${LATER}
+  `insert into bank.vault_entries (bank_id, vault_id, recording_id, started_at, legacy_id)
+     select bank_id, vault_id, ${COPY_ID('recording_id')}, started_at - ${LATER}, legacy_id + c * 10000000
        from bank.vault_entries, generate_series(1, $2) c where bank_id = $1`,
   `insert into bank.search_documents (bank_id, recording_id, legacy_id, call_id, started_at, scopes, participant_keys, document,
        passage_positions, passage_segments, language)

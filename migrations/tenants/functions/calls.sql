@@ -69,37 +69,6 @@ begin
 end
 $$;
 
--- Adds to bank.call_counts what one statement added, and takes away what it removed: each call under its bank's empty name, and each call of
--- a vault under the vault's.
-create or replace function bank.count_calls() returns trigger
-  language plpgsql security definer set search_path = pg_catalog
-as $$
-declare
-  counted text;
-  differences jsonb;
-begin
-  counted := case tg_table_name
-    when 'recordings' then 'select bank_id, '''' as vault_id from %s'
-    when 'vault_entries' then 'select bank_id, vault_id from %s'
-    else 'select bank_id, v as vault_id from %s cross join lateral unnest(array['''', vault_id]) v where not migrated and v is not null'
-  end;
-  execute 'select jsonb_agg(d) from (
-      select bank_id, vault_id, sum(n) as difference from ('
-    || concat_ws(' union all ',
-      case when tg_op <> 'DELETE' then 'select a.*, 1 as n from (' || format(counted, 'after_rows') || ') a' end,
-      case when tg_op <> 'INSERT' then 'select b.*, -1 as n from (' || format(counted, 'before_rows') || ') b' end)
-    || ') c group by 1, 2 having sum(n) <> 0 order by 1, 2) d'
-    into differences;
-  if differences is null then return null; end if;
-  insert into bank.call_counts as c (bank_id, vault_id, calls)
-    select d.bank_id, d.vault_id, d.difference
-      from jsonb_to_recordset(differences) d (bank_id text, vault_id text, difference bigint)
-     order by 1, 2
-    on conflict (bank_id, vault_id) do update set calls = c.calls + excluded.calls;
-  return null;
-end
-$$;
-
 -- Segments of bank.recordings.transcript; seq counts from 1.
 create or replace function bank.recording_segments(p_transcript jsonb)
   returns table (seq int, start_seconds numeric, end_seconds numeric, speaker text, text text)
@@ -202,37 +171,26 @@ begin
 end
 $$;
 
--- How many calls the caller may see that the filters let through. Without filters what is counted already is told; over several vaults a
--- call that is in two of them counts once.
+-- How many calls the caller may see that the filters let through. Without filters what is counted already is told; a call that is in
+-- several vaults of the caller counts under the first of them.
 create or replace function bank.match_count(p_from timestamptz, p_to timestamptz, p_participant text, p_vault text) returns bigint
   language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   my_bank constant text := bank.me();
-  vaults constant text[] := array(select distinct v from unnest(bank.vaults_to_search(p_vault)) v);
-  every_vault constant boolean := bank.vaults_to_search(p_vault) is null;
+  wanted constant text[] := bank.vaults_to_search(p_vault);
   amount bigint := 0;
 begin
-  if my_bank is null or not every_vault and cardinality(vaults) = 0 then return 0; end if;
+  if my_bank is null or cardinality(wanted) = 0 then return 0; end if;
   if p_from is null and p_to is null and p_participant is null then
-    if every_vault or cardinality(vaults) = 1 then
-      return coalesce((
-        select c.calls from bank.call_counts c
-         where c.bank_id = my_bank and c.vault_id = case when every_vault then '' else vaults[1] end), 0);
-    end if;
-    return (
-      select count(*) from bank.vault_entries e
-       where e.bank_id = my_bank and e.vault_id = any (vaults)
-         and not exists (
-           select from bank.vault_entries o
-            where o.bank_id = e.bank_id and o.recording_id = e.recording_id and o.vault_id = any (vaults) and o.vault_id < e.vault_id)
-    ) + (
-      select count(*) from bank.fathom_calls f where f.bank_id = my_bank and f.vault_id = any (vaults) and not f.migrated
-    );
+    return coalesce((
+      select sum(c.calls) from bank.call_counts c
+       where c.bank_id = my_bank and c.vault_id = any (coalesce(wanted, array[''])) and (c.vault_id = '') = (wanted is null)
+         and not exists (select from unnest(c.vaults) o where o < c.vault_id and o = any (wanted))), 0);
   end if;
   execute format('select count(*) from (%s) c', bank.calls_query(
-    not every_vault, p_from is not null, p_to is not null, p_participant is not null, false, false
-  )) into amount using my_bank, p_from, p_to, p_participant, vaults;
+    wanted is not null, p_from is not null, p_to is not null, p_participant is not null, false, false
+  )) into amount using my_bank, p_from, p_to, p_participant, wanted;
   return amount;
 end
 $$;
@@ -388,8 +346,9 @@ declare
 begin
   if not caller.may_see then return; end if;
   return query
-    select v.id::text, v.display_name, coalesce(c.calls, 0)
-      from bank.vaults v left join bank.call_counts c on c.bank_id = v.bank_id and c.vault_id = v.id
+    select v.id::text, v.display_name,
+           coalesce((select sum(c.calls) from bank.call_counts c where c.bank_id = v.bank_id and c.vault_id = v.id), 0)::bigint
+      from bank.vaults v
      where v.bank_id = caller.bank and (caller.all_vaults or v.id = any (caller.vaults))
      order by v.id;
 end

@@ -60,6 +60,56 @@ begin
 end
 $$;
 
+-- The vaults that a call is in, of its document's scopes.
+create or replace function bank.vaults_of(p_scopes text[]) returns text[]
+  language plpgsql immutable set search_path = pg_catalog
+as $$
+begin
+  return array(
+    select v from (select split_part(s, '/', 2) as v from unnest(p_scopes) s where s like '%/%' and s not like '%@%') t
+     order by v collate "C"
+  );
+end
+$$;
+
+-- Adds to bank.call_counts what one statement did to documents. First under the empty name, also where nothing changes there: of two
+-- transactions that count calls of one bank the later one waits there, and never crosswise.
+create or replace function bank.count_calls() returns trigger
+  language plpgsql security definer set search_path = pg_catalog
+as $$
+declare
+  changed jsonb;
+begin
+  -- [{"bank_id", "vaults", "n"}]: how many calls more, or fewer, are in just these vaults.
+  if tg_op = 'INSERT' then
+    select jsonb_agg(c) into changed from (
+      select a.bank_id, bank.vaults_of(a.scopes) as vaults, count(*) as n from after_rows a group by 1, 2) c;
+  elsif tg_op = 'DELETE' then
+    select jsonb_agg(c) into changed from (
+      select b.bank_id, bank.vaults_of(b.scopes) as vaults, -count(*) as n from before_rows b group by 1, 2) c;
+  else
+    select jsonb_agg(c) into changed from (
+      select d.bank_id, d.vaults, sum(d.n) as n from (
+        select a.bank_id, bank.vaults_of(a.scopes) as vaults, 1 as n from after_rows a
+        union all
+        select b.bank_id, bank.vaults_of(b.scopes), -1 from before_rows b
+      ) d group by 1, 2 having sum(d.n) <> 0) c;
+  end if;
+  if changed is null then return null; end if;
+  insert into bank.call_counts as c (bank_id, vault_id, combination, vaults, calls)
+    select d.bank_id, d.vault_id, sha256(convert_to(array_to_string(d.vaults, ','), 'UTF8')), d.vaults, d.n from (
+      select r.bank_id, '' as vault_id, '{}'::text[] as vaults, sum(r.n) as n
+        from jsonb_to_recordset(changed) r (bank_id text, n bigint) group by 1
+      union all
+      select r.bank_id, v, r.vaults, r.n
+        from jsonb_to_recordset(changed) r (bank_id text, vaults text[], n bigint) cross join lateral unnest(r.vaults) v
+    ) d
+     order by d.bank_id collate "C", d.vault_id collate "C", 3
+    on conflict (bank_id, vault_id, combination) do update set calls = c.calls + excluded.calls;
+  return null;
+end
+$$;
+
 create or replace function bank.index_recording() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
@@ -99,6 +149,7 @@ create or replace function bank.index_vaults() returns trigger
 as $$
 declare
   entry constant record := case when tg_op = 'DELETE' then old else new end;
+  -- Of two transactions that change the vaults of one call, the later one waited in bank.place_embeddings and sees what the other did.
   vaults constant text[] := array(
     select e.vault_id from bank.vault_entries e
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id

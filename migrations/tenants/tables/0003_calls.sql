@@ -23,7 +23,6 @@ create function bank.fill_entry() returns trigger language plpgsql as $$begin re
 create function bank.require_vault() returns trigger language plpgsql as $$begin return null; end$$;
 create function bank.mark_migrated() returns trigger language plpgsql as $$begin return null; end$$;
 create function bank.pass_legacy_id() returns trigger language plpgsql as $$begin return null; end$$;
-create function bank.count_calls() returns trigger language plpgsql as $$begin return null; end$$;
 
 -- As Fathom's export had it. Superseded row by row: a migrated call has a row in bank.recordings that links here.
 create table bank.fathom_calls (
@@ -100,12 +99,17 @@ create table bank.vault_entries (
 create index vault_entries_newest on bank.vault_entries (bank_id, vault_id, started_at desc, recording_id desc);
 create index vault_entries_legacy on bank.vault_entries (bank_id, legacy_id, vault_id) where legacy_id is not null;
 
--- How many calls a vault has; under the empty name, how many the bank has, each once. Kept by triggers.
+-- How many calls there are of each combination of vaults that calls of the bank are in: a row for each of its vaults, so that who may see
+-- some vaults is told of them without a look at others, also where a call is in several. Under the empty name and without vaults, how many
+-- the bank has. Kept by triggers on bank.search_documents (0004), which has a row for each call.
 create table bank.call_counts (
   bank_id text collate "C" not null references bank.banks,
   vault_id text collate "C" not null,
+  -- SHA-256 of the combination: all of it could be too long for an index
+  combination bytea not null,
+  vaults text[] collate "C" not null,
   calls bigint not null,
-  primary key (bank_id, vault_id)
+  primary key (bank_id, vault_id, combination)
 );
 
 -- lz4 takes a third of pglz's time to unpack a transcript, where the server was built with it.
@@ -169,20 +173,3 @@ create trigger mark_migrated after insert or delete or update of bank_id, legacy
   for each row execute function bank.mark_migrated();
 create trigger pass_legacy_id after update of legacy_id on bank.recordings
   for each row when (new.legacy_id is distinct from old.legacy_id) execute function bank.pass_legacy_id();
-
-create trigger count_added after insert on bank.recordings referencing new table as after_rows
-  for each statement execute function bank.count_calls();
-create trigger count_removed after delete on bank.recordings referencing old table as before_rows
-  for each statement execute function bank.count_calls();
-create trigger count_added after insert on bank.fathom_calls referencing new table as after_rows
-  for each statement execute function bank.count_calls();
-create trigger count_changed after update on bank.fathom_calls referencing old table as before_rows new table as after_rows
-  for each statement execute function bank.count_calls();
-create trigger count_removed after delete on bank.fathom_calls referencing old table as before_rows
-  for each statement execute function bank.count_calls();
-create trigger count_added after insert on bank.vault_entries referencing new table as after_rows
-  for each statement execute function bank.count_calls();
-create trigger count_changed after update on bank.vault_entries referencing old table as before_rows new table as after_rows
-  for each statement execute function bank.count_calls();
-create trigger count_removed after delete on bank.vault_entries referencing old table as before_rows
-  for each statement execute function bank.count_calls();

@@ -8,6 +8,7 @@
 create function bank.index_recording() returns trigger language plpgsql as $$begin return null; end$$;
 create function bank.remember_language() returns trigger language plpgsql as $$begin return null; end$$;
 create function bank.index_vaults() returns trigger language plpgsql as $$begin return null; end$$;
+create function bank.count_calls() returns trigger language plpgsql as $$begin return null; end$$;
 create function bank.index_fathom_call() returns trigger language plpgsql as $$begin return null; end$$;
 
 create table bank.search_documents (
@@ -68,6 +69,12 @@ create trigger remember_language after insert on bank.search_documents
   referencing new table as new_rows for each statement execute function bank.remember_language();
 create trigger remember_changed_language after update on bank.search_documents
   referencing new table as new_rows for each statement execute function bank.remember_language();
+create trigger count_added after insert on bank.search_documents referencing new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_changed after update on bank.search_documents referencing old table as before_rows new table as after_rows
+  for each statement execute function bank.count_calls();
+create trigger count_removed after delete on bank.search_documents referencing old table as before_rows
+  for each statement execute function bank.count_calls();
 create constraint trigger index_recording
   after insert or update of title, summary, transcript, started_at, participants, language on bank.recordings
   deferrable initially deferred for each row execute function bank.index_recording();
