@@ -287,11 +287,14 @@ begin
     select r.id into recording_id from bank.recordings r where r.bank_id = caller.bank and r.legacy_id = old_id;
     if recording_id is null then legacy_id := old_id; end if;
   else
-    select e.recording_id into recording_id from bank.vault_entries e
-     where e.bank_id = caller.bank and e.legacy_id = old_id and e.vault_id = any (caller.vaults) limit 1;
+    -- Vault by vault: a list of them would be asked of the row, after the index has found it.
+    select t.recording_id into recording_id from unnest(caller.vaults) v cross join lateral (
+      select e.recording_id from bank.vault_entries e
+       where e.bank_id = caller.bank and e.legacy_id = old_id and e.vault_id = v offset 0) t limit 1;
     if recording_id is null then
-      select f.id into legacy_id from bank.fathom_calls f
-       where f.bank_id = caller.bank and f.call_id = 'fathom-' || old_id and f.vault_id = any (caller.vaults) and not f.migrated;
+      select t.id into legacy_id from unnest(caller.vaults) v cross join lateral (
+        select f.id from bank.fathom_calls f
+         where f.bank_id = caller.bank and f.call_id = 'fathom-' || old_id and f.vault_id = v and not f.migrated offset 0) t limit 1;
     end if;
   end if;
 end

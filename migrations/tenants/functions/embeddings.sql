@@ -240,10 +240,15 @@ begin
     item_at := null;
     perform bank.check_kind(item.kind);
     if item.kind = 'recording' and item.id like 'fathom-%' then
-      select array_remove(array[f.vault_id::text], null), f.recording_start_time into item_vaults, item_at
-        from bank.fathom_calls f
-       where f.bank_id = p_bank and f.call_id = 'fathom-' || bank.legacy_id(item.id) and not f.migrated
-         and (p_vaults is null or f.vault_id = any (p_vaults)) for share;
+      -- Looked for vault by vault, and locked only then: an old id can be guessed.
+      if p_vaults is null or exists (
+        select from unnest(p_vaults) v cross join lateral (
+          select from bank.fathom_calls f
+           where f.bank_id = p_bank and f.call_id = 'fathom-' || bank.legacy_id(item.id) and f.vault_id = v and not f.migrated offset 0) t
+      ) then
+        select array_remove(array[f.vault_id::text], null), f.recording_start_time into item_vaults, item_at
+          from bank.fathom_calls f where f.bank_id = p_bank and f.id = bank.legacy_id(item.id) for share;
+      end if;
     elsif item.kind = 'recording' then
       select r.started_at into item_at from bank.recordings r
        where r.bank_id = p_bank and r.id = item.id::uuid for share;

@@ -281,14 +281,11 @@ describe('the test sees a hole where there is one:', () => {
       'notes',
     ],
     [
-      'a policy that reads a table, only when a filter has let a row through to it',
-      `create or replace function bank.all_vaults() returns boolean language plpgsql stable security definer set search_path = pg_catalog
-         as $$begin return (bank.open_assertion()).all_vaults; end$$; alter function bank.all_vaults() owner to bankhouse_data`,
-      `alter function bank.all_vaults() owner to bankhouse_owner;
-       create or replace function bank.all_vaults() returns boolean language sql stable
-         return coalesce((nullif(current_setting('bankhouse.scope', true), '')::jsonb -> 'all')::boolean, false)`,
+      'an index that finds rows without regard to their vault',
+      'drop index bank.notes_changed; create index notes_changed on bank.notes (bank_id, updated_at desc, id desc)',
+      'drop index bank.notes_changed; create index notes_changed on bank.notes (bank_id, updated_at desc, id desc, vault_id)',
       'a hidden vault',
-      'fathom_calls',
+      'notes',
     ],
   ];
   it.each(HOLES)(
@@ -297,7 +294,7 @@ describe('the test sees a hole where there is one:', () => {
       await withClient(planted.postgres.superuserUrl, (catalog) => catalog.query(make));
       try {
         await readCatalog();
-        const secrets = chosen(place, relation).filter(({ column }) => /title|language/.test(column));
+        const secrets = chosen(place, relation).filter(({ column }) => /title|updated_at/.test(column));
         const found: string[] = [];
         if (kind === 'statement') {
           for (const secret of secrets) {
