@@ -113,11 +113,12 @@ describe('once it is sure that no server of ours does so, it is over', () => {
 });
 
 it('D3: who repeats it is quarantined, and comes back when that is lifted', async () => {
-  for (let turn = 0; turn < 3; turn++) {
-    await caught(NUISANCES[0] as Nuisance, 3000);
+  // Two that come within a quarter of a second count as one.
+  for (let turn = 0; turn < 10 && quarantined.length === 0; turn++) {
     ended.length = 0;
+    await caught(NUISANCES[0] as Nuisance, 3000);
+    await until(() => quarantined.length > 0, 500).catch(() => {});
   }
-  await until(() => quarantined.length > 0);
   expect(quarantined).toEqual([{ bank: 'acme', reason: expect.stringMatching(/lock on a/) }]);
   expect(watchdog.quarantinedOf('acme')).toMatch(/lock on a/);
   await expect(withClient(acme.url, async () => {})).rejects.toMatchObject({ code: '28000' });
