@@ -36,11 +36,11 @@ export const getRecording = defineTool({
   description:
     'Gives one recording: title, time, all participants, vaults, summary, link. The words that were spoken come from get_transcript.',
   access: 'read',
-  input: z.strictObject({ recordingId }),
+  input: z.strictObject({ id: recordingId }),
   output: recordingSchema,
   async run(args, { tx, bank }) {
-    const recording = await fetchRecording(tx, bank, args.recordingId);
-    if (recording === undefined) throw recordingNotFound(args.recordingId);
+    const recording = await fetchRecording(tx, bank, args.id);
+    if (recording === undefined) throw recordingNotFound(args.id);
     return { structured: recording, text: `${briefLine(recording)}\n\n${recording.summary ?? '(no summary)'}` };
   },
 });

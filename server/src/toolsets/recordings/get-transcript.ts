@@ -70,14 +70,14 @@ export const getTranscript = defineTool({
     'Gives what was said in a recording, with speakers and times, in pages. With fromSeconds and toSeconds it gives that part only, such as the minutes around a hit of search_recordings.',
   access: 'read',
   input: z.strictObject({
-    recordingId,
+    id: recordingId,
     fromSeconds: second.optional().meta({ description: 'Only what is said after this many seconds.' }),
     toSeconds: second.optional().meta({ description: 'Only what is said before this many seconds.' }),
     cursor: pageShape.cursor,
     limit: z.int().min(1).max(500).default(200).meta({ description: 'Segments a page, 1 to 500.' }),
   }),
-  output: z.object({ recordingId: z.string(), segments: z.array(segmentSchema), nextCursor }),
-  async run({ recordingId: id, fromSeconds, toSeconds, cursor, limit }, { tx }) {
+  output: z.object({ id: z.string(), segments: z.array(segmentSchema), nextCursor }),
+  async run({ id, fromSeconds, toSeconds, cursor, limit }, { tx }) {
     if (fromSeconds !== undefined && toSeconds !== undefined && fromSeconds >= toSeconds) {
       throw new ToolError(
         'invalid_range',
@@ -99,7 +99,7 @@ export const getTranscript = defineTool({
     const last = segments.at(-1);
     const next = more && last !== undefined ? cursors.encode([last.seq], filter) : undefined;
     return {
-      structured: { recordingId: id, segments, ...(next === undefined ? {} : { nextCursor: next }) },
+      structured: { id, segments, ...(next === undefined ? {} : { nextCursor: next }) },
       text:
         segments.length === 0
           ? 'Nothing is transcribed there.'

@@ -38,7 +38,7 @@ export const listRecordings = defineTool({
       tx.rows<RecordingRow>(LIST_RECORDINGS, [...values, ...after, limit + 1]),
       counting,
     ]);
-    if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
+    if (rows.length === 0) await requireVault(tx, filters.vaultId);
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     const next =

@@ -53,7 +53,7 @@ export const searchRecordings = defineTool({
     const filter = [query, ...values, language];
     const [offset] = cursor === undefined ? [0] : cursors.decode(cursor, filter);
     const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit, offset, language ?? null]);
-    if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
+    if (rows.length === 0) await requireVault(tx, filters.vaultId);
     const results = rows.map((row) => ({
       ...toBrief(row),
       rank: row.rank,

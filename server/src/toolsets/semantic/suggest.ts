@@ -27,7 +27,7 @@ export function suggest(indexer: Indexer): Tool {
       kind: z.enum(KINDS).optional().meta({ description: 'Of the entry; send it with id.' }),
       id: z.string().max(64).optional().meta({ description: 'Of the entry, or of the recording.' }),
       text: searchText.optional().meta({ description: 'Instead of kind and id: a text, such as a draft.' }),
-      vault: vaultSchema,
+      vaultId: vaultSchema,
       limit: z.int().min(1).max(20).default(5).meta({ description: 'Entries of each group, 1 to 20.' }),
       minScore: minScoreSchema,
     }),
@@ -41,7 +41,7 @@ export function suggest(indexer: Indexer): Tool {
       model: z.string(),
       complete: completeSchema,
     }),
-    async prepare({ kind, id, text, vault }, context) {
+    async prepare({ kind, id, text, vaultId }, context) {
       const item = itemOf(kind, id, text);
       const vector =
         item === undefined
@@ -49,11 +49,11 @@ export function suggest(indexer: Indexer): Tool {
           : await indexer.vectorOf(item.kind, item.id, context);
       const duplicates = item === undefined ? WRITTEN : [item.kind];
       const kinds = [...new Set([...LOOKED_AT, ...duplicates])];
-      const filter: Filter = { kinds, vault: vault ?? null, from: null, to: null };
+      const filter: Filter = { kinds, vault: vaultId ?? null, from: null, to: null };
       const complete = await indexer.embedMissing(filter, fromLiteral(vector).length, context);
       return { vector, item, duplicates, filter, complete };
     },
-    async run({ vault, limit, minScore }, context, { vector, item, duplicates, filter, complete }) {
+    async run({ vaultId, limit, minScore }, context, { vector, item, duplicates, filter, complete }) {
       const look = async (kinds: readonly Kind[], least = minScore) => {
         const search = {
           vector,
@@ -82,7 +82,7 @@ export function suggest(indexer: Indexer): Tool {
         ['Open tasks', openTasks],
       ] as const;
       const found = groups.filter(([, hits]) => hits.length > 0);
-      if (found.length === 0) await requireVault(context.tx, vault, 'vault');
+      if (found.length === 0) await requireVault(context.tx, vaultId);
       const lines = found.map(([title, hits]) => `${title}:\n${hits.map(hitLine).join('\n')}`);
       return {
         structured: { recordings, notes, openTasks, possibleDuplicates, model: indexer.model, complete },

@@ -78,7 +78,7 @@ export function listTool(definition: EntityDefinition): Tool {
 
 /** An empty page of a vault that isn't there would mislead. */
 async function requireKnownVault(tx: Transaction, vault: unknown): Promise<void> {
-  if (typeof vault === 'string') await requireVault(tx, vault, 'vaultId');
+  if (typeof vault === 'string') await requireVault(tx, vault);
 }
 
 /** Orders that pages can follow, and that an index has. */

@@ -107,7 +107,7 @@ export function filterOf(
 ): Condition | undefined {
   const checked = filter === undefined ? undefined : checkFilter(filter, { fields: queryable.fields, issuer });
   if (archived === 'only' && !queryable.hasArchive) {
-    throw wrong('archived', `${queryable.kind} can't be archived.`, 'Leave archived out.');
+    throw wrong('archived', `${queryable.plural} can't be archived.`, 'Leave archived out.');
   }
   return checked;
 }
@@ -118,8 +118,8 @@ export function knownField(queryable: Queryable, name: string, path: string): Qu
   if (field !== undefined) return field;
   throw wrong(
     path,
-    `${queryable.kind} have no field ${shown(name)}.`,
-    `Fields of ${queryable.kind}: ${describeFields(queryable.fields.values())}.`,
+    `${queryable.plural} have no field ${shown(name)}.`,
+    `Fields of ${queryable.plural}: ${describeFields(queryable.fields.values())}.`,
   );
 }
 
