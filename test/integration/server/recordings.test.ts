@@ -176,9 +176,9 @@ describe('list_recordings', () => {
 
   it('says in a line what each call is', async () => {
     await using client = await running.connect();
-    const { text } = await call<Page>(client, 'list_recordings', { limit: 1, includeTotal: true });
+    const { text, nextCursor } = await call<Page>(client, 'list_recordings', { limit: 1, includeTotal: true });
     expect(text).toBe(
-      `1 recordings of ${TOTAL}:\n- 2026-03-02 04:00 Call 39, 31 min, ann@example.com, guest39@example.com [support], id ${recordingUuid(39)}\nMore: send nextCursor as cursor.`,
+      `1 recordings of ${TOTAL}:\n- 2026-03-02 04:00 Call 39, 31 min, ann@example.com, guest39@example.com [support], id ${recordingUuid(39)}\nMore: the same call with cursor "${nextCursor}".`,
     );
   });
 

@@ -6,7 +6,7 @@ import { filterValues } from '../recordings/schemas.ts';
 import { kindsFilter } from '../shared/kinds.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
-import { completeSchema, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
+import { completeSchema, fittingHits, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS } from './indexing.ts';
 
 const when = (description: string) =>
@@ -64,11 +64,11 @@ export function semanticSearch(indexer: Indexer): Tool {
     async run({ vaultId, limit, minScore }, context, { vector, filter, complete }) {
       const rows = await nearest(context, { vector, model: indexer.model, filter, minScore, limit });
       if (rows.length === 0) await requireVault(context.tx, vaultId);
-      const results = rows.map((row) => toHit(row, context.bank));
+      const { shown: results, left } = fittingHits(rows.map((row) => toHit(row, context.bank)));
       const text =
         results.length === 0
           ? 'Nothing found. Leave out minScore or filters, or use search for exact words.'
-          : `${results.length} results; the number is a cosine similarity, 1 for the same meaning:\n${results.map(hitLine).join('\n')}`;
+          : `${results.length} results; the number is a cosine similarity, 1 for the same meaning:\n${results.map(hitLine).join('\n')}${left}`;
       return { structured: { results, model: indexer.model, complete }, text: `${text}${incomplete(complete)}` };
     },
   });

@@ -4,7 +4,7 @@ import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { isRecordingId, isUuid } from '../shared/ids.ts';
 import { requireVault } from '../shared/vaults.ts';
-import { completeSchema, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
+import { completeSchema, fittingHits, type Hit, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS, type Kind } from './indexing.ts';
 import { minScoreSchema, searchText, vaultSchema } from './semantic-search.ts';
 
@@ -13,6 +13,9 @@ const DUPLICATE_SCORE = 0.93;
 const LOOKED_AT: readonly Kind[] = ['recording', 'note', 'task'];
 /** Of what a text alone could be a duplicate. */
 const WRITTEN: readonly Kind[] = ['note', 'task'];
+
+/** Of an answer. */
+const GROUPS = 4;
 
 const group = (description: string) => z.array(hitSchema).meta({ description });
 
@@ -67,23 +70,32 @@ export function suggest(indexer: Indexer): Tool {
           context,
           kinds[0] === 'task' && kinds.length === 1 ? { ...search, only: 'open' } : search,
         );
-        return rows.map((row) => toHit(row, context.bank));
+        return fittingHits(
+          rows.map((row) => toHit(row, context.bank)),
+          GROUPS,
+        );
       };
-      const [recordings, notes, openTasks, possibleDuplicates] = await Promise.all([
+      const looked = await Promise.all([
         look(['recording']),
         look(['note']),
         look(['task']),
         look(duplicates, Math.max(DUPLICATE_SCORE, minScore ?? 0)),
       ]);
+      const [recordings, notes, openTasks, possibleDuplicates] = looked.map(({ shown }) => shown) as [
+        Hit[],
+        Hit[],
+        Hit[],
+        Hit[],
+      ];
       const groups = [
-        ['Possible duplicates', possibleDuplicates],
-        ['Recordings', recordings],
-        ['Notes', notes],
-        ['Open tasks', openTasks],
+        ['Possible duplicates', looked[3]],
+        ['Recordings', looked[0]],
+        ['Notes', looked[1]],
+        ['Open tasks', looked[2]],
       ] as const;
-      const found = groups.filter(([, hits]) => hits.length > 0);
+      const found = groups.filter(([, { shown }]) => shown.length > 0);
       if (found.length === 0) await requireVault(context.tx, vaultId);
-      const lines = found.map(([title, hits]) => `${title}:\n${hits.map(hitLine).join('\n')}`);
+      const lines = found.map(([title, { shown, left }]) => `${title}:\n${shown.map(hitLine).join('\n')}${left}`);
       return {
         structured: { recordings, notes, openTasks, possibleDuplicates, model: indexer.model, complete },
         text: `${lines.length === 0 ? 'Nothing related found.' : lines.join('\n')}${incomplete(complete)}`,

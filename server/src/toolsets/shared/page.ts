@@ -15,5 +15,5 @@ export const nextCursor = z
 
 /** The end of a page's text. */
 export function morePages(cursor: string | undefined): string {
-  return cursor === undefined ? '' : '\nMore: send nextCursor as cursor.';
+  return cursor === undefined ? '' : `\nMore: the same call with cursor "${cursor}".`;
 }

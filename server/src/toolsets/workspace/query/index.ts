@@ -86,7 +86,12 @@ async function runGroups(queryable: Queryable, input: QueryInput, { tx, caller }
   const { rows, truncated } = plan.page(await bounded(tx, () => groupRows(tx, queryable.kind, plan.ask)));
   return {
     structured: { rows, truncated },
-    text: textOf(rows, truncated ? `\nThere are more than ${input.limit} groups: filter, or use having.` : ''),
+    text: textOf(
+      rows,
+      truncated
+        ? `\nThere are more than these ${rows.length} groups: filter, use having, or sort so that those you need come first.`
+        : '',
+    ),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Transaction } from '../../../database/transaction.ts';
 import { defineTool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { filterShape, filterValues } from '../../recordings/schemas.ts';
+import { fitting } from '../../shared/budget.ts';
 import { ENTITY_KINDS, KINDS, type Kind, kindsFilter, type PluralKind, pluralOf } from '../../shared/kinds.ts';
 import { morePages, nextCursor, pageShape } from '../../shared/page.ts';
 import { languageFilter } from '../../shared/search-language.ts';
@@ -108,12 +109,18 @@ export const searchTool = defineTool({
     const streams = await readStreams(tx, { asked, kinds, offsets, asOf, limit });
     const inLanguage = ({ recording }: Match) =>
       recording === undefined || asked.language === undefined || languageOf(recording) === asked.language;
-    const { page, taken, more } = mergeStreams(streams, limit, inLanguage);
-    const results = await describe(tx, bank, page, asked.query);
+    const merged = mergeStreams(streams, limit, inLanguage);
+    const described = await describe(tx, bank, merged.page, asked.query);
+    const lines = described.map(hitLine);
+    const count = fitting(described, lines);
+    const results = described.slice(0, count);
+    // A shorter page takes as many as it shows; where a page ends makes no difference to what comes next.
+    const shown = count < described.length ? merged.page.findIndex(({ id }) => id === results.at(-1)?.id) + 1 : limit;
+    const { taken, more } = shown === limit ? merged : mergeStreams(streams, shown, inLanguage);
     if (results.length === 0) await requireVault(tx, asked.vaultId);
     const reached = offsets.map((offset, at) => offset + (taken[at] ?? 0));
     const next =
-      more && sum(reached) + limit <= MAX_OFFSET && sum(taken) > 0
+      more && sum(reached) <= MAX_OFFSET - limit && sum(taken) > 0
         ? cursors.encode([reached, asOf], identity)
         : undefined;
     return {
@@ -121,7 +128,7 @@ export const searchTool = defineTool({
       text:
         results.length === 0 && next === undefined
           ? 'Nothing found. Fewer or other words may match.'
-          : `${results.length} results:\n${results.map(hitLine).join('\n')}${morePages(next)}`,
+          : `${results.length} results:\n${lines.slice(0, count).join('\n')}${morePages(next)}`,
     };
   },
 });
