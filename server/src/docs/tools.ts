@@ -1,5 +1,5 @@
 import type { Tool as ListedTool } from '@modelcontextprotocol/server';
-import { listTool } from '../mcp/surface.ts';
+import { describeTool } from '../mcp/surface.ts';
 import type { Tool, Toolset } from '../mcp/toolset.ts';
 
 /** What this page needs of a JSON Schema, of those that tools are listed with. */
@@ -52,7 +52,7 @@ function toolsetSection({ name, instructions, tools }: Toolset): string {
   return [
     `## ${name}\n`,
     ...(instructions === '' ? [] : [`${instructions}\n`]),
-    ...tools.map((tool) => toolSection(listTool(tool), tool.access, fieldsOf(tools, tool.name))),
+    ...tools.map((tool) => toolSection(describeTool(tool), tool.access, fieldsOf(tools, tool.name))),
   ].join('\n');
 }
 
@@ -60,7 +60,7 @@ function toolsetSection({ name, instructions, tools }: Toolset): string {
 function fieldsOf(toolset: readonly Tool[], name: string): Readonly<Record<string, Schema>> {
   const creating = name.replace(/^(update|patch)_/, 'create_');
   const tool = toolset.find((other) => other.name === creating);
-  return tool === undefined || creating === name ? {} : (inputOf(listTool(tool)).properties ?? {});
+  return tool === undefined || creating === name ? {} : (inputOf(describeTool(tool)).properties ?? {});
 }
 
 function toolSection(tool: ListedTool, access: Tool['access'], fields: Readonly<Record<string, Schema>>): string {

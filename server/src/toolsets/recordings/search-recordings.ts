@@ -46,7 +46,7 @@ export const searchRecordings = defineTool({
     ...filterShape,
     language: languageFilter,
     ...pageShape,
-    limit: pageShape.limit.unwrap().default(10).meta({ description: 'Results a page, 1 to 100.' }),
+    limit: pageShape.limit.unwrap().default(10).meta({ description: '1 to 100.' }),
   }),
   output: z.object({ results: z.array(hitSchema), nextCursor }),
   async run({ query, cursor, limit, language, ...filters }, { tx }) {

@@ -3,9 +3,9 @@ import { z } from 'zod';
 /** Arguments of everything that comes in pages. */
 export const pageShape = {
   cursor: z.string().min(1).max(1024).optional().meta({
-    description: 'nextCursor of the previous page, sent with the same filters. Leave it out for the first page.',
+    description: 'nextCursor of the page before; same filters.',
   }),
-  limit: z.int().min(1).max(100).default(20).meta({ description: 'Entries a page, 1 to 100.' }),
+  limit: z.int().min(1).max(100).default(20).meta({ description: '1 to 100.' }),
 };
 
 export const nextCursor = z

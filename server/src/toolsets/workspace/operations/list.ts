@@ -28,7 +28,7 @@ export function listTool(definition: EntityDefinition): Tool {
   return defineTool({
     name: `list_${plural}`,
     title: `List ${nouns(definition)}`,
-    description: `Lists ${nouns(definition)} in pages.${cut} search finds by words, query by any condition.`,
+    description: `Lists ${nouns(definition)} in pages.${cut}`,
     access: 'read',
     input: z.strictObject({
       ...Object.fromEntries(filters.map((filter) => [filter.name, filter.schema])),

@@ -56,7 +56,7 @@ const filter = z
       ...CONDITION,
       and: { type: 'array', items: INNER, description: 'All of them.' },
       or: { type: 'array', items: INNER, description: 'Any of them.' },
-      not: { ...INNER, description: 'All rows but these.' },
+      not: { type: 'object', description: 'All rows but these.' },
     },
     examples: [
       {
@@ -143,7 +143,7 @@ export const queryInput = z.strictObject({
     .default('UTC')
     .meta({ description: 'IANA name of the time zone of buckets.', examples: ['Europe/Berlin'] }),
   cursor: z.string().min(1).max(MAX_CURSOR).optional().meta({
-    description: 'nextCursor of the previous page, sent with the same arguments. Rows only; groups have one page.',
+    description: 'nextCursor of the page before; groups have one page.',
   }),
   limit: z
     .int()
