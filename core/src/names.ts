@@ -43,6 +43,9 @@ export const SECRET_SEAL_KEYS = 'seal-keys';
 /** File: key of the endpoint for embeddings; absent where there is none. */
 export const SECRET_EMBEDDINGS_KEY = 'embeddings-key';
 
+/** File: the bank's name for people; absent where it has none but its id. No secret, but read anew like one, so that another name needs no new pod. */
+export const SECRET_BANK_NAME = 'bank-name';
+
 /** Name of all of a bank's children (ServiceAccount, Secret, Deployment, Service, NetworkPolicy) in the Bank's namespace. */
 export function childName(id: string): string {
   return `bank-${id}`;

@@ -34,13 +34,13 @@ export async function startBankServer(
   logger: Logger,
   options: { toolsets?: readonly Toolset[]; database?: Database; now?: () => number; onRest?: () => void } = {},
 ): Promise<BankServer> {
-  const { bank, bankName } = config;
+  const { bank } = config;
   const secrets = openSecrets(config.secretDir, {
     onProblem: (error) => logger.error({ reason: error.message }, 'secret not usable, the former one stays in force'),
   });
   const embeddings =
     config.embeddings === undefined ? undefined : createEmbeddings(config.embeddings, { key: secrets.embeddingsKey });
-  const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets, { embeddings }), bankName);
+  const surface = buildSurface(options.toolsets ?? toolsetsNamed(config.toolsets, { embeddings }));
   const database = options.database ?? openDatabase({ secrets, logger });
   const metrics = createToolMetrics();
   const rest = watchRest(options.onRest ?? (() => {}));
@@ -52,7 +52,7 @@ export async function startBankServer(
     logger,
     callLogger: flatLines(logger),
     bank,
-    bankName,
+    bankName: () => secrets.bankName() ?? bank,
     version: VERSION,
     onToolCall: metrics.observe,
   });

@@ -24,7 +24,6 @@ const configSchema = z.object({
     .string()
     .describe("give the bank's id, as in /mcp/bank-<id>")
     .refine(isBankId, { message: 'it must be a DNS label of at most 40 characters' }),
-  BANK_NAME: z.string().max(120).optional(),
   TOOLSETS: toolsetList,
   SECRET_DIR: z.string().default(BANK_SECRET_DIR),
   PORT: z.coerce.number({ message: 'it must be a port number' }).int().min(0).max(65535).default(BANK_SERVER_PORT),
@@ -34,12 +33,10 @@ const configSchema = z.object({
 
 export interface ServerConfig {
   bank: string;
-  /** Name for people. */
-  bankName: string;
   toolsets: readonly ToolsetName[];
   /** Absent: semantic search is off. */
   embeddings?: EmbeddingsConfig;
-  /** Folder with the files `database-url` and `seal-keys`, and maybe `embeddings-key`. */
+  /** Folder with the files `database-url` and `seal-keys`, and maybe `embeddings-key` and `bank-name`. */
   secretDir: string;
   port: number;
   logLevel: string;
@@ -51,7 +48,6 @@ export function loadServerConfig(env: Environment): ServerConfig {
   const embeddings = embeddingsConfig(config);
   return {
     bank: config.BANK_ID,
-    bankName: config.BANK_NAME ?? config.BANK_ID,
     toolsets: [...new Set(config.TOOLSETS)],
     ...(embeddings === undefined ? {} : { embeddings }),
     secretDir: config.SECRET_DIR,

@@ -4,6 +4,7 @@ import {
   ConfigError,
   databaseUrlSchema,
   messageOf,
+  SECRET_BANK_NAME,
   SECRET_DATABASE_URL,
   SECRET_EMBEDDINGS_KEY,
   SECRET_SEAL_KEYS,
@@ -19,6 +20,8 @@ export interface Secrets {
   databaseUrl(): string;
   /** Key of the endpoint for embeddings; undefined where there is none. */
   embeddingsKey(): string | undefined;
+  /** The bank's name for people; undefined where it has none but its id. */
+  bankName(): string | undefined;
   /** Looks at the files now: something was refused, and a rotation may be why. */
   refresh(): void;
 }
@@ -42,12 +45,16 @@ export function openSecrets(
     options.onProblem,
     { optional: true },
   );
+  const bankName = new WatchedFile<string | undefined>(join(dir, SECRET_BANK_NAME), parseName, options.onProblem, {
+    optional: true,
+  });
   let checkedAt = now();
   const refresh = () => {
     checkedAt = now();
     sealKeys.check();
     databaseUrl.check();
     embeddingsKey.check();
+    bankName.check();
   };
   const refreshIfDue = () => {
     if (now() - checkedAt >= RECHECK_MS) refresh();
@@ -64,6 +71,10 @@ export function openSecrets(
     embeddingsKey() {
       refreshIfDue();
       return embeddingsKey.value;
+    },
+    bankName() {
+      refreshIfDue();
+      return bankName.value;
     },
     refresh,
   };
@@ -167,5 +178,11 @@ function parseKey(text: string, path: string): string | undefined {
   if (!/^[\x21-\x7e]{1,4096}$/.test(text)) {
     throw new ConfigError(`${path} is wrong: it must be one line of printable ASCII characters without blanks.`);
   }
+  return text;
+}
+
+function parseName(text: string, path: string): string | undefined {
+  if (text === '') return undefined;
+  if (/\p{Cc}/u.test(text)) throw new ConfigError(`${path} is wrong: it must be one line without control characters.`);
   return text;
 }

@@ -10,7 +10,6 @@ describe('the configuration', () => {
   it('needs only the id', () => {
     expect(loadServerConfig({ BANK_ID: 'acme' })).toEqual({
       bank: 'acme',
-      bankName: 'acme',
       toolsets: ['recordings', 'workspace', 'semantic'],
       secretDir: '/var/run/bankhouse',
       port: 8080,
@@ -85,6 +84,7 @@ describe('the secret', () => {
     ['a short seal key', 'seal-keys', '{"1":"YWJj"}'],
     ['a database URL of another kind', 'database-url', 'mysql://root@localhost/x'],
     ['an empty database URL', 'database-url', ''],
+    ['a name of two lines', 'bank-name', 'one\ntwo'],
     ['a key for embeddings of two lines', 'embeddings-key', 'one\ntwo'],
   ])('is refused at the start with its file: %s', (_sentence, file, text) => {
     const secret = makeSecretDir('acme');

@@ -68,7 +68,7 @@ afterEach(async () => {
 
 function serve(options: { wait: boolean }) {
   const { entered, database, toolset } = makeBank(options);
-  const surface = buildSurface([toolset], 'Acme');
+  const surface = buildSurface([toolset]);
   const mcp = serveMcp({
     surface,
     database,
@@ -76,7 +76,7 @@ function serve(options: { wait: boolean }) {
     logger,
     callLogger: logger,
     bank: BANK,
-    bankName: 'Acme',
+    bankName: () => 'Acme',
     version: '1',
   });
   closing.push(() => mcp.close());

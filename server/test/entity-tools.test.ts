@@ -9,10 +9,7 @@ import { possibleFrom } from '../src/toolsets/workspace/operations/process.ts';
 import { entryLine, entryText } from '../src/toolsets/workspace/rows.ts';
 import { allowedVault, vaultForNew } from '../src/toolsets/workspace/vaults.ts';
 
-const { toolList } = buildSurface(
-  [{ name: 'workspace', instructions: '', tools: ENTITY_TOOLS, resources: [] }],
-  'Acme',
-);
+const { toolList } = buildSurface([{ name: 'workspace', instructions: '', tools: ENTITY_TOOLS, resources: [] }]);
 const tool = (name: string) => {
   const found = ENTITY_TOOLS.find((candidate) => candidate.name === name);
   if (found === undefined) throw new Error(name);

@@ -190,10 +190,9 @@ describe('a query asks', () => {
 });
 
 describe('the schemas of batch, query and search', () => {
-  const surface = buildSurface(
-    [{ name: 'test', instructions: '', tools: [batchTool, queryTool, searchTool], resources: [] }],
-    'Acme',
-  );
+  const surface = buildSurface([
+    { name: 'test', instructions: '', tools: [batchTool, queryTool, searchTool], resources: [] },
+  ]);
   it.each(surface.toolList.tools.map((tool) => [tool.name, tool] as const))(
     '%s has no reference in them and stays small',
     (_name, tool) => {

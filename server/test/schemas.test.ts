@@ -6,7 +6,7 @@ import { isRecordingId } from '../src/toolsets/shared/ids.ts';
 import { parseResourceUri, resourceUri } from '../src/toolsets/shared/uris.ts';
 import { isWhen, toInstant } from '../src/toolsets/shared/when.ts';
 
-const surface = buildSurface([recordings], 'Acme');
+const surface = buildSurface([recordings]);
 const tool = (name: string) => {
   const found = surface.tools.get(name);
   if (found === undefined) throw new Error(name);
@@ -30,12 +30,12 @@ describe('the list of tools', () => {
   );
 
   it('refuses two tools of one name', () => {
-    expect(() => buildSurface([recordings, recordings], 'Acme')).toThrow('Two tools are named list_vaults.');
+    expect(() => buildSurface([recordings, recordings])).toThrow('Two tools are named list_vaults.');
   });
 
   it('refuses a tool that writes under the name of a reader, as the gateway would let readers in', () => {
     const writing = { ...recordings, tools: [{ ...tool('list_vaults'), access: 'write' as const }] };
-    expect(() => buildSurface([writing], 'Acme')).toThrow("doesn't tell");
+    expect(() => buildSurface([writing])).toThrow("doesn't tell");
   });
 });
 

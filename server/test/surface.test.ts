@@ -26,7 +26,7 @@ function promptNamed(name: string, uses: string[] = [], complete: Completer = ()
 }
 
 const surfaceOf = (prompts: Prompt[]) =>
-  buildSurface([{ name: 'x', instructions: '', tools: [tool], resources: [], prompts }], 'Acme');
+  buildSurface([{ name: 'x', instructions: '', tools: [tool], resources: [], prompts }]);
 const tool = defineTool({
   name: 'get_thing',
   title: 'Get',
@@ -66,7 +66,7 @@ describe('a list of prompts', () => {
 
   it('of all toolsets names tools that there are, so that a renamed tool hides no prompt', () => {
     const toolsets = toolsetsNamed(['recordings', 'workspace', 'semantic']);
-    const offered = buildSurface(toolsets, 'Acme').prompts;
+    const offered = buildSurface(toolsets).prompts;
     expect([...offered.keys()]).toEqual(toolsets.flatMap(({ prompts = [] }) => prompts.map(({ name }) => name)));
   });
 });

@@ -121,7 +121,6 @@ function container(bank: BankIdentity, bankClass: BankClassSpec, config: Deploym
     imagePullPolicy: bankClass.imagePullPolicy,
     env: [
       { name: 'BANK_ID', value: bankIdOf(bank) },
-      ...(bank.spec.displayName === undefined ? [] : [{ name: 'BANK_NAME', value: bank.spec.displayName }]),
       { name: 'TOOLSETS', value: bank.spec.toolsets.join(',') },
       { name: 'SECRET_DIR', value: BANK_SECRET_DIR },
       { name: 'PORT', value: String(BANK_SERVER_PORT) },

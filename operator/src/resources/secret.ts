@@ -1,4 +1,4 @@
-import { SECRET_DATABASE_URL, SECRET_EMBEDDINGS_KEY, SECRET_SEAL_KEYS } from '@bankhouse/core';
+import { SECRET_BANK_NAME, SECRET_DATABASE_URL, SECRET_EMBEDDINGS_KEY, SECRET_SEAL_KEYS } from '@bankhouse/core';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 
 /** What a bank's pod has to know and nobody else may. */
@@ -24,6 +24,7 @@ export function buildSecret(
     data: {
       [SECRET_DATABASE_URL]: base64(secrets.databaseUrl),
       [SECRET_SEAL_KEYS]: base64(JSON.stringify(secrets.sealKeys)),
+      ...(bank.spec.displayName === undefined ? {} : { [SECRET_BANK_NAME]: base64(bank.spec.displayName) }),
       ...(secrets.embeddingsKey === undefined ? {} : { [SECRET_EMBEDDINGS_KEY]: base64(secrets.embeddingsKey) }),
     },
   };

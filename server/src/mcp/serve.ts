@@ -49,7 +49,8 @@ export interface Serving {
   /** For the line of each call, whose fields are no objects. */
   readonly callLogger: Logger;
   readonly bank: string;
-  readonly bankName: string;
+  /** For people; asked anew for every server that is made, since it can change. */
+  bankName(): string;
   readonly version: string;
   /** Told of every tool call: `outcome` is `ok` or a ToolError's code. */
   onToolCall?(tool: string, outcome: string, durationMs: number): void;
@@ -66,7 +67,6 @@ export interface McpService extends McpHttpHandler {
  */
 export function serveMcp(serving: Serving): McpService {
   const { surface, logger } = serving;
-  const info = { name: `bankhouse-${serving.bank}`, title: serving.bankName, version: serving.version };
   const capabilities = {
     tools: {},
     ...(surface.resources.length > 0 ? { resources: {} } : {}),
@@ -76,7 +76,6 @@ export function serveMcp(serving: Serving): McpService {
   // Older revisions listen on a session's stream, and here is no session (R3.3). Tools and prompts change by a release alone.
   const legacyOptions: ServerOptions = {
     capabilities,
-    instructions: surface.instructions,
     jsonSchemaValidator: NO_ELICITATION,
     cacheHints: {
       'server/discover': STATIC,
@@ -96,7 +95,11 @@ export function serveMcp(serving: Serving): McpService {
   };
   const templates = { resourceTemplates: surface.resourceTemplates };
   const makeServer = (options: ServerOptions) => {
-    const server = new Server(info, options);
+    const title = serving.bankName();
+    const server = new Server(
+      { name: `bankhouse-${serving.bank}`, title, version: serving.version },
+      { ...options, instructions: `The bank "${title}". ${surface.instructions}`.trimEnd() },
+    );
     server.setRequestHandler('tools/list', async (_, context) => {
       if (isVerifier(callerOf(context)) && (await serving.database.loginIsRefused())) throw loginRefused();
       return surface.toolList;
@@ -302,7 +305,7 @@ function inTransaction<T>(
   work: (call: CallContext) => Promise<T>,
 ): Promise<T> {
   const { bank, bankName, database } = serving;
-  return database.withCaller(caller, { signal, readOnly }, (tx) => work({ bank, bankName, caller, tx }));
+  return database.withCaller(caller, { signal, readOnly }, (tx) => work({ bank, bankName: bankName(), caller, tx }));
 }
 
 function asToolError(error: unknown): ToolError {

@@ -13,6 +13,7 @@ import type { Prompt, ResourceProvider, Tool, Toolset } from './toolset.ts';
 
 /** Everything about the toolsets that no request can change, computed once: at the start, or where that takes time, when asked for. */
 export interface Surface {
+  /** For a model, to follow the bank's name. */
   readonly instructions: string;
   readonly tools: ReadonlyMap<string, Tool>;
   /** The whole answer to tools/list. */
@@ -26,7 +27,7 @@ export interface Surface {
 }
 
 /** @throws BankhouseError for toolsets that contradict each other or the scopes: a mistake of ours, found at the start */
-export function buildSurface(toolsets: readonly Toolset[], bankName: string): Surface {
+export function buildSurface(toolsets: readonly Toolset[]): Surface {
   const tools = new Map<string, Tool>();
   for (const tool of toolsets.flatMap((toolset) => toolset.tools)) {
     if (tools.has(tool.name)) throw new BankhouseError('toolset_clash', `Two tools are named ${tool.name}.`);
@@ -45,7 +46,8 @@ export function buildSurface(toolsets: readonly Toolset[], bankName: string): Su
   const prompts = promptsOf(toolsets, tools);
   let toolList: ListToolsResult | undefined;
   return {
-    instructions: [`The bank "${bankName}".`, ...toolsets.map((toolset) => toolset.instructions)]
+    instructions: toolsets
+      .map((toolset) => toolset.instructions)
       .filter((sentence) => sentence !== '')
       .join(' '),
     tools,

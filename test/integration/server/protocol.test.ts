@@ -5,6 +5,7 @@ import { defineTool } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { SOON } from '../../harness/soon.ts';
 import { call, ERAS, MODERN, modernRequest, type RunningBank, runBank } from './support.ts';
 
 let postgres: TestPostgres;
@@ -92,6 +93,22 @@ describe('the protocol', () => {
         },
       },
     });
+  });
+
+  it('K13: tells the name that the bank has now, without a new start', async () => {
+    const { body, headers } = modernRequest('server/discover');
+    const told = async () =>
+      JSON.stringify(await answer(await running.post(body, { ...headers, ...running.headers() })));
+    running.writeSecret('bank-name', 'Acme & Söhne');
+    try {
+      await expect.poll(told, SOON).toContain('"title":"Acme & Söhne"');
+      expect(await told()).toContain('The bank \\"Acme & Söhne\\".');
+      await using client = await running.connect('legacy');
+      expect(client.getServerVersion()?.title).toBe('Acme & Söhne');
+    } finally {
+      running.writeSecret('bank-name', 'Acme Ltd');
+    }
+    await expect.poll(told, SOON).toContain('"title":"Acme Ltd"');
   });
 
   it.each<[string, Record<string, unknown>, number]>([

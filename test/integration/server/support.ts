@@ -6,6 +6,7 @@ import {
   type Assertion,
   createLogger,
   deriveSealKey,
+  SECRET_BANK_NAME,
   SECRET_DATABASE_URL,
   type SECRET_EMBEDDINGS_KEY,
   SECRET_SEAL_KEYS,
@@ -39,7 +40,7 @@ export interface RunningBank extends AsyncDisposable {
   post(body: unknown, headers?: Record<string, string | undefined>): Promise<Response>;
   /** Changes a file of the bank's Secret at once, as Kubernetes does. */
   writeSecret(
-    name: typeof SECRET_DATABASE_URL | typeof SECRET_SEAL_KEYS | typeof SECRET_EMBEDDINGS_KEY,
+    name: typeof SECRET_DATABASE_URL | typeof SECRET_SEAL_KEYS | typeof SECRET_EMBEDDINGS_KEY | typeof SECRET_BANK_NAME,
     text: string,
   ): void;
 }
@@ -65,6 +66,7 @@ export async function runBank(
   };
   const podKey = deriveSealKey(root, 'pod', id, bank.uid, 1);
   writeSecret(SECRET_SEAL_KEYS, JSON.stringify({ 1: podKey.toString('base64') }));
+  writeSecret(SECRET_BANK_NAME, 'Acme Ltd');
   writeSecret(SECRET_DATABASE_URL, options.databaseUrl?.(bank.url) ?? bank.url);
 
   const logs: string[] = [];
@@ -73,7 +75,7 @@ export async function runBank(
     level: 'debug',
     destination: { write: (line) => logs.push(line) },
   });
-  const config = loadServerConfig({ BANK_ID: id, BANK_NAME: 'Acme Ltd', SECRET_DIR: dir, PORT: '0', ...options.env });
+  const config = loadServerConfig({ BANK_ID: id, SECRET_DIR: dir, PORT: '0', ...options.env });
   const server = await startBankServer(
     config,
     logger,
