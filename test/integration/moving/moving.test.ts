@@ -1,5 +1,6 @@
 /** A bank moves into another database of the same server: all that it has, as it was, and nothing of others. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase } from '../../../operator/src/database/index.ts';
 import { abortMove, eraseLeft } from '../../../operator/src/moving/index.ts';
 import { createBank, type TestBank, withClient } from '../../harness/postgres.ts';
 import { VAULTS } from '../database/support.ts';
@@ -107,6 +108,12 @@ describe('a move', () => {
       const ensure = "select admin.ensure_bank($1, $2, 'x', 'business', $3, $4, 'SCRAM', 'd', '{}')";
       await expect(sql.query(ensure, values)).rejects.toMatchObject(moved);
     });
+    // The operator waits, and tries again.
+    const database = createDatabase(shared.operator, { connections: 1 });
+    const record = { ...bank, displayName: 'x', type: 'business', vaults: [], credentialDigest: 'd' };
+    const credentials = { verifier: async () => 'SCRAM', keys: {} };
+    await expect(database.ensure(record, credentials, { force: false })).rejects.toMatchObject({ code: 'busy' });
+    await database.close();
     await addNote(bank, own, 'meanwhile');
     await moving(bank, own, shared).run();
     expect((await titles(bank, shared)).at(-1)).toBe('meanwhile');

@@ -167,13 +167,6 @@ describe('a bank that is used', () => {
     expect(steps.some(({ step }) => step === 'frozen')).toBe(true);
 
     const refusedMs = Math.max(...done.map(({ refusedMs }) => refusedMs));
-    console.log({
-      calls: done.reduce((sum, { calls }) => sum + calls, 0),
-      loaded,
-      brought: moved.rows,
-      frozenMs: Math.round(moved.refusedMs),
-      longestRefusalOfACallMs: Math.round(refusedMs),
-    });
     expect(moved.refusedMs).toBeLessThan(FREEZE_MS);
     expect(refusedMs).toBeLessThan(2 * FREEZE_MS);
   }, 120_000);
