@@ -102,3 +102,15 @@ it('a change of which nobody knows whether it was saved is not to be sent again 
   expect(unknown).toMatchObject({ code: 'database_unavailable', retryable: false });
   expect(unknown.remedy).toContain('Read the entry');
 });
+
+it.each(['40001', '40P01', '55P03'])(
+  'a read that waited for a lock (%s) is not told of a change that nobody made (T5)',
+  (code) => {
+    expect(toToolError(failure(code), { readOnly: true })).toMatchObject({
+      code: 'overloaded',
+      retryable: true,
+      message: expect.stringContaining('locked'),
+    });
+    expect(toToolError(failure(code))).toMatchObject({ code: 'conflict', retryable: true });
+  },
+);

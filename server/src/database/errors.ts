@@ -65,7 +65,7 @@ export function isPreparedStatementLost(error: unknown): boolean {
 }
 
 /** Any failure of a transaction as an error for the caller. The original is kept as `cause`, for the log alone. */
-export function toToolError(error: unknown): ToolError {
+export function toToolError(error: unknown, { readOnly = false }: { readOnly?: boolean } = {}): ToolError {
   if (error instanceof ToolError) return error;
   if (isUnavailable(error) || isLoginRefused(error)) return databaseUnavailable(error);
   const code = codeOf(error) ?? '';
@@ -85,6 +85,7 @@ export function toToolError(error: unknown): ToolError {
     return new ToolError('forbidden', 'The database refused this access.', 'Ask for a token that allows it.', options);
   }
   if (code === '40001' || code === '40P01' || code === '55P03') {
+    if (readOnly) return busy(error);
     return new ToolError('conflict', 'Another call changed the same rows at the same time.', 'Send the call again.', {
       ...options,
       retryable: true,
@@ -109,6 +110,16 @@ export function toToolError(error: unknown): ToolError {
     'The call failed for a reason that is not yours.',
     'Report the request id.',
     options,
+  );
+}
+
+/** A reader waited for somebody's lock, such as that of maintenance: nobody changed anything under it (T5). */
+function busy(cause: unknown): ToolError {
+  return new ToolError(
+    'overloaded',
+    'What you wanted to read was locked by other work, and the call stopped waiting for it. Nothing is wrong with the call.',
+    'Send the same call again in a few seconds.',
+    { retryable: true, cause },
   );
 }
 
