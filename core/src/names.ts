@@ -18,6 +18,12 @@ export const FIELD_MANAGER = 'bankhouse-operator';
 
 /** On every child: the id of the bank that it belongs to. */
 export const BANK_LABEL = `${GROUP}/bank`;
+/** On a bank's Deployment and pods: the class whose policies confine them; its name. */
+export const CLASS_LABEL = `${GROUP}/class`;
+/** On pods that may reach the endpoint for embeddings, `"true"`. */
+export const EMBEDDINGS_LABEL = `${GROUP}/embeddings`;
+/** A class's name is the value of a label. */
+export const CLASS_NAME_MAX_LENGTH = 63;
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
 /** On a BankClass, `"true"`: the class of banks that name none, as on a StorageClass. */
 export const DEFAULT_CLASS_ANNOTATION = `${GROUP}/is-default-class`;
@@ -46,9 +52,28 @@ export const SECRET_EMBEDDINGS_KEY = 'embeddings-key';
 /** File: the bank's name for people; absent where it has none but its id. No secret, but read anew like one, so that another name needs no new pod. */
 export const SECRET_BANK_NAME = 'bank-name';
 
-/** Name of all of a bank's children (ServiceAccount, Secret, Deployment, Service, NetworkPolicy) in the Bank's namespace. */
+/** Name of all of a bank's own children (Secret, Deployment, PodDisruptionBudget) in the Bank's namespace. */
 export function childName(id: string): string {
   return `bank-${id}`;
+}
+
+const CLASS_POLICY = 'bankclass.';
+const EMBEDDINGS_POLICY = 'bankclass-embeddings.';
+
+/** Name of the NetworkPolicy of a class's pods in a namespace. No bank's child is called so, whatever its id is. */
+export function classPolicyName(className: string): string {
+  return `${CLASS_POLICY}${className}`;
+}
+
+/** Name of the NetworkPolicy of those that use embeddings. */
+export function embeddingsPolicyName(className: string): string {
+  return `${EMBEDDINGS_POLICY}${className}`;
+}
+
+/** The class that a NetworkPolicy of this name is for. */
+export function classOfPolicy(name: string): string | undefined {
+  const prefix = [CLASS_POLICY, EMBEDDINGS_POLICY].find((one) => name.startsWith(one));
+  return prefix === undefined ? undefined : name.slice(prefix.length);
 }
 
 /** Labels on every child and on the bank's pods. */

@@ -46,7 +46,13 @@ export function assembleGateway(options: {
     onRoute: (id, route) => upstreams.keepOnly(id, route?.endpoints ?? []),
     port: podPort,
   });
-  const authenticator = new Authenticator({ frontDoor, issuers, revocations, logger });
+  const authenticator = new Authenticator({
+    frontDoor,
+    issuers,
+    revocations,
+    namespaceOf: (id) => table.lookup(id)?.namespace,
+    logger,
+  });
   const openCalls = new OpenCalls(config.MAX_CONCURRENT_PER_BANK);
   const metrics = createGatewayMetrics(registry, { revocations, openCalls: () => openCalls.size });
   const calls = new CallHandler({
@@ -63,7 +69,7 @@ export function assembleGateway(options: {
   });
   const gateway = new Gateway({
     frontDoor,
-    issuers: issuers.map(({ issuer }) => issuer),
+    issuers,
     allowedOrigins: config.ALLOWED_ORIGINS,
     calls,
     metrics,

@@ -1,4 +1,13 @@
-import { databaseUrlSchema, frontDoorSchema, keySchema, namespacesSchema, TOKEN_TYPE } from '@bankhouse/core';
+import {
+  BANK_ID_PATTERN,
+  databaseUrlSchema,
+  frontDoorSchema,
+  keySchema,
+  namespacesSchema,
+  SCOPES,
+  type Scope,
+  TOKEN_TYPE,
+} from '@bankhouse/core';
 import { z } from 'zod';
 
 /** Signature algorithms that an issuer may be allowed (RFC 7518, RFC 8037, RFC 9864); never a symmetric one, never none. */
@@ -16,6 +25,12 @@ export const ALGORITHMS = [
   'PS512',
 ] as const;
 
+/** What a foreign issuer can give at most: the operator's handshake is our own issuer's alone. */
+const FOREIGN_SCOPES = ['mcp:read', 'mcp:write'] as const satisfies readonly Scope[];
+
+const NAMESPACE = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
+const TRUSTED_BANK = new RegExp(`^${NAMESPACE}/(\\*|${BANK_ID_PATTERN.source.replace(/^\^|\$$/g, '')})$`);
+
 const issuerSchema = z.strictObject({
   /** Compared with `iss` character by character. */
   issuer: z.string().min(1),
@@ -31,11 +46,22 @@ const issuerSchema = z.strictObject({
    * both cases. Default: `all` for our own issuer, `claim` for any other.
    */
   vaults: z.enum(['claim', 'all']).optional(),
+  /**
+   * The banks that a foreign issuer is trusted for, as `<namespace>/<id>`, or `<namespace>/*` for all of one namespace. An id alone would
+   * be anybody's: it may pass to a Bank of another namespace. Our own issuer is trusted for all.
+   */
+  banks: z.array(z.string().regex(TRUSTED_BANK, 'it must be <namespace>/<bank id> or <namespace>/*')).min(1).optional(),
+  /** Scopes that a foreign issuer can give; what else its tokens have means nothing. */
+  scopes: z.array(z.enum(FOREIGN_SCOPES)).min(1).optional(),
 });
 
-export type IssuerConfig = Readonly<Omit<z.infer<typeof issuerSchema>, 'vaults'> & { vaults: 'claim' | 'all' }>;
+/** An issuer with every default decided; `banks` undefined: all. */
+export type IssuerConfig = Readonly<
+  Omit<z.infer<typeof issuerSchema>, 'vaults' | 'scopes'> & { vaults: 'claim' | 'all'; scopes: readonly Scope[] }
+>;
 
-const ISSUERS_FORM = 'a JSON list of {"issuer","jwksUrl","algorithms"?,"types"?,"vaults"?: "claim"|"all"}';
+const ISSUERS_FORM =
+  'a JSON list of {"issuer","jwksUrl","algorithms"?,"types"?,"vaults"?: "claim"|"all","banks": ["namespace/id"|"namespace/*"],"scopes"?}';
 
 const issuersSchema = z
   .string()
@@ -71,7 +97,7 @@ const wholeNumber = (lowest: number, highest: number) => {
   return z.coerce.number({ error }).int(error).min(lowest, error).max(highest, error);
 };
 
-export const configSchema = z.object({
+const fieldsSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   PORT: wholeNumber(0, 65535).default(8080),
   ADMIN_PORT: wholeNumber(0, 65535).default(9090),
@@ -95,12 +121,30 @@ export const configSchema = z.object({
   UPSTREAM_IDLE_SECONDS: wholeNumber(1, 3600).default(300),
 });
 
+export const configSchema = fieldsSchema.superRefine(({ TRUSTED_ISSUERS, FRONT_DOOR_URL }, context) => {
+  for (const { issuer, banks, scopes } of TRUSTED_ISSUERS) {
+    const isOwn = issuer === FRONT_DOOR_URL;
+    if (isOwn && (banks !== undefined || scopes !== undefined)) {
+      const message = `our own issuer ${issuer} is trusted for every bank and scope; leave banks and scopes out`;
+      context.addIssue({ code: 'custom', path: ['TRUSTED_ISSUERS'], message });
+    }
+    if (!isOwn && banks === undefined) {
+      const message = `the issuer ${issuer} must name the banks that it is trusted for: "banks": ["namespace/id" or "namespace/*"]`;
+      context.addIssue({ code: 'custom', path: ['TRUSTED_ISSUERS'], message });
+    }
+  }
+});
+
 export type GatewayConfig = z.infer<typeof configSchema>;
 
 /** The issuers with every default decided. */
 export function issuersOf(config: Pick<GatewayConfig, 'TRUSTED_ISSUERS' | 'FRONT_DOOR_URL'>): IssuerConfig[] {
-  return config.TRUSTED_ISSUERS.map((entry) => ({
-    ...entry,
-    vaults: entry.vaults ?? (entry.issuer === config.FRONT_DOOR_URL ? 'all' : 'claim'),
-  }));
+  return config.TRUSTED_ISSUERS.map((entry) => {
+    const isOwn = entry.issuer === config.FRONT_DOOR_URL;
+    return {
+      ...entry,
+      vaults: entry.vaults ?? (isOwn ? 'all' : 'claim'),
+      scopes: entry.scopes ?? (isOwn ? SCOPES : FOREIGN_SCOPES),
+    };
+  });
 }

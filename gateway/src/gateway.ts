@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { type Logger, parseBankTarget } from '@bankhouse/core';
 import { type CallHandler, send } from './calls/call-handler.ts';
+import type { IssuerConfig } from './config.ts';
 import { type Answer, errorAnswer, metadataAnswer } from './http/answers.ts';
 import { corsHeaders, Origins, PUBLIC_CORS, preflightHeaders } from './http/cors.ts';
 import { requestIdOf } from './http/headers.ts';
@@ -21,7 +22,7 @@ const METADATA_METHODS = 'GET, HEAD, OPTIONS';
 /** The public door: everything that comes in from the ingress. */
 export class Gateway {
   private readonly frontDoor: string;
-  private readonly issuers: readonly string[];
+  private readonly issuers: readonly IssuerConfig[];
   private readonly origins: Origins;
   private readonly calls: CallHandler;
   private readonly metrics: GatewayMetrics;
@@ -32,8 +33,8 @@ export class Gateway {
 
   constructor(options: {
     frontDoor: string;
-    /** Issuer identifiers, for the metadata. */
-    issuers: readonly string[];
+    /** For the metadata. */
+    issuers: readonly IssuerConfig[];
     allowedOrigins: readonly string[];
     calls: CallHandler;
     metrics: GatewayMetrics;

@@ -51,6 +51,32 @@ describe('protected-resource metadata (RFC 9728, R1.8)', () => {
   });
 });
 
+describe('authorization_servers (P3)', () => {
+  it('are the issuers that name the bank, before ours, which has no authorization endpoint; never those of other banks', async () => {
+    const foreign = (name: string, banks: string[]) => ({ issuer: name, url: issuer.url, more: { banks } });
+    const many = await startTestGateway({
+      issuers: [
+        issuer,
+        foreign('https://id.acme.example', ['banks/acme']),
+        foreign('https://id.globex.example', ['banks/globex', 'banks/nobody']),
+        foreign('https://id.banks.example', ['banks/*']),
+      ],
+      podPort: pod.port,
+    });
+    const servers = async (id: string) => {
+      const target = `/.well-known/oauth-protected-resource/mcp/bank-${id}`;
+      return JSON.parse((await send(many.port, { method: 'GET', target })).body).authorization_servers;
+    };
+    const seen = [await servers('acme'), await servers('nobody'), await servers('other')];
+    await many.stop(0);
+    expect(seen).toEqual([
+      ['https://id.acme.example', FRONT_DOOR],
+      ['https://id.globex.example', FRONT_DOOR],
+      [FRONT_DOOR],
+    ]);
+  });
+});
+
 describe('a browser', () => {
   it.each([FRONT_DOOR, 'https://app.example.com', 'http://localhost:6274'])(
     'of %s may call and read the answer',
@@ -121,7 +147,7 @@ describe('the configuration', () => {
     DATABASE_URL: 'postgres://gateway@db:5432/bankhouse',
     TRUSTED_ISSUERS: JSON.stringify([
       { issuer: FRONT_DOOR, jwksUrl: 'http://control/oauth/jwks' },
-      { issuer: 'https://id.example', jwksUrl: 'https://id.example/jwks' },
+      { issuer: 'https://id.example', jwksUrl: 'https://id.example/jwks', banks: ['tenant-a/acme'] },
     ]),
   };
   it('opens all vaults to tokens of our own issuer and none to those of others, unless it says so', () => {
@@ -136,6 +162,31 @@ describe('the configuration', () => {
       'a symmetric algorithm',
       { TRUSTED_ISSUERS: '[{"issuer":"x","jwksUrl":"https://x","algorithms":["HS256"]}]' },
       /at 0\.algorithms\.0/,
+    ],
+    [
+      'a foreign issuer that is bound to no bank (G1)',
+      { TRUSTED_ISSUERS: '[{"issuer":"x","jwksUrl":"https://x"}]' },
+      /the issuer x must name the banks that it is trusted for/,
+    ],
+    [
+      'a bank without its namespace (G1)',
+      { TRUSTED_ISSUERS: '[{"issuer":"x","jwksUrl":"https://x","banks":["acme"]}]' },
+      /at 0\.banks\.0: it must be <namespace>\/<bank id> or <namespace>\/\*/,
+    ],
+    [
+      'an issuer for every namespace (G1)',
+      { TRUSTED_ISSUERS: '[{"issuer":"x","jwksUrl":"https://x","banks":["*/*"]}]' },
+      /at 0\.banks\.0/,
+    ],
+    [
+      'a foreign issuer that may verify (G1)',
+      { TRUSTED_ISSUERS: '[{"issuer":"x","jwksUrl":"https://x","banks":["a/b"],"scopes":["mcp:verify"]}]' },
+      /at 0\.scopes\.0/,
+    ],
+    [
+      'our own issuer bound to banks (G1)',
+      { TRUSTED_ISSUERS: `[{"issuer":"${FRONT_DOOR}","jwksUrl":"https://x","banks":["a/b"]}]` },
+      /leave banks and scopes out/,
     ],
     [
       'an issuer named twice',

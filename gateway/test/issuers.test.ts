@@ -3,6 +3,7 @@ import { createLogger, loadConfig } from '@bankhouse/core';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../test/harness/bad-requests.ts';
+import { NAMESPACE } from '../../test/harness/routed.ts';
 import { Authenticator } from '../src/authentication/authenticator.ts';
 import { KeySet } from '../src/authentication/key-set.ts';
 import { configSchema, issuersOf, Revocations } from '../src/index.ts';
@@ -20,27 +21,34 @@ async function issuerFor(name = FRONT_DOOR) {
   return issuer;
 }
 
-async function authenticatorFor(...issuers: object[]) {
+/** Where the banks of these tests are. */
+const NAMESPACES: Record<string, string> = { acme: NAMESPACE, globex: NAMESPACE, other: 'elsewhere' };
+
+async function authenticatorFor(...issuers: { issuer: string; [more: string]: unknown }[]) {
   const config = loadConfig(configSchema, {
     FRONT_DOOR_URL: FRONT_DOOR,
     ROOT_KEY: ROOT_KEY.toString('base64'),
     DATABASE_URL: 'postgres://nobody@localhost/nothing',
-    TRUSTED_ISSUERS: JSON.stringify(issuers),
+    TRUSTED_ISSUERS: JSON.stringify(
+      issuers.map((one) => (one.issuer === FRONT_DOOR ? one : { banks: [`${NAMESPACE}/*`], ...one })),
+    ),
   });
   const revocations = new Revocations(10_000);
   revocations.confirm(performance.now());
   const clock = { seconds: seconds(), ms: 0 };
+  const namespaces = { ...NAMESPACES };
   const authenticator = new Authenticator({
     frontDoor: FRONT_DOOR,
     issuers: issuersOf(config),
     revocations,
+    namespaceOf: (bank) => namespaces[bank],
     logger,
     now: () => clock.seconds,
     elapsed: () => clock.ms,
   });
   closing.push(() => authenticator.stop());
   await authenticator.start();
-  return Object.assign(authenticator, { clock });
+  return Object.assign(authenticator, { clock, namespaces });
 }
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -87,9 +95,11 @@ describe('a foreign issuer', () => {
       { issuer: FRONT_DOOR, jwksUrl: own.url },
       { issuer: NAME, jwksUrl: foreign.url },
     );
-    expect(await codeOf(authenticator.authenticate(`Bearer ${await foreign.token({ iss: FRONT_DOOR })}`, 'acme'))).toBe(
-      'token_key',
-    );
+    expect(
+      await codeOf(
+        authenticator.authenticate(`Bearer ${await foreign.token({ iss: FRONT_DOOR, iat: seconds() - 120 })}`, 'acme'),
+      ),
+    ).toBe('token_key');
   });
 
   it('that is away keeps neither its own tokens waiting with a 401, nor others from working', async () => {
@@ -114,6 +124,46 @@ describe('a foreign issuer', () => {
   });
 });
 
+describe('G1: a foreign issuer is trusted', () => {
+  const NAME = 'https://id.example.com/realm';
+  it.each<[string, string[], string, string]>([
+    ['for a bank that it names', ['banks/acme'], 'acme', 'accepted'],
+    ['for no other bank of the namespace', ['banks/acme'], 'globex', 'token_issuer'],
+    ['for the banks of a namespace that it names', ['banks/*'], 'globex', 'accepted'],
+    ['for none of another namespace', ['banks/*'], 'other', 'token_issuer'],
+    ['not for a bank of this id in another namespace', ['elsewhere/acme'], 'acme', 'token_issuer'],
+    ['not for a bank whose id only begins so', ['banks/other'], 'other', 'token_issuer'],
+    ['not for a namespace whose name only begins so', ['bank/*'], 'acme', 'token_issuer'],
+    ['not for a bank that is not there, as for one that is not its own', ['banks/*'], 'nobody', 'token_issuer'],
+  ])('%s', async (_name, banks, bank, expected) => {
+    const issuer = await issuerFor(NAME);
+    const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, banks });
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await issuer.token({}, bank)}`, bank))).toBe(expected);
+  });
+
+  it('no longer, once the id has passed to another namespace: open calls end too', async () => {
+    const issuer = await issuerFor(NAME);
+    const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, banks: ['banks/acme'] });
+    const token = `Bearer ${await issuer.token()}`;
+    const caller = await authenticator.authenticate(token, 'acme');
+    authenticator.namespaces.acme = 'elsewhere';
+    expect(() => authenticator.confirm(caller, 'acme')).toThrow(/issuer that is not trusted/);
+    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_issuer');
+  });
+
+  it.each<[string, string[] | undefined, string, string[]]>([
+    ['all that callers have', undefined, 'mcp:write mcp:read', ['mcp:read', 'mcp:write']],
+    ['what its configuration caps it to', ['mcp:read'], 'mcp:read mcp:write', ['mcp:read']],
+    ["never the operator's handshake", undefined, 'mcp:verify mcp:read', ['mcp:read']],
+    ['nothing that it was not asked for', ['mcp:write'], 'mcp:read', []],
+  ])('to give %s', async (_name, scopes, scope, expected) => {
+    const issuer = await issuerFor(NAME);
+    const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, scopes });
+    const caller = await authenticator.authenticate(`Bearer ${await issuer.token({ scope })}`, 'acme');
+    expect(caller.scopes).toEqual(expected);
+  });
+});
+
 describe('a token that was accepted', () => {
   it('is refused once it expires, 5 seconds of leeway included', async () => {
     const issuer = await issuerFor();
@@ -131,11 +181,13 @@ describe('a token that was accepted', () => {
     const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
     const token = `Bearer ${await issuer.token()}`;
     expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
-    issuer.published.keys = [];
+    const caller = await authenticator.authenticate(token, 'acme');
+    issuer.published.keys = issuer.published.keys.map((key) => ({ ...key, kid: 'next' }));
     authenticator.clock.ms = 10_001;
     const unknown = `Bearer ${await issuer.token({}, 'acme', { kid: 'unknown' })}`;
     expect(await codeOf(authenticator.authenticate(unknown, 'acme'))).toBe('token_key');
     expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_key');
+    expect(() => authenticator.confirm(caller, 'acme')).toThrow(/not signed with a key of its issuer/);
   });
 
   it('is refused by another bank all the same (R1.5)', async () => {
@@ -160,8 +212,8 @@ describe('a key set', () => {
 
   it('asks again for an unknown key, but not within 10 seconds, and once for many at a time', async () => {
     const { issuer, keys, clock } = await keySet();
-    const ask = () => codeOf(keys.get({ alg: 'ES256', kid: 'new' }));
-    for (let i = 0; i < 5; i++) expect(await ask()).toBe('token_key');
+    const ask = () => codeOf(keys.get({ alg: 'ES256', kid: 'new' }, 0));
+    for (let i = 0; i < 5; i++) expect(await ask()).toBe('issuer_keys_stale');
     expect(issuer.state.loads).toBe(1);
     clock.ms = 10_001;
     expect(await Promise.all([ask(), ask(), ask()])).toEqual(['token_key', 'token_key', 'token_key']);
@@ -173,16 +225,59 @@ describe('a key set', () => {
     expect(keys.has(kid)).toBe(true);
     issuer.published.keys = issuer.published.keys.map((key) => ({ ...key, kid: 'next' }));
     clock.ms = 10_001;
-    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'next' }))).toBe('accepted');
+    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'next' }, 0))).toBe('accepted');
     expect(keys.has(kid)).toBe(false);
+  });
+
+  it('G11: says within the 10 seconds that it does not know, and when to ask again', async () => {
+    const { keys, clock } = await keySet();
+    clock.ms = 4_000;
+    await expect(keys.get({ alg: 'ES256', kid: 'new' }, 0)).rejects.toMatchObject({
+      code: 'issuer_keys_stale',
+      retryAfter: 6,
+    });
+  });
+
+  it.each([
+    ['is refused: it is older than the load by more than a minute', 65, 'token_key'],
+    ['may be new: its issuer may be a minute behind', 63, 'issuer_keys_stale'],
+    ['may be new: it is of the future', -600, 'issuer_keys_stale'],
+  ])('G11: within the 10 seconds, a token of an unknown key %s', async (_name, age, code) => {
+    const { keys, clock } = await keySet();
+    clock.ms = 4_000;
+    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'new' }, age))).toBe(code);
+  });
+
+  it('G11: refuses what was withdrawn without delay, and takes it again when it is published again', async () => {
+    const { issuer, keys, clock, kid } = await keySet();
+    const all = issuer.published.keys;
+    issuer.published.keys = all.map((key) => ({ ...key, kid: 'next' }));
+    clock.ms = 10_001;
+    await keys.get({ alg: 'ES256', kid: 'next' }, 0);
+    expect(await codeOf(keys.get({ alg: 'ES256', kid }, 0))).toBe('token_key');
+    issuer.published.keys = all;
+    clock.ms = 20_002;
+    expect(await codeOf(keys.get({ alg: 'ES256', kid }, 0))).toBe('accepted');
+  });
+
+  it.each<[string, object[]]>([
+    ['no key', []],
+    ['none that can be used', [{ kty: 'oct', k: 'c2VjcmV0', kid: 'x' }]],
+  ])('G11: is not replaced by one that has %s', async (_name, published) => {
+    const { issuer, keys, clock, kid } = await keySet();
+    issuer.published.keys = published;
+    clock.ms = 10_001;
+    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'unknown' }, 0))).toBe('token_key');
+    expect(issuer.state.loads).toBe(2);
+    expect(await codeOf(keys.get({ alg: 'ES256', kid }, 0))).toBe('accepted');
   });
 
   it('stays as it was while the issuer is away', async () => {
     const { issuer, keys, clock, kid } = await keySet();
     issuer.state.isDown = true;
     clock.ms = 10_001;
-    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'unknown' }))).toBe('token_key');
-    expect(await codeOf(keys.get({ alg: 'ES256', kid }))).toBe('accepted');
+    expect(await codeOf(keys.get({ alg: 'ES256', kid: 'unknown' }, 0))).toBe('token_key');
+    expect(await codeOf(keys.get({ alg: 'ES256', kid }, 0))).toBe('accepted');
   });
 
   it.each([
@@ -194,6 +289,6 @@ describe('a key set', () => {
     const { issuer, keys, clock } = await keySet();
     issuer.published.keys.push({ ...issuer.published.keys[0], ...change });
     clock.ms = 10_001;
-    expect(await codeOf(keys.get({ alg, kid: 'x' }))).toBe('token_key');
+    expect(await codeOf(keys.get({ alg, kid: 'x' }, 0))).toBe('token_key');
   });
 });

@@ -1,5 +1,6 @@
 /** Tokens that are revoked or expire, before a call and within its stream (R1.4). */
 import { describe, expect, it } from 'vitest';
+import { type RevocationNotice, Revocations } from '../src/index.ts';
 import { startNeighbours } from './neighbours.ts';
 import { LIST, MODERN_LIST, readText, seconds, send } from './support.ts';
 
@@ -23,8 +24,56 @@ describe('revocation (R1.4)', () => {
       body: LIST,
     });
     const other = await list();
-    gateway.revocations.replace([]);
     expect([refused.error?.data.code, other.status]).toEqual(['token_revoked', 200]);
+  });
+
+  describe('G8: a database that was set back, or lost its last transactions', () => {
+    const now = 1_800_000_000;
+    const revocations = () => {
+      const all = new Revocations(10_000);
+      all.add({ jti: 'gone', exp: now + 600 });
+      all.add({ bank: 'acme', notBefore: now - 60 });
+      return all;
+    };
+    const of = (jti: string, iat: number) => ({ jti, iat });
+
+    it.each<[string, RevocationNotice[], number]>([
+      ['that lost all', [], 2],
+      [
+        'that has an older epoch',
+        [
+          { jti: 'gone', exp: now + 600 },
+          { bank: 'acme', notBefore: now - 3600 },
+        ],
+        1,
+      ],
+      [
+        'that has everything',
+        [
+          { jti: 'gone', exp: now + 600 },
+          { bank: 'acme', notBefore: now - 60 },
+        ],
+        0,
+      ],
+    ])('%s un-revokes nothing, and the loss is counted', (_name, notices, lost) => {
+      const all = revocations();
+      expect(all.reconcile(notices, now)).toBe(lost);
+      expect([all.isRevoked(of('gone', now), 'globex'), all.isRevoked(of('j', now - 61), 'acme')]).toEqual([
+        true,
+        true,
+      ]);
+      expect(all.isRevoked(of('j', now - 60), 'acme')).toBe(false);
+    });
+
+    it('is remembered until no such token can be valid any more, and not for ever', () => {
+      const all = revocations();
+      all.reconcile([], now + 601);
+      expect(all.size).toBe(2);
+      all.reconcile([], now + 661);
+      expect(all.size).toBe(1);
+      all.reconcile([], now + 48 * 3600 + 1);
+      expect(all.size).toBe(0);
+    });
   });
 
   it.each(['revoked', 'expired'])('ends a stream whose token is %s meanwhile', async (how) => {

@@ -225,6 +225,7 @@ describe('the choice of an address', () => {
   const endpoint = (port: number, isServing = true) => ({ address: `127.0.0.1:${port}`, isServing });
   const route = (...endpoints: ReturnType<typeof endpoint>[]) => ({
     id: 'acme',
+    namespace: 'banks',
     incarnation: uidOf('acme'),
     isSuspended: false,
     keyGeneration: 1,

@@ -3,7 +3,9 @@ import {
   type Bank,
   type BankClass,
   bankIdOf,
+  CLASS_LABEL,
   childName,
+  classOfPolicy,
   isDefaultClass,
   type McpServer,
 } from '@bankhouse/core';
@@ -62,8 +64,9 @@ export function isWaiting({ metadata, spec, status }: Bank): boolean {
  * | a BankClass  | itself; where more than its status changed: Banks that have it or ask for it, and what they share;        |
  * |              | where it is or was marked as default: Banks that wait for a default                                       |
  * | an McpServer | itself; where a prefix has another holder by it: all of that prefix                                       |
- * | a child      | its owner; where that is no Bank: the Bank that the name is meant for                                     |
+ * | a child      | its owner; where that is no Bank: the Bank, or what the class's banks share, that the name is meant for;   |
  * | a pod        | the Bank that its label names                                                                             |
+ * | both         | where it was the last in the namespace with the label of a class: what the class's banks share there       |
  * | a namespace  | Banks in it that wait                                                                                     |
  *
  * Who waits for an id is told when the id is forgotten, and who waits for a place by what its class shares: told of every Bank that
@@ -78,6 +81,8 @@ export class Mapping {
   private readonly waitingForDefault = new Groups();
   private readonly serversByBank = new Groups();
   private readonly podsByBank = new Groups();
+  /** Deployments and pods. */
+  private readonly confinedByPlace = new Groups();
   private readonly prefixes = new Map<string, Elders>();
 
   /** Keys of Banks with the id. */
@@ -103,6 +108,11 @@ export class Mapping {
   /** Keys of pods with the id's label in the namespace. */
   podsOf(namespace: string, id: string): readonly string[] {
     return this.podsByBank.of(`${namespace}/${id}`);
+  }
+
+  /** Whether a Deployment or a pod in the namespace carries the class's label. */
+  isConfined(namespace: string, className: string): boolean {
+    return this.confinedByPlace.sizeOf(`${namespace}/${className}`) > 0;
   }
 
   /** Key of the oldest McpServer of the Bank with the prefix. */
@@ -137,9 +147,11 @@ export class Mapping {
         break;
       case 'child':
         for (const { metadata } of bothOf(heard.notice)) this.addOwners(metadata, add);
+        this.observeConfined('child', heard.notice, add);
         break;
       case 'pod':
         this.observePod(heard.notice, add);
+        this.observeConfined('pod', heard.notice, add);
         break;
       case 'namespace':
         for (const bank of this.waitingIn(heard.notice.object.metadata.name)) addOthers?.('Bank', bank);
@@ -209,6 +221,15 @@ export class Mapping {
     }
   }
 
+  /** What carries a class's label needs that class's policies; with the last of them they may go. */
+  private observeConfined(of: 'child' | 'pod', { kind, object, before }: Notice<KubeObject>, add: Add): void {
+    const key = `${of} ${keyOf(object)}`;
+    const [from, to] = [before && placeOf(before), kind === 'deleted' ? undefined : placeOf(object)];
+    if (from !== undefined) this.confinedByPlace.delete(from, key);
+    if (to !== undefined) this.confinedByPlace.add(to, key);
+    if (from !== undefined && this.confinedByPlace.sizeOf(from) === 0) add('Confinement', from);
+  }
+
   private joinPrefix(server: McpServer): void {
     const prefix = prefixKeyOf(server);
     const elders = this.prefixes.get(prefix) ?? new Elders();
@@ -226,8 +247,9 @@ export class Mapping {
     const owners = ownerReferences?.filter(({ controller }) => controller === true) ?? [];
     for (const owner of owners) {
       if (owner.kind === 'Bank' || owner.kind === 'McpServer') add(owner.kind, `${namespace}/${owner.name}`);
-      if (owner.kind === 'BankClass') add('Confinement', `${namespace}/${owner.name}`);
     }
+    const className = classOfPolicy(name);
+    if (className !== undefined) add('Confinement', `${namespace}/${className}`);
     // Somebody else's under a name of ours: who needs the name has to know when it is free.
     const isBanks = owners.some(({ kind }) => kind === 'Bank');
     if (!isBanks && name.startsWith(CHILD_PREFIX)) this.addBanksOf(name.slice(CHILD_PREFIX.length), namespace, add);
@@ -322,6 +344,12 @@ function isNewToBanks(before: BankClass, after: BankClass): boolean {
 
 function prefixKeyOf(server: McpServer): string {
   return `${bankKeyOf(server)} ${server.spec.toolPrefix}`;
+}
+
+/** Where what carries a class's label is confined, `namespace/class`. */
+function placeOf({ metadata: { namespace = '', labels } }: KubeObject): string | undefined {
+  const className = labels?.[CLASS_LABEL];
+  return className === undefined ? undefined : `${namespace}/${className}`;
 }
 
 function bothOf({ object, before }: Notice<KubeObject>): KubeObject[] {

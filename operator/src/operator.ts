@@ -150,7 +150,7 @@ class RunningOperator implements Operator {
           ? async () => ({ kind: 'done' })
           : createClassReconciler({ transport, caches, places: this.places, clock }, logger),
       McpServer: createMcpServerReconciler({ transport, caches, mapping, clock }, logger),
-      Confinement: createConfinementReconciler({ caches, mapping, clock, wake: (keys) => this.wake(keys) }, logger),
+      Confinement: createConfinementReconciler({ ...this.deps, mapping, wake: (keys) => this.wake(keys) }, logger),
     };
   }
 
@@ -221,7 +221,7 @@ class RunningOperator implements Operator {
     const due = this.mapping.observe(heard, this.isSynced);
     const own = heard.of === 'Bank' || heard.of === 'BankClass' || heard.of === 'McpServer';
     for (const [index, item] of due.entries()) {
-      if (isNews || (own && index > 0)) this.add(item, priority);
+      if (isNews || (own && index > 0) || item.kind === 'Confinement') this.add(item, priority);
     }
   }
 
@@ -305,7 +305,8 @@ class RunningOperator implements Operator {
 
   /** The Bank is gone. */
   private forget(uid: string): void {
-    this.places.leave(uid);
+    const place = this.places.leave(uid);
+    if (place !== undefined) this.queue.add(`Confinement/${place}`);
     this.deps.prober.forget(uid);
     this.deps.claimed.forget(uid);
     this.deps.ensured.forget(uid);

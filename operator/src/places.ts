@@ -16,6 +16,10 @@ export class Places {
     return this.countByClass.get(className) ?? 0;
   }
 
+  isTaken(namespace: string, className: string): boolean {
+    return this.taken.has(`${namespace}/${className}`);
+  }
+
   countOthers(namespace: string, className: string, uid: string): number {
     const taken = this.taken.get(`${namespace}/${className}`);
     return (taken?.size ?? 0) - (taken?.has(uid) === true ? 1 : 0);
@@ -33,9 +37,10 @@ export class Places {
     else taken.add(uid);
   }
 
-  leave(uid: string): void {
+  /** @returns the place that is free now, `namespace/class`; none where it had none */
+  leave(uid: string): string | undefined {
     const before = this.placeOf.get(uid);
-    if (before === undefined) return;
+    if (before === undefined) return undefined;
     const { namespace, className } = before;
     this.placeOf.delete(uid);
     this.countByClass.set(className, this.countOf(className) - 1);
@@ -44,6 +49,7 @@ export class Places {
     const taken = this.taken.get(place);
     taken?.delete(uid);
     if (taken?.size === 0) this.taken.delete(place);
+    return place;
   }
 
   /** A Bank as the API server has it; one without a class in its status may have just taken its place. */

@@ -141,6 +141,24 @@ describe('a cache that is never older than our own writes', () => {
     expect(read()).toBe('10');
   });
 
+  test('what we deleted is gone before the watch says so, and another one of its name is not', () => {
+    const { cache, hear, read } = setUp();
+    hear('added', version('9'));
+    cache.removed(version('9'));
+    expect(read()).toBeUndefined();
+    expect(hear('deleted', version('10'))).toBe(true);
+    hear('added', version('11', 'new'));
+    expect(read()).toBe('11');
+  });
+
+  test('a deletion that the watch never confirms is forgotten', () => {
+    const { cache, hear, wait, read } = setUp();
+    hear('added', version('9'));
+    cache.removed(version('9'));
+    wait(10_001);
+    expect(read()).toBe('9');
+  });
+
   test('a write that the watch never confirms is forgotten', () => {
     const { cache, wait, read } = setUp();
     cache.wrote(version('10'));

@@ -58,24 +58,27 @@ const server = fc
 
 const owner = fc.record({
   apiVersion: fc.constant('x'),
-  kind: oneOf('Bank', 'BankClass', 'McpServer', 'Other'),
+  kind: oneOf('Bank', 'Namespace', 'McpServer', 'Other'),
   name: oneOf('b1', 'c1', 's1'),
   uid,
   controller: fc.boolean(),
 });
+const confined = fc.option(fc.record({ 'bankhouse.dev/class': className }), { nil: undefined });
 const child = fc
   .record({
     namespace,
-    name: oneOf('bank-b1', 'bank-x', 'other'),
+    name: oneOf('bank-b1', 'bank-x', 'other', 'bankclass.c1', 'bankclass-embeddings.c1'),
     uid,
+    labels: confined,
     ownerReferences: fc.option(fc.array(owner, { maxLength: 2 }), { nil: undefined }),
   })
   .map((metadata): KubeObject => ({ metadata }));
-const pod = fc.record({ namespace, name: oneOf('p1', 'p2'), uid, id: oneOf(undefined, 'b1', 'x') }).map(
-  ({ namespace, name, uid, id }): KubeObject => ({
-    metadata: { namespace, name, uid, ...(id === undefined ? {} : { labels: { 'bankhouse.dev/bank': id } }) },
-  }),
-);
+const pod = fc
+  .record({ namespace, name: oneOf('p1', 'p2'), uid, id: oneOf(undefined, 'b1', 'x'), confined })
+  .map(({ namespace, name, uid, id, confined }): KubeObject => {
+    const labels = { ...confined, ...(id === undefined ? {} : { 'bankhouse.dev/bank': id }) };
+    return { metadata: { namespace, name, uid, labels } };
+  });
 const place = fc.record({ name: namespace, uid }).map((metadata): KubeObject => ({ metadata }));
 
 type Happening = { of: Heard['of']; object: KubeObject; isDeleted: boolean };
@@ -120,6 +123,14 @@ function concerned(heard: Heard, before: World, after: World): Set<string> {
   const banksWith = (id: string | undefined, namespace: string | undefined) =>
     after.all<Bank>('Bank').filter((b) => bankIdOf(b) === id && b.metadata.namespace === namespace);
   const both: KubeObject[] = [notice.object, ...(notice.before === undefined ? [] : [notice.before])];
+  const placeOf = ({ metadata }: KubeObject) => `${metadata.namespace}/${metadata.labels?.['bankhouse.dev/class']}`;
+  /** Where the label of a class is carried by nothing any more. */
+  const addConfinement = () => {
+    const { before } = notice;
+    if (before?.metadata.labels?.['bankhouse.dev/class'] === undefined) return;
+    const left = [...after.all('child'), ...after.all('pod')].filter((each) => placeOf(each) === placeOf(before));
+    if (left.length === 0) add('Confinement', placeOf(before));
+  };
   switch (heard.of) {
     case 'Bank': {
       const key = keyOf(notice.object);
@@ -179,17 +190,20 @@ function concerned(heard: Heard, before: World, after: World): Set<string> {
         const owners = metadata.ownerReferences?.filter(({ controller }) => controller === true) ?? [];
         for (const { kind, name } of owners) {
           if (kind === 'Bank' || kind === 'McpServer') add(kind, `${metadata.namespace}/${name}`);
-          if (kind === 'BankClass') add('Confinement', `${metadata.namespace}/${name}`);
         }
+        const className = /^bankclass(?:-embeddings)?\.(.*)$/.exec(metadata.name)?.[1];
+        if (className !== undefined) add('Confinement', `${metadata.namespace}/${className}`);
         if (owners.some(({ kind }) => kind === 'Bank') || !metadata.name.startsWith('bank-')) continue;
         for (const bank of banksWith(metadata.name.slice(5), metadata.namespace)) add('Bank', keyOf(bank));
       }
+      addConfinement();
       return found;
     case 'pod':
       for (const { metadata } of both) {
         const id = metadata.labels?.['bankhouse.dev/bank'];
         if (id !== undefined) for (const bank of banksWith(id, metadata.namespace)) add('Bank', keyOf(bank));
       }
+      addConfinement();
       return found;
     case 'namespace':
       for (const bank of after.all<Bank>('Bank')) {

@@ -1,29 +1,30 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { namespaceOwner } from '../src/cluster/owner.ts';
+import { wantedDigest } from '../src/cluster/stored.ts';
 import {
   buildDeployment,
-  buildNetworkPolicy,
   buildPodDisruptionBudget,
+  buildPolicies,
+  buildPolicyBefore,
   buildSecret,
-  buildService,
-  buildServiceAccount,
   canonicalQuantity,
+  deploymentBefore,
   exceeds,
   secretDigest,
   usesEmbeddings,
 } from '../src/resources/index.ts';
 import { aBank, aClass, settings } from './fixtures.ts';
 
-const plain = aClass('standard').spec;
+const plain = aClass('standard');
+const BANKS = namespaceOwner('banks', 'uid-banks');
 const deployment = (bank = aBank(), bankClass = plain) => buildDeployment(bank, bankClass, settings, 'digest');
 const pod = (bank = aBank(), bankClass = plain) => deployment(bank, bankClass).spec.template.spec;
 const server = (bank = aBank(), bankClass = plain) => pod(bank, bankClass)?.containers[0];
 
-describe('every child', () => {
+describe('every child of a bank', () => {
   test.each([
-    buildServiceAccount(aBank({ id: 'other' })),
     buildSecret(aBank({ id: 'other' }), { databaseUrl: 'x', sealKeys: {} }),
-    buildService(aBank({ id: 'other' })),
-    buildNetworkPolicy(aBank({ id: 'other' }), plain, settings),
     buildPodDisruptionBudget(aBank({ id: 'other' })),
     deployment(aBank({ id: 'other' })),
   ])('a $kind is named after the id, labelled with it, and owned by the Bank', ({ metadata }) => {
@@ -105,7 +106,7 @@ describe("a bank's pod", () => {
       expected: { resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '192Mi' } } },
     },
   ])('$sentence', ({ spec, bankClass, expected }) => {
-    expect(server(aBank(spec), aClass('c', bankClass).spec)).toMatchObject(expected);
+    expect(server(aBank(spec), aClass('c', bankClass))).toMatchObject(expected);
   });
 
   test('runs where and as its class says', () => {
@@ -122,7 +123,7 @@ describe("a bank's pod", () => {
       priorityClassName: 'tenants',
       runtimeClassName: 'gvisor',
     };
-    const bankClass = aClass('c', { ...placed, topologySpreadConstraints: [spread] }).spec;
+    const bankClass = aClass('c', { ...placed, topologySpreadConstraints: [spread] });
     expect(pod(aBank(), bankClass)).toMatchObject({
       ...placed,
       topologySpreadConstraints: [
@@ -151,7 +152,7 @@ describe("a bank's pod", () => {
     { sentence: 'a bank that is awake has the replicas of its class', suspend: false, replicas: 3 },
     { sentence: 'a suspended bank has none', suspend: true, replicas: 0 },
   ])('$sentence', ({ suspend, replicas }) => {
-    expect(deployment(aBank({ suspend }), aClass('c', { replicas: 3 }).spec).spec.replicas).toBe(replicas);
+    expect(deployment(aBank({ suspend }), aClass('c', { replicas: 3 })).spec.replicas).toBe(replicas);
   });
 });
 
@@ -167,8 +168,13 @@ describe('a bank that searches by meaning (R3.12)', () => {
     buildDeployment(bank, plain, config, 'digest').spec.template.spec?.containers[0]?.env?.filter(({ name }) =>
       name.startsWith('EMBEDDINGS'),
     );
-  const reach = (bank: ReturnType<typeof aBank>, config: typeof settings) =>
-    JSON.stringify(buildNetworkPolicy(bank, plain, config).spec.egress).includes('203.0.113.9/32');
+  /** Whether a policy that selects its pod leads there. */
+  const reach = (bank: ReturnType<typeof aBank>, config: typeof settings) => {
+    const labels = buildDeployment(bank, plain, config, 'digest').spec.template.metadata?.labels ?? {};
+    return buildPolicies(BANKS, plain, config)
+      .filter(({ spec }) => Object.entries(spec.podSelector.matchLabels).every(([key, value]) => labels[key] === value))
+      .some(({ spec }) => JSON.stringify(spec.egress).includes('203.0.113.9/32'));
+  };
 
   test('knows the endpoint and can reach it', () => {
     expect(variablesOf(aBank(), on)).toEqual([
@@ -197,8 +203,29 @@ describe('a bank that searches by meaning (R3.12)', () => {
 });
 
 describe("a bank's network", () => {
-  const policy = (egress?: { cidr: string; port?: number }[]) =>
-    buildNetworkPolicy(aBank(), aClass('c', egress === undefined ? {} : { network: { egress } }).spec, settings).spec;
+  const policies = (egress?: { cidr: string; port?: number }[]) =>
+    buildPolicies(BANKS, aClass('gold', egress === undefined ? {} : { network: { egress } }), settings);
+  const policy = (egress?: { cidr: string; port?: number }[]) => {
+    const [first] = policies(egress);
+    if (first === undefined) throw new Error('There is no policy.');
+    return first.spec;
+  };
+
+  test("is the class's in its namespace, which owns the policy, and by labels", () => {
+    expect(policies().map(({ metadata }) => metadata)).toMatchObject([
+      {
+        name: 'bankclass.gold',
+        namespace: 'banks',
+        labels: { 'app.kubernetes.io/managed-by': 'bankhouse' },
+        ownerReferences: [{ apiVersion: 'v1', kind: 'Namespace', name: 'banks', uid: 'uid-banks', controller: true }],
+      },
+    ]);
+    const { metadata } = deployment(aBank(), aClass('gold')).spec.template;
+    expect(metadata?.labels).toMatchObject(policy().podSelector.matchLabels);
+    expect(deployment(aBank(), aClass('other')).spec.template.metadata?.labels).not.toMatchObject(
+      policy().podSelector.matchLabels,
+    );
+  });
 
   test('lets in the gateway of the platform on one port, and nobody else', () => {
     expect(policy().policyTypes).toEqual(['Ingress', 'Egress']);
@@ -272,5 +299,29 @@ describe('quantities as the API server writes them back', () => {
     ['1Ti', '1000Gi', true],
   ])('%s is more than %s: %s', (one, other, expected) => {
     expect(exceeds(one, other)).toBe(expected);
+  });
+});
+
+/** What commit 28a753f made of the same: whatever else the builders come to do, a pod that runs as it was is not replaced (ADR 17). */
+describe('a bank of the version before', () => {
+  const before = JSON.parse(readFileSync(new URL('before.json', import.meta.url), 'utf8'));
+  const config = {
+    ...settings,
+    EMBEDDINGS_URL: 'https://api.example.com/v1',
+    EMBEDDINGS_MODEL: 'm',
+    EMBEDDINGS_EGRESS: [{ cidr: '203.0.113.9/32', port: 443 }],
+  };
+  const bank = aBank({ displayName: 'Acme Corp' });
+  const bankClass = aClass('standard', { network: { egress: [{ cidr: '192.0.2.0/24', port: 443 }] } });
+  const now = buildDeployment(bank, bankClass, config, 'digest');
+
+  test('has the same Deployment in the form before', () => {
+    expect(deploymentBefore(now, bank)).toEqual(before.deployment);
+    expect(wantedDigest(deploymentBefore(now, bank))).toBe(wantedDigest(before.deployment));
+    expect(wantedDigest(now)).not.toBe(wantedDigest(before.deployment));
+  });
+
+  test('has the same policy of its own', () => {
+    expect(wantedDigest(buildPolicyBefore(bank, bankClass.spec, config))).toBe(wantedDigest(before.policy));
   });
 });

@@ -9,6 +9,7 @@ import {
   conditionOf,
   connect,
   kubectl,
+  kubectlJson,
   mintToken,
   platform,
   run,
@@ -155,9 +156,26 @@ it('suggests tags and neighbours', async () => {
   expect(notes.map(({ title }) => title)).toContain('Prices');
 });
 
-it("opens the way to the endpoint in the bank's network policy, and no other", async () => {
-  const policy = await kubectl(['get', 'networkpolicy', `bank-${ID}`, '-n', 'banks', '-o', 'jsonpath={.spec.egress}']);
-  expect(JSON.parse(policy)).toContainEqual({
+it('opens the way to the endpoint by the policy of pods that use it, and no other', async () => {
+  const policy = await kubectlJson<{ spec: { egress: unknown[]; podSelector: { matchLabels: object } } }>([
+    'get',
+    'networkpolicy',
+    'bankclass-embeddings.default',
+    '-n',
+    'banks',
+  ]);
+  const pods = await kubectlJson<{ items: { metadata: { labels: object } }[] }>([
+    'get',
+    'pods',
+    '-n',
+    'banks',
+    '-l',
+    `bankhouse.dev/bank=${ID}`,
+  ]);
+  expect(pods.items.map(({ metadata }) => metadata.labels)).toContainEqual(
+    expect.objectContaining(policy.spec.podSelector.matchLabels),
+  );
+  expect(policy.spec.egress).toContainEqual({
     ports: [{ port: 8080, protocol: 'TCP' }],
     to: [
       {

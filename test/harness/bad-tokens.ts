@@ -60,8 +60,13 @@ export async function badAuthorizations(context: BadRequestContext): Promise<Bad
       'token_signature',
     ],
     ['no kid', `Bearer ${await changed(context, {}, { kid: undefined })}`, 'token_key'],
-    ['an unknown kid', `Bearer ${await changed(context, {}, { kid: 'unknown' })}`, 'token_key'],
-    ['a kid that is a path', `Bearer ${await changed(context, {}, { kid: '../../dev/null' })}`, 'token_key'],
+    // Older than a minute: the key of a newer one could be so new that it is not known yet (503, G11).
+    ['an unknown kid', `Bearer ${await changed(context, { iat: now - 120 }, { kid: 'unknown' })}`, 'token_key'],
+    [
+      'a kid that is a path',
+      `Bearer ${await changed(context, { iat: now - 120 }, { kid: '../../dev/null' })}`,
+      'token_key',
+    ],
     [
       "an embedded jwk of one's own",
       `Bearer ${await signToken(foreign.privateKey, { ...own, jwk: foreignJwk }, claims)}`,
@@ -101,6 +106,21 @@ export async function badAuthorizations(context: BadRequestContext): Promise<Bad
     ],
     ['the path alone as audience', `Bearer ${await changed(context, { aud: bankPath(bank) })}`, 'token_audience'],
     ['an empty list of audiences', `Bearer ${await changed(context, { aud: [] })}`, 'token_audience'],
+    [
+      'a second audience, which could use the token here (G6)',
+      `Bearer ${await changed(context, { aud: [bankUrl(frontDoor, bank), 'https://other.example'] })}`,
+      'token_audience',
+    ],
+    [
+      'both banks as audience (G6)',
+      `Bearer ${await changed(context, { aud: [bankUrl(frontDoor, otherBank), bankUrl(frontDoor, bank)] })}`,
+      'token_audience',
+    ],
+    [
+      'the right audience twice (G6)',
+      `Bearer ${await changed(context, { aud: [bankUrl(frontDoor, bank), bankUrl(frontDoor, bank)] })}`,
+      'token_audience',
+    ],
     ['no audience', `Bearer ${await changed(context, { aud: undefined })}`, 'token_claims'],
     ['expired for 6 seconds', `Bearer ${await changed(context, { iat: now - 600, exp: now - 6 })}`, 'token_expired'],
     ['no exp', `Bearer ${await changed(context, { exp: undefined })}`, 'token_claims'],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_CLASS_ANNOTATION } from '../names.ts';
+import { CLASS_NAME_MAX_LENGTH, DEFAULT_CLASS_ANNOTATION } from '../names.ts';
 import {
   cidrSchema,
   imageSchema,
@@ -178,15 +178,21 @@ export const bankClassStatusSchema = z.object({
   banks: z.int().min(0).optional().meta({ description: 'Banks of this class.' }),
 });
 
-export const bankClassSchema = z.object({
-  apiVersion: z.string(),
-  kind: z.string(),
-  metadata: metadataSchema,
-  spec: bankClassSpecSchema
-    .default(() => bankClassSpecSchema.parse({}))
-    .meta({ description: 'What banks of this class share.' }),
-  status: bankClassStatusSchema.optional().meta({ description: 'What is; written by the operator alone.' }),
-});
+export const bankClassSchema = withRules(
+  z.object({
+    apiVersion: z.string(),
+    kind: z.string(),
+    metadata: metadataSchema,
+    spec: bankClassSpecSchema
+      .default(() => bankClassSpecSchema.parse({}))
+      .meta({ description: 'What banks of this class share.' }),
+    status: bankClassStatusSchema.optional().meta({ description: 'What is; written by the operator alone.' }),
+  }),
+  rule(
+    `self.metadata.name.size() <= ${CLASS_NAME_MAX_LENGTH}`,
+    `metadata.name must have at most ${CLASS_NAME_MAX_LENGTH} characters, because pods carry it as a label`,
+  ),
+);
 
 /** Whether the class is that of banks that name none. Marked by an annotation, as a StorageClass is. */
 export function isDefaultClass(bankClass: { metadata: Metadata }): boolean {

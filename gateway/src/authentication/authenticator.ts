@@ -2,7 +2,6 @@ import { hash } from 'node:crypto';
 import {
   bankUrl,
   type Logger,
-  SCOPES,
   type Scope,
   scopesOf,
   TOKEN_MAX_TTL_SECONDS,
@@ -31,27 +30,32 @@ export interface Caller {
   readonly vaults: readonly string[] | null;
 }
 
+/** Namespace of the bank that has this id now; undefined: none has. */
+export type NamespaceOf = (bank: string) => string | undefined;
+
 /** What a signature check established; it holds for any bank, so the audience is compared on every call. */
 interface Verified extends Caller {
-  readonly audience: readonly string[];
-  readonly keys: KeySet;
+  readonly issuer: Issuer;
   readonly kid: string;
 }
 
 interface Issuer {
   readonly config: IssuerConfig;
   readonly types: ReadonlySet<string>;
+  /** `<namespace>/<id>` and `<namespace>/*` that it is trusted for; undefined: all. */
+  readonly banks: ReadonlySet<string> | undefined;
   readonly keys: KeySet;
 }
 
 /**
- * Tokens of the trusted issuers (RFC 9068, RFC 8725). A token's signature is checked once; audience, times, revocation and
- * whether the issuer still publishes the key are checked on every call.
+ * Tokens of the trusted issuers (RFC 9068, RFC 8725). A token's signature is checked once; audience, times, revocation, whether the
+ * issuer is trusted for the bank and still publishes the key are checked on every call, and again while it is open.
  */
 export class Authenticator {
   private readonly frontDoor: string;
   private readonly issuers: ReadonlyMap<string, Issuer>;
   private readonly revocations: Revocations;
+  private readonly namespaceOf: NamespaceOf;
   private readonly now: () => number;
   private readonly cache = new VerifiedCache<Verified>(CACHE_LIMIT);
 
@@ -60,6 +64,7 @@ export class Authenticator {
     frontDoor: string;
     issuers: readonly IssuerConfig[];
     revocations: Revocations;
+    namespaceOf: NamespaceOf;
     logger: Logger;
     now?: () => number;
     elapsed?: () => number;
@@ -67,6 +72,7 @@ export class Authenticator {
     const elapsed = options.elapsed ?? (() => performance.now());
     this.frontDoor = options.frontDoor;
     this.revocations = options.revocations;
+    this.namespaceOf = options.namespaceOf;
     this.now = options.now ?? (() => Date.now() / 1000);
     this.issuers = new Map(
       options.issuers.map((config) => [
@@ -74,6 +80,7 @@ export class Authenticator {
         {
           config,
           types: new Set(config.types.map(mediaType)),
+          banks: config.banks === undefined ? undefined : new Set(config.banks),
           keys: new KeySet({ url: config.jwksUrl, logger: options.logger, now: elapsed }),
         },
       ]),
@@ -103,7 +110,7 @@ export class Authenticator {
     const token = bearerToken(authorization);
     const digest = hash('sha256', token, 'base64');
     let verified = this.cache.get(digest);
-    if (verified !== undefined && !verified.keys.has(verified.kid)) {
+    if (verified !== undefined && !verified.issuer.keys.has(verified.kid)) {
       this.cache.delete(digest);
       verified = undefined;
     }
@@ -111,24 +118,39 @@ export class Authenticator {
       verified = await this.verify(token);
       this.cache.set(digest, verified);
     }
-    if (!verified.audience.includes(bankUrl(this.frontDoor, bank))) throw new TokenError('token_audience');
+    if (!isOnlyAudience(verified.claims.aud, bankUrl(this.frontDoor, bank))) throw new TokenError('token_audience');
     this.confirm(verified, bank);
     return verified;
   }
 
-  /** The checks whose result changes with time; also asked for calls that are still open. @throws as `authenticate` */
-  confirm({ claims }: Caller, bank: string): void {
+  /**
+   * The checks whose result changes with time; also asked for calls that are still open.
+   *
+   * @param caller as `authenticate` answered it
+   * @throws as `authenticate`
+   */
+  confirm(caller: Caller, bank: string): void {
+    const { claims, issuer, kid } = caller as Verified;
     const now = this.now();
+    if (!issuer.keys.has(kid)) throw new TokenError('token_key');
+    if (!this.isTrustedFor(issuer, bank)) throw new TokenError('token_issuer');
     if (claims.exp + CLOCK_LEEWAY_SECONDS <= now) throw new TokenError('token_expired');
     if (Math.max(claims.nbf ?? 0, claims.iat) - CLOCK_LEEWAY_SECONDS > now) throw new TokenError('token_not_yet_valid');
     if (this.revocations.isRevoked(claims, bank)) throw new TokenError('token_revoked');
     if (!this.revocations.isFresh) throw new UndecidedError('revocation_unknown');
   }
 
+  /** Of a bank that is not there nobody knows the namespace: the same refusal as for one that is somebody else's. */
+  private isTrustedFor({ banks }: Issuer, bank: string): boolean {
+    if (banks === undefined) return true;
+    const namespace = this.namespaceOf(bank);
+    return namespace !== undefined && (banks.has(`${namespace}/${bank}`) || banks.has(`${namespace}/*`));
+  }
+
   private async verify(token: string): Promise<Verified> {
-    const { header, issuer } = this.inspect(token);
+    const { header, issuer, issuedAt } = this.inspect(token);
     const { config, keys } = issuer;
-    const key = await keys.get(header);
+    const key = await keys.get(header, this.now() - issuedAt);
     let payload: unknown;
     try {
       const result = await compactVerify(token, key, { algorithms: [...config.algorithms] });
@@ -147,21 +169,25 @@ export class Authenticator {
     const granted = new Set<string>(scopesOf(claims));
     return {
       claims,
-      scopes: SCOPES.filter((scope) => granted.has(scope)),
+      scopes: config.scopes.filter((scope) => granted.has(scope)),
       vaults: claims.vault_ids ?? (config.vaults === 'all' ? null : []),
-      audience: typeof claims.aud === 'string' ? [claims.aud] : claims.aud,
-      keys,
+      issuer,
       kid: header.kid,
     };
   }
 
   /** Everything that can be refused before a key is touched. */
-  private inspect(token: string): { header: ProtectedHeaderParameters & { alg: string; kid: string }; issuer: Issuer } {
+  private inspect(token: string): {
+    header: ProtectedHeaderParameters & { alg: string; kid: string };
+    issuer: Issuer;
+    issuedAt: number;
+  } {
     let header: ProtectedHeaderParameters;
     let iss: unknown;
+    let iat: unknown;
     try {
       header = decodeProtectedHeader(token);
-      iss = decodeJwt(token).iss;
+      ({ iss, iat } = decodeJwt(token));
     } catch (error) {
       throw new TokenError('token_malformed', { cause: error });
     }
@@ -174,7 +200,7 @@ export class Authenticator {
     if (typeof alg !== 'string' || typeof kid !== 'string' || kid === '' || kid.length > 256) {
       throw new TokenError('token_key');
     }
-    return { header: { ...header, alg, kid }, issuer };
+    return { header: { ...header, alg, kid }, issuer, issuedAt: typeof iat === 'number' ? iat : 0 };
   }
 }
 
@@ -185,6 +211,11 @@ function bearerToken(authorization: string | undefined): string {
   const match = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(authorization);
   if (match?.[1] === undefined) throw new TokenError('token_malformed');
   return match[1];
+}
+
+/** A token that names another resource besides is good there too, and whoever runs that one could use it here (RFC 9068 section 5). */
+function isOnlyAudience(audience: TokenClaims['aud'], url: string): boolean {
+  return typeof audience === 'string' ? audience === url : audience.length === 1 && audience[0] === url;
 }
 
 /** `typ` values compare without case, and `application/` may be left out (RFC 7515 section 4.1.9). */

@@ -6,6 +6,10 @@ import { TokenError, UndecidedError } from './token-error.ts';
 const REFRESH_MS = 5 * 60_000;
 /** After a load, an unknown `kid` asks the issuer again only when so much time has passed. */
 const COOLDOWN_MS = 10_000;
+/** An issuer publishes a key before it signs with it; so far its clock and caches may be behind. */
+const PUBLISHED_BEFORE_MS = 60_000;
+/** Keys that were published and are no more: so many are remembered. */
+const MAX_WITHDRAWN = 1_000;
 const RETRY_MS = 2_000;
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 256 * 1024;
@@ -17,7 +21,14 @@ const jwksSchema = z.object({
 
 /**
  * An issuer's public keys (RFC 7517). Loaded at `start` and every 5 minutes; an unknown `kid` loads them at once, but not
- * within 10 seconds of the last load. A load that fails leaves the keys as they were, so that an issuer may be away.
+ * within 10 seconds of the last load. A load that fails, or finds no key that can be used, leaves the keys as they were: an issuer may be
+ * away, or be served by something that knows no keys yet.
+ *
+ * | a `kid` that is not there                                 | answer                                      |
+ * |-----------------------------------------------------------|---------------------------------------------|
+ * | 10 s after the last load                                  | load, then refuse                           |
+ * | within 10 s; withdrawn, or the token is older than that load by a minute | refuse: it is none of the issuer's |
+ * | within 10 s otherwise                                     | undecided: it may be a new key              |
  */
 export class KeySet {
   private readonly url: string;
@@ -25,6 +36,7 @@ export class KeySet {
   private readonly now: () => number;
   private find: ReturnType<typeof createLocalJWKSet> | undefined;
   private kids: ReadonlySet<string> = new Set();
+  private readonly withdrawn = new Set<string>();
   private triedAt = Number.NEGATIVE_INFINITY;
   private loading: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -60,13 +72,25 @@ export class KeySet {
   /**
    * The key for a token's header: `kid`, `alg`, `use` and `key_ops` must fit (jose).
    *
-   * @throws TokenError token_key; UndecidedError when no keys were ever loaded
+   * @param tokenAge seconds since the token was issued, by its own word
+   * @throws TokenError token_key; UndecidedError when no keys were ever loaded, or this one may be new
    */
-  async get(header: JWSHeaderParameters & { kid: string }): Promise<CryptoKey> {
-    if (!this.kids.has(header.kid) && this.now() - this.triedAt >= COOLDOWN_MS) await this.load();
-    else if (this.loading !== undefined && !this.kids.has(header.kid)) await this.loading;
+  async get(header: JWSHeaderParameters & { kid: string }, tokenAge: number): Promise<CryptoKey> {
+    const { kid } = header;
+    if (!this.kids.has(kid)) {
+      const sinceLoad = this.now() - this.triedAt;
+      if (this.loading !== undefined) await this.loading;
+      else if (sinceLoad >= COOLDOWN_MS) await this.load();
+      else if (
+        this.find !== undefined &&
+        !this.withdrawn.has(kid) &&
+        tokenAge * 1000 < sinceLoad + PUBLISHED_BEFORE_MS
+      ) {
+        throw new UndecidedError('issuer_keys_stale', { retryAfter: Math.ceil((COOLDOWN_MS - sinceLoad) / 1000) });
+      }
+    }
     if (this.find === undefined) throw new UndecidedError('issuer_unreachable');
-    if (!this.kids.has(header.kid)) throw new TokenError('token_key');
+    if (!this.kids.has(kid)) throw new TokenError('token_key');
     try {
       return await this.find(header);
     } catch (error) {
@@ -96,14 +120,25 @@ export class KeySet {
       const { keys } = jwksSchema.parse(JSON.parse(await readBounded(answer)));
       // A symmetric key in a published set is a mistake, and would be one that everybody can sign with.
       const usable = keys.filter((key) => key.kty !== 'oct' && key.kid !== undefined);
+      if (usable.length === 0 && this.kids.size > 0) throw new Error('the key set has no key that can be used');
       this.find = createLocalJWKSet({ keys: usable } as JSONWebKeySet);
-      this.kids = new Set(usable.map((key) => key.kid ?? ''));
+      this.replaceKids(new Set(usable.map((key) => key.kid ?? '')));
       this.logger.debug({ url: this.url, keys: usable.length }, 'issuer keys loaded');
     } catch (error) {
       if (!this.stopping.signal.aborted) {
         this.logger.warn({ url: this.url, reason: messageOf(error), cause: causeOf(error) }, 'issuer keys not loaded');
       }
     }
+  }
+
+  private replaceKids(kids: ReadonlySet<string>): void {
+    for (const kid of this.kids) if (!kids.has(kid)) this.withdrawn.add(kid);
+    for (const kid of kids) this.withdrawn.delete(kid);
+    for (const oldest of this.withdrawn) {
+      if (this.withdrawn.size <= MAX_WITHDRAWN) break;
+      this.withdrawn.delete(oldest);
+    }
+    this.kids = kids;
   }
 
   private schedule(): void {

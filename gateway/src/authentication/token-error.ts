@@ -31,18 +31,21 @@ export class TokenError extends BankhouseError {
   }
 }
 
+const UNDECIDED_REASONS = {
+  issuer_unreachable: "The issuer's keys could not be loaded yet, so no token of it can be checked; try again shortly.",
+  issuer_keys_stale: 'The token may be signed with a key that its issuer has only just published; try again shortly.',
+  revocation_unknown:
+    'Revoked tokens can not be told from good ones at the moment (no word from the database), so calls are refused; try again shortly.',
+} as const;
+
 /** Nothing can be said about the token now: answered by 503, so that a client keeps it and tries again. */
 export class UndecidedError extends BankhouseError {
-  declare readonly code: 'issuer_unreachable' | 'revocation_unknown';
+  /** Seconds after which asking again is of use. */
+  readonly retryAfter: number;
 
-  constructor(code: 'issuer_unreachable' | 'revocation_unknown', options?: { cause?: unknown }) {
-    super(
-      code,
-      code === 'issuer_unreachable'
-        ? "The issuer's keys could not be loaded yet, so no token of it can be checked; try again shortly."
-        : 'Revoked tokens can not be told from good ones at the moment (no word from the database), so calls are refused; try again shortly.',
-      options,
-    );
+  constructor(code: keyof typeof UNDECIDED_REASONS, options: { retryAfter?: number } = {}) {
+    super(code, UNDECIDED_REASONS[code]);
     this.name = 'UndecidedError';
+    this.retryAfter = options.retryAfter ?? 5;
   }
 }

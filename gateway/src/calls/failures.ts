@@ -67,7 +67,7 @@ export function failureOf(error: unknown, context: { frontDoor: string; bank: st
   if (error instanceof TokenError) {
     return { outcome: 'unauthorized', answer: unauthorizedAnswer(frontDoor, bank, error.code) };
   }
-  if (error instanceof UndecidedError) return { outcome: 'undecided', answer: tryAgain(error, 5) };
+  if (error instanceof UndecidedError) return { outcome: 'undecided', answer: tryAgain(error, error.retryAfter) };
   if (error instanceof ScopeError) {
     const answer = forbiddenAnswer(frontDoor, bank, { code: 'insufficient_scope', scopes: error.needed });
     return { outcome: 'forbidden', answer };

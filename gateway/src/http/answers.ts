@@ -1,6 +1,7 @@
 import { bankMetadataUrl, bankUrl, type Scope } from '@bankhouse/core';
 import { TOKEN_REASONS, type TokenReason } from '../authentication/token-error.ts';
 import { RPC } from '../authorization.ts';
+import type { IssuerConfig } from '../config.ts';
 
 /** A whole answer that the gateway gives itself. */
 export interface Answer {
@@ -68,15 +69,20 @@ export function forbiddenAnswer(
   });
 }
 
-/** Protected-resource metadata (RFC 9728 section 2), the same for every id that a bank could have. */
-export function metadataAnswer(frontDoor: string, bank: string, issuers: readonly string[]): Answer {
+/**
+ * Protected-resource metadata (RFC 9728 section 2): a matter of configuration alone, so that it tells nobody whether a bank exists. Foreign
+ * issuers that are trusted for a bank of this id by name come first: clients take the first, and ours has no authorization endpoint yet.
+ */
+export function metadataAnswer(frontDoor: string, bank: string, issuers: readonly IssuerConfig[]): Answer {
+  const named = issuers.filter(({ banks }) => banks?.some((trusted) => trusted.endsWith(`/${bank}`)));
+  const own = issuers.filter(({ issuer }) => issuer === frontDoor);
   return {
     status: 200,
     headers: { 'content-type': 'application/json', 'cache-control': 'public, max-age=300' },
     body: JSON.stringify({
       resource: bankUrl(frontDoor, bank),
       resource_name: `Bankhouse bank ${bank}`,
-      authorization_servers: issuers,
+      authorization_servers: [...named, ...own].map(({ issuer }) => issuer),
       scopes_supported: ['mcp:read', 'mcp:write'] satisfies Scope[],
       bearer_methods_supported: ['header'],
     }),

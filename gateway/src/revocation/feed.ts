@@ -7,7 +7,7 @@ import { parseNotices, type RevocationNotice, type Revocations } from './revocat
 const READ_EVERY_MS = 250;
 /** A read that takes longer means a dead connection. */
 const READ_LIMIT_MS = 3_000;
-/** Everything is read again, so that what control has forgotten is forgotten here too. */
+/** Everything is read again, so that what is over is forgotten, and what the database has lost is noticed. */
 const READ_ALL_EVERY_MS = 60_000;
 const READ_ALL_LIMIT_MS = 10_000;
 const CONNECT_LIMIT_MS = 3_000;
@@ -60,7 +60,7 @@ export class RevocationFeed {
   private async run(): Promise<void> {
     const { signal } = this.stopping;
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const connection = new FeedConnection(this.databaseUrl, this.revocations, this.onChange);
+      const connection = new FeedConnection(this.databaseUrl, this.revocations, this.logger, this.onChange);
       const stop = () => connection.destroy();
       signal.addEventListener('abort', stop, { once: true });
       try {
@@ -85,14 +85,16 @@ export class RevocationFeed {
 /** One connection, from its opening to the first thing that goes wrong with it. */
 class FeedConnection {
   private readonly socket = new Socket();
+  private readonly logger: Logger;
   private readonly client: pg.Client;
   private readonly revocations: Revocations;
   private readonly onChange: () => void;
   private readonly broken = Promise.withResolvers<never>();
   private next = FROM_THE_BEGINNING;
 
-  constructor(databaseUrl: string, revocations: Revocations, onChange: () => void) {
+  constructor(databaseUrl: string, revocations: Revocations, logger: Logger, onChange: () => void) {
     this.revocations = revocations;
+    this.logger = logger;
     this.onChange = onChange;
     this.client = new pg.Client({
       connectionString: databaseUrl,
@@ -130,20 +132,26 @@ class FeedConnection {
 
   private async readAll(): Promise<void> {
     const sentAt = performance.now();
-    this.revocations.replace(await this.read(FROM_THE_BEGINNING, READ_ALL_LIMIT_MS));
+    const { notices, next } = await this.read(FROM_THE_BEGINNING, READ_ALL_LIMIT_MS);
+    const lost = this.revocations.reconcile(notices, Date.now() / 1000);
+    if (lost > 0) this.logger.error({ lost }, 'the database has lost revocations; they are kept here');
+    this.next = next;
     this.revocations.confirm(sentAt);
     this.onChange();
   }
 
   private async readNew(): Promise<void> {
     const sentAt = performance.now();
-    const notices = await this.read(this.next, READ_LIMIT_MS);
+    const { notices, next } = await this.read(this.next, READ_LIMIT_MS);
+    // Transactions' numbers only grow, but for another server behind the same connection (a pooler), or one that was set back.
+    if (BigInt(next) < BigInt(this.next)) return this.readAll();
+    this.next = next;
     for (const notice of notices) this.revocations.add(notice);
     this.revocations.confirm(sentAt);
     if (notices.length > 0) this.onChange();
   }
 
-  private async read(from: string, limitMs: number): Promise<RevocationNotice[]> {
+  private async read(from: string, limitMs: number): Promise<{ notices: RevocationNotice[]; next: string }> {
     // Without a name, which a pooler may not keep.
     const query: pg.QueryConfig & { query_timeout: number } = { text: READ, values: [from], query_timeout: limitMs };
     const { rows } = await Promise.race([
@@ -152,9 +160,7 @@ class FeedConnection {
     ]);
     const [row] = rows;
     if (row === undefined) throw new Error('the database answered nothing');
-    const notices = parseNotices(row.notices);
-    this.next = row.next;
-    return notices;
+    return { notices: parseNotices(row.notices), next: row.next };
   }
 }
 

@@ -1,4 +1,8 @@
+import { TOKEN_MAX_TTL_SECONDS } from '@bankhouse/core';
 import { z } from 'zod';
+
+/** Clocks differ; what is over is kept for a little longer. */
+const KEPT_BEYOND_SECONDS = 60;
 
 const noticeSchema = z.union([
   z.object({ jti: z.string(), exp: z.number() }),
@@ -16,14 +20,17 @@ export function parseNotices(value: unknown): RevocationNotice[] {
 /**
  * What is revoked (R1.4), and whether that knowledge is fresh. Pure: the feed fills it.
  *
+ * It only grows, until nothing that was revoked could be valid any more: a database that was set back, or failed over to a replica that
+ * lacked the last transactions, makes no revoked token good again.
+ *
  * Fresh means that a read of the database that was sent not longer than `maxStalenessMs` ago was answered: whatever was revoked
  * before it was sent is known here.
  */
 export class Revocations {
   private readonly maxStalenessMs: number;
   private readonly now: () => number;
-  private tokens = new Map<string, number>();
-  private epochs = new Map<string, number>();
+  private readonly tokens = new Map<string, number>();
+  private readonly epochs = new Map<string, number>();
   private confirmedAt = Number.NEGATIVE_INFINITY;
 
   /** @param now milliseconds, monotonic */
@@ -52,15 +59,32 @@ export class Revocations {
   }
 
   add(notice: RevocationNotice): void {
-    if ('jti' in notice) this.tokens.set(notice.jti, notice.exp);
+    if ('jti' in notice) this.tokens.set(notice.jti, Math.max(notice.exp, this.tokens.get(notice.jti) ?? 0));
     else this.epochs.set(notice.bank, Math.max(notice.notBefore, this.epochs.get(notice.bank) ?? 0));
   }
 
-  /** Replaces everything by what a read of the tables found. */
-  replace(notices: Iterable<RevocationNotice>): void {
-    this.tokens = new Map();
-    this.epochs = new Map();
-    for (const notice of notices) this.add(notice);
+  /**
+   * Takes in what a read of all that is in the tables found.
+   *
+   * @param now seconds since 1970
+   * @returns how many revocations that still matter the tables no longer have: a database that lost what it had confirmed
+   */
+  reconcile(notices: Iterable<RevocationNotice>, now: number): number {
+    const found = new Set<string>();
+    for (const notice of notices) {
+      this.add(notice);
+      found.add('jti' in notice ? `t ${notice.jti}` : `b ${notice.bank} ${notice.notBefore}`);
+    }
+    let lost = 0;
+    for (const [jti, exp] of this.tokens) {
+      if (exp + KEPT_BEYOND_SECONDS < now) this.tokens.delete(jti);
+      else if (!found.has(`t ${jti}`) && exp > now) lost += 1;
+    }
+    for (const [bank, notBefore] of this.epochs) {
+      if (notBefore + TOKEN_MAX_TTL_SECONDS + KEPT_BEYOND_SECONDS < now) this.epochs.delete(bank);
+      else if (!found.has(`b ${bank} ${notBefore}`)) lost += 1;
+    }
+    return lost;
   }
 
   /** Everything revoked up to the instant `at` (of `now`'s clock) is known. */

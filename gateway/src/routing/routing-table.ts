@@ -9,6 +9,7 @@ export interface Endpoint {
 /** What the gateway needs to know of a bank. */
 export interface BankRoute {
   readonly id: string;
+  readonly namespace: string;
   /** metadata.uid of the Bank that was accepted under this id; the seal keys are bound to it. */
   readonly incarnation: string;
   readonly isSuspended: boolean;

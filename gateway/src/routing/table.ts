@@ -106,10 +106,12 @@ export class BankTable implements RoutingTable {
     });
     const [bank] = accepted;
     const { uid: incarnation, namespace } = bank?.metadata ?? {};
-    if (bank === undefined || incarnation === undefined || accepted.length > 1) return undefined;
+    if (bank === undefined || incarnation === undefined || namespace === undefined || accepted.length > 1)
+      return undefined;
     const pods = [...(this.podsOf.get(id) ?? [])].flatMap((key) => this.pods.get(key) ?? []);
     return {
       id,
+      namespace,
       incarnation,
       isSuspended: bank.isSuspended,
       keyGeneration: bank.keyGeneration,
@@ -137,6 +139,7 @@ function isSameRoute(a: BankRoute | undefined, b: BankRoute | undefined): boolea
   if (a === undefined || b === undefined) return a === b;
   return (
     a.incarnation === b.incarnation &&
+    a.namespace === b.namespace &&
     a.isSuspended === b.isSuspended &&
     a.keyGeneration === b.keyGeneration &&
     a.endpoints.length === b.endpoints.length &&

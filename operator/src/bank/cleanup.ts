@@ -11,7 +11,9 @@ export const podsStep = bankStep({
   async run(snapshot, _, { applier, prober }) {
     const { uid, owner, pods } = snapshot;
     prober.forget(uid);
-    const deployment = await applier.remove(owner, childOf(snapshot, 'Deployment'), 'Foreground');
+    const deployment = await applier.remove(owner, childOf(snapshot, 'Deployment'), {
+      propagation: 'Foreground',
+    });
     if (deployment === 'going' || pods.length > 0) {
       return { kind: 'waits', verdict: starting('Ending', "Waits until the bank's pods have ended.") };
     }
@@ -19,7 +21,10 @@ export const podsStep = bankStep({
   },
 });
 
-/** Credentials before what confines: the NetworkPolicy is the last to go. */
+/**
+ * The bank's own children, and those that the version before made it: credentials before what confines. The policies that it shares go when
+ * nobody needs them any more.
+ */
 export const childrenStep = bankStep({
   name: 'children',
   needs: ['pods'],

@@ -10,7 +10,7 @@ import type { StoredPod } from '../decide/pods.ts';
 import type { Places } from '../places.ts';
 import type { ProbeResult, Prober } from '../probe/index.ts';
 import { stepOf } from '../reconcile/index.ts';
-import type { BankSecrets } from '../resources/index.ts';
+import type { BankSecrets, ChildKind } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';
 import type { Sightings } from '../sightings.ts';
 
@@ -66,6 +66,7 @@ export interface BankKind {
     database: undefined;
     confinement: undefined;
     server: StoredChild | undefined;
+    leftovers: undefined;
     route: { answerIsNear: boolean };
     handshake: undefined;
     pods: undefined;
@@ -76,6 +77,6 @@ export interface BankKind {
 
 export const bankStep = stepOf<BankKind>();
 
-export function childOf({ child }: BankSnapshot, kind: 'Secret' | 'Deployment' | 'Service' | 'PodDisruptionBudget') {
+export function childOf({ child }: BankSnapshot, kind: ChildKind) {
   return { kind, ...child } as const;
 }

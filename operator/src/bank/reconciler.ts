@@ -19,6 +19,7 @@ import { credentialsStep } from './credentials.ts';
 import { databaseStep } from './database.ts';
 import { finalizerStep, releaseStep } from './finalizer.ts';
 import type { BankDeps, BankKind, BankSnapshot } from './kind.ts';
+import { leftoversStep } from './leftovers.ts';
 import { confinementStep, handshakeStep, routeStep, serverStep } from './server.ts';
 
 /** A bank that shall be. */
@@ -30,6 +31,7 @@ export const UPKEEP: readonly Step<BankKind>[] = [
   databaseStep,
   confinementStep,
   serverStep,
+  leftoversStep,
   routeStep,
   handshakeStep,
 ];

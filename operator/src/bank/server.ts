@@ -1,34 +1,32 @@
 import { BANK_LABEL, type Bank, type BankCondition } from '@bankhouse/core';
 import type { StoredChild } from '../cluster/stored.ts';
+import { applyPolicies } from '../confinement/index.ts';
 import { hasPods, isSettled, judgeServer } from '../decide/server.ts';
 import { holds, type Verdict, waits } from '../decide/verdict.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import {
   buildDeployment,
-  buildNetworkPolicy,
   buildPodDisruptionBudget,
-  buildService,
-  buildServiceAccount,
   secretDigest,
   serverImage,
   wantedReplicas,
 } from '../resources/index.ts';
 import { type BankSnapshot, bankStep, childOf } from './kind.ts';
+import { inFormOfPods } from './leftovers.ts';
 
-/** What confines the bank's pods, and leads to them: there before the first pod is. */
+/** What confines the bank's pods, and spares them: there before the first pod is. */
 export const confinementStep = bankStep({
   name: 'confinement',
   condition: 'ServerReady',
   needs: ['class', 'claim'],
-  async run(snapshot, given, { applier, settings }) {
+  async run(snapshot, given, deps) {
     if (given.class.kind === 'refused') throw new StepFailure(given.class.verdict, 'stall');
     const { bank, owner } = snapshot;
-    const { spec } = given.class.bankClass;
+    const { bankClass } = given.class;
+    const { applier } = deps;
     await Promise.all([
-      applier.apply(owner, buildServiceAccount(bank)),
-      applier.apply(owner, buildNetworkPolicy(bank, spec, settings)),
-      applier.apply(owner, buildService(bank)),
-      wantedReplicas(bank, spec) > 1
+      applyPolicies(bank.metadata.namespace ?? '', bankClass, deps),
+      wantedReplicas(bank, bankClass.spec) > 1
         ? applier.apply(owner, buildPodDisruptionBudget(bank))
         : applier.remove(owner, childOf(snapshot, 'PodDisruptionBudget')),
     ]);
@@ -45,7 +43,8 @@ export const serverStep = bankStep({
     if (given.class.kind === 'refused') throw new StepFailure(given.class.verdict, 'stall');
     const { bank, uid, key, id, owner, pods, probe, child } = snapshot;
     const { spec } = given.class.bankClass;
-    await applier.apply(owner, buildDeployment(bank, spec, settings, secretDigest(given.credentials.databaseUrl)));
+    const wanted = buildDeployment(bank, given.class.bankClass, settings, secretDigest(given.credentials.databaseUrl));
+    await applier.apply(owner, inFormOfPods(snapshot, wanted, { applier, caches }));
     const deployment = caches.children.Deployment.get(`${child.namespace}/${child.name}`);
     const selector = `${BANK_LABEL}=${id} -n ${child.namespace}`;
     const { lookAgainIn: again, ...verdict } = judgeServer(deployment, pods, {

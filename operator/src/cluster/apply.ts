@@ -36,8 +36,19 @@ export interface Applier {
   apply(owner: Owner, child: Child): Promise<Applied>;
   /** Whether the owner's child is there, by its metadata alone. @throws StepFailure as `apply` */
   isThere(owner: Owner, key: ChildKey): Promise<boolean>;
-  /** Deletes the child if it is there and the owner's. `going`: it is still there, until something else has ended. */
-  remove(owner: Owner, key: ChildKey, propagation?: 'Background' | 'Foreground'): Promise<'gone' | 'going'>;
+  /** Whether an apply would find nothing to do. */
+  isAsWanted(owner: Owner, child: Child): boolean;
+  /**
+   * Deletes the child if it is there and the owner's. `going`: it is still there, until something else has ended. In one row with the
+   * applies of that child.
+   *
+   * @param options.unless asked when its turn has come: then it stays, and is `going` no more than before
+   */
+  remove(
+    owner: Owner,
+    key: ChildKey,
+    options?: { propagation?: 'Background' | 'Foreground'; unless?: () => boolean },
+  ): Promise<'gone' | 'going' | 'kept'>;
 }
 
 export function createApplier(transport: Transport, caches: ChildCaches): Applier {
@@ -46,8 +57,23 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
    * another form. Seen again, that pair is no difference; otherwise it would be applied for ever.
    */
   const settled = new Map<string, string>();
-  /** Applies under way, by path. */
-  const underWay = new Map<string, Promise<Applied>>();
+  /** What is under way, by path. */
+  const underWay = new Map<string, Promise<unknown>>();
+
+  /** One after the other on each path. */
+  async function inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
+    const before = underWay.get(path);
+    const turn = (async () => {
+      await before?.catch(() => {});
+      return work();
+    })();
+    underWay.set(path, turn);
+    try {
+      return await turn;
+    } finally {
+      if (underWay.get(path) === turn) underWay.delete(path);
+    }
+  }
 
   /** Metadata of what has the name, from the cache, which holds only what carries our label, else from the API server. */
   async function find({ kind, namespace, name }: ChildKey): Promise<ObjectMeta | undefined> {
@@ -69,15 +95,38 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
     throw found.deletionTimestamp === undefined ? notOwned(owner, key) : stillGoing(key);
   }
 
+  function isSo(child: Child, wanted: string): boolean {
+    const current = caches[child.kind].get(keyOf(child));
+    if (current === undefined) return false;
+    return current.ownedDigest === wanted || settled.get(`${current.metadata.uid} ${wanted}`) === current.ownedDigest;
+  }
+
+  async function removeNow(owner: Owner, { kind, namespace, name }: ChildKey, propagation: string) {
+    const current = caches[kind].get(`${namespace}/${name}`);
+    if (current === undefined || !isOwnedBy(current.metadata, owner)) return 'gone';
+    if (current.metadata.deletionTimestamp !== undefined) return 'going';
+    try {
+      const answer = await transport.request<KubeObject>('DELETE', childPath(kind, namespace, name), {
+        body: { propagationPolicy: propagation, preconditions: { uid: current.metadata.uid } },
+      });
+      // What still has finalizers is answered as it now is; what is gone by a Status.
+      if (answer.metadata?.deletionTimestamp === undefined) {
+        caches[kind].removed(current);
+        return 'gone';
+      }
+      caches[kind].wrote(trimChild(kind, answer));
+      return 'going';
+    } catch (error) {
+      if (!isApiError(error, 'not_found', 'conflict')) throw error;
+      return 'gone';
+    }
+  }
+
   async function applyNow(owner: Owner, child: Child): Promise<Applied> {
     const key = { kind: child.kind, namespace: child.metadata.namespace, name: child.metadata.name };
     const wasThere = await isThere(owner, key);
-    const current = caches[child.kind].get(keyOf(child));
     const wanted = wantedDigest(child);
-    if (current !== undefined) {
-      if (current.ownedDigest === wanted) return 'unchanged';
-      if (settled.get(`${current.metadata.uid} ${wanted}`) === current.ownedDigest) return 'unchanged';
-    }
+    if (isSo(child, wanted)) return 'unchanged';
     const answer = await transport.request<KubeObject>('PATCH', childPath(key.kind, key.namespace, key.name), {
       body: child,
       contentType: APPLY_PATCH_TYPE,
@@ -92,43 +141,23 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
   return {
     isThere,
 
-    async apply(owner, child) {
-      const path = childPath(child.kind, child.metadata.namespace, child.metadata.name);
-      const before = underWay.get(path);
-      const turn = (async () => {
-        await before?.catch(() => {});
-        return applyNow(owner, child);
-      })();
-      underWay.set(path, turn);
-      try {
-        return await turn;
-      } finally {
-        if (underWay.get(path) === turn) underWay.delete(path);
-      }
+    isAsWanted(owner, child) {
+      const current = caches[child.kind].get(keyOf(child));
+      return current !== undefined && isOwnedBy(current.metadata, owner) && isSo(child, wantedDigest(child));
     },
 
-    async remove(owner, { kind, namespace, name }, propagation = 'Background') {
-      const current = caches[kind].get(`${namespace}/${name}`);
-      if (current === undefined || !isOwnedBy(current.metadata, owner)) return 'gone';
-      if (current.metadata.deletionTimestamp !== undefined) return 'going';
-      try {
-        const answer = await transport.request<KubeObject>('DELETE', childPath(kind, namespace, name), {
-          body: { propagationPolicy: propagation, preconditions: { uid: current.metadata.uid } },
-        });
-        // What still has finalizers is answered as it now is; what is gone by a Status.
-        if (answer.metadata?.deletionTimestamp === undefined) return 'gone';
-        caches[kind].wrote(trimChild(kind, answer));
-        return 'going';
-      } catch (error) {
-        if (!isApiError(error, 'not_found', 'conflict')) throw error;
-        return 'gone';
-      }
-    },
+    apply: (owner, child) =>
+      inTurn(childPath(child.kind, child.metadata.namespace, child.metadata.name), () => applyNow(owner, child)),
+
+    remove: (owner, key, { propagation = 'Background', unless } = {}) =>
+      inTurn(childPath(key.kind, key.namespace, key.name), async () =>
+        unless?.() === true ? 'kept' : removeNow(owner, key, propagation),
+      ),
   };
 }
 
 function notOwned(owner: Owner, { kind, namespace, name }: ChildKey): StepFailure {
-  const message = `The ${kind} "${name}" in the namespace ${namespace} was not made for this ${owner.kind}; delete it, and the operator goes on by itself.`;
+  const message = `The ${kind} "${name}" in the namespace ${namespace} was not made for ${owner.kind === 'Namespace' ? "the namespace's banks" : `this ${owner.kind}`}; delete it, and the operator goes on by itself.`;
   return new StepFailure(fails('NotOwned', message), 'retry');
 }
 

@@ -11,7 +11,7 @@ const BELIEVED_MS = 10_000;
 export class FreshCache<T extends KubeObject> {
   private readonly reflector: Pick<Reflector<T>, 'get' | 'list'>;
   private readonly clock: Clock;
-  private readonly written = new Map<string, { object: T; until: number }>();
+  private readonly written = new Map<string, { object: T; isGone: boolean; until: number }>();
 
   constructor(reflector: Pick<Reflector<T>, 'get' | 'list'>, clock: Clock) {
     this.reflector = reflector;
@@ -22,11 +22,12 @@ export class FreshCache<T extends KubeObject> {
     const stored = this.reflector.get(key);
     const own = this.written.get(key);
     if (own === undefined) return stored;
-    if (own.until < this.clock.now() || (stored !== undefined && !isOlder(stored, own.object))) {
+    if (own.until < this.clock.now() || (!own.isGone && stored !== undefined && !isOlder(stored, own.object))) {
       this.written.delete(key);
       return stored;
     }
-    return own.object;
+    if (!own.isGone) return own.object;
+    return stored?.metadata.uid === own.object.metadata.uid ? undefined : stored;
   }
 
   /** As the reflector has them; single objects by `get` can be newer. */
@@ -36,7 +37,12 @@ export class FreshCache<T extends KubeObject> {
 
   /** The answer to an own write. */
   wrote(object: T): void {
-    this.written.set(keyOf(object), { object, until: this.clock.now() + BELIEVED_MS });
+    this.written.set(keyOf(object), { object, isGone: false, until: this.clock.now() + BELIEVED_MS });
+  }
+
+  /** An own deletion took effect: this very object is not there any more. */
+  removed(object: T): void {
+    this.written.set(keyOf(object), { object, isGone: true, until: this.clock.now() + BELIEVED_MS });
   }
 
   /** The reflector's notice of the key, before anybody reads it. `false`: only the echo of an own write. */
@@ -45,6 +51,10 @@ export class FreshCache<T extends KubeObject> {
     if (own === undefined) return true;
     const { metadata } = notice.object;
     const sameObject = own.object.metadata.uid === metadata.uid;
+    if (own.isGone) {
+      if (!sameObject || notice.kind === 'deleted') this.written.delete(key);
+      return true;
+    }
     if (notice.kind === 'deleted' ? sameObject : !isOlder(notice.object, own.object)) this.written.delete(key);
     // Somebody's change may have come just before our write: the answer then has it, but the pass didn't know it yet.
     if (notice.before !== undefined && notice.before.metadata.generation !== metadata.generation) return true;

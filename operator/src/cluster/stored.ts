@@ -1,4 +1,4 @@
-import { MANAGED_BY, MANAGED_BY_LABEL } from '@bankhouse/core';
+import { CLASS_LABEL, MANAGED_BY, MANAGED_BY_LABEL } from '@bankhouse/core';
 import type { KubeObject, ObjectMeta } from '@bankhouse/kube';
 import type { Child, ChildKind } from '../resources/index.ts';
 import { digestOf, ownedPart } from './owned.ts';
@@ -30,7 +30,7 @@ export interface DeploymentStatus {
   conditions?: { type: string; status: string; reason?: string; message?: string }[];
 }
 
-/** A child as the cache keeps it: who it is, a digest of what we own of it, and the few values that decisions need. */
+/** A child as the cache keeps it: who it is, of its labels the class that it is confined as, a digest of what we own of it, and the few values that decisions need. */
 export interface StoredChild extends KubeObject {
   metadata: ObjectMeta;
   ownedDigest: string;
@@ -43,7 +43,8 @@ export interface StoredChild extends KubeObject {
 /** For the reflector: an object of the API server as it is kept. */
 export function trimChild(kind: ChildKind, object: KubeObject & Partial<StoredChild>): StoredChild {
   const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, ownerReferences } = object.metadata;
-  const metadata: ObjectMeta = { name };
+  const className = object.metadata.labels?.[CLASS_LABEL];
+  const metadata: ObjectMeta = { name, ...(className === undefined ? {} : { labels: { [CLASS_LABEL]: className } }) };
   Object.assign(metadata, present({ namespace, uid, resourceVersion, generation, deletionTimestamp, ownerReferences }));
   return {
     metadata,

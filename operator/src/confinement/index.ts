@@ -1,1 +1,2 @@
+export { applyPolicies } from './policies.ts';
 export { type ConfinementDeps, createConfinementReconciler } from './reconciler.ts';

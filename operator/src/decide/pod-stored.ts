@@ -1,4 +1,4 @@
-import { BANK_LABEL, bankOfPod, field, listOf, textOf } from '@bankhouse/core';
+import { BANK_LABEL, bankOfPod, CLASS_LABEL, field, listOf, textOf } from '@bankhouse/core';
 import type { KubeObject, ObjectMeta } from '@bankhouse/kube';
 
 /** Why a container waits, how it ran or ended; the newest first. */
@@ -31,7 +31,10 @@ export interface PodCondition {
 
 /** A Pod as the cache keeps it: a few KiB at most, whatever was sent. Times are milliseconds since 1970. */
 export interface StoredPod extends KubeObject {
-  /** Of the labels it has `BANK_LABEL`, if the pod serves that bank by its owner too (`bankOfPod`): else it is nobody's to judge. */
+  /**
+   * Of the labels it has `CLASS_LABEL`, and `BANK_LABEL` if the pod serves that bank by its owner too (`bankOfPod`): else it is nobody's to
+   * judge.
+   */
   readonly metadata: ObjectMeta;
   /** Label `pod-template-hash`: pods of one template share it. */
   readonly template: string;
@@ -84,10 +87,14 @@ function metadataOf(object: unknown): ObjectMeta {
     text('resourceVersion'),
     text('deletionTimestamp'),
   ];
-  const bank = bankOfPod(object)?.slice(0, MAX_NAME);
+  const labels = {
+    [BANK_LABEL]: bankOfPod(object)?.slice(0, MAX_NAME),
+    [CLASS_LABEL]: textOf(field(object, 'metadata', 'labels', CLASS_LABEL))?.slice(0, MAX_NAME),
+  };
+  const told = Object.entries(labels).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return {
     name: text('name'),
-    ...(bank === undefined ? {} : { labels: { [BANK_LABEL]: bank } }),
+    ...(told.length === 0 ? {} : { labels: Object.fromEntries(told) }),
     ...(namespace === '' ? {} : { namespace }),
     ...(uid === '' ? {} : { uid }),
     ...(resourceVersion === '' ? {} : { resourceVersion }),

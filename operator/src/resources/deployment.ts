@@ -6,8 +6,10 @@ import {
   BANK_SERVER_PORT,
   type BankClassSpec,
   bankIdOf,
+  CLASS_LABEL,
   childLabels,
   childName,
+  EMBEDDINGS_LABEL,
   GROUP,
   type ResourceLimits,
 } from '@bankhouse/core';
@@ -19,8 +21,8 @@ import type {
   V1ResourceRequirements,
 } from '@kubernetes/client-node';
 import type { OperatorConfig } from '../config.ts';
-import { type EmbeddingsEnvironment, embeddingsEnv } from './embeddings.ts';
-import { type BankIdentity, type Child, childMetadata } from './model.ts';
+import { type EmbeddingsEnvironment, embeddingsEnv, usesEmbeddings } from './embeddings.ts';
+import { type BankIdentity, type Child, type ClassIdentity, childMetadata } from './model.ts';
 import { canonicalQuantity, exceeds } from './quantity.ts';
 
 /** Digest of what a server reads only at its start; a pod is replaced when it changes. */
@@ -50,19 +52,27 @@ export function secretDigest(databaseUrl: string): string {
   return createHash('sha256').update(databaseUrl).digest('hex').slice(0, 32);
 }
 
-/** The bank's pods under the `restricted` pod security standard. */
+/**
+ * The bank's pods under the `restricted` pod security standard. They run under the namespace's `default` ServiceAccount, of which they get
+ * no token: a bank server never talks to the API server. Labels say which policies confine them.
+ */
 export function buildDeployment(
   bank: BankIdentity,
-  bankClass: BankClassSpec,
+  { metadata: { name: className }, spec: bankClass }: ClassIdentity,
   config: DeploymentConfig,
   digest: string,
 ): Child<{ spec: V1DeploymentSpec }> {
   const id = bankIdOf(bank);
-  const name = childName(id);
+  const metadata = childMetadata(bank);
+  const labels = {
+    ...childLabels(id),
+    [CLASS_LABEL]: className,
+    ...(usesEmbeddings(bank, config) ? { [EMBEDDINGS_LABEL]: 'true' } : {}),
+  };
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: childMetadata(bank),
+    metadata: { ...metadata, labels: { ...metadata.labels, [CLASS_LABEL]: className } },
     spec: {
       replicas: wantedReplicas(bank, bankClass),
       revisionHistoryLimit: 2,
@@ -70,9 +80,9 @@ export function buildDeployment(
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       selector: { matchLabels: { [BANK_LABEL]: id } },
       template: {
-        metadata: { labels: childLabels(id), annotations: { [SECRET_DIGEST_ANNOTATION]: digest } },
+        metadata: { labels, annotations: { [SECRET_DIGEST_ANNOTATION]: digest } },
         spec: {
-          serviceAccountName: name,
+          serviceAccountName: 'default',
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           terminationGracePeriodSeconds: GRACE_SECONDS,
@@ -85,7 +95,7 @@ export function buildDeployment(
             seccompProfile: { type: 'RuntimeDefault' },
           },
           containers: [container(bank, bankClass, config)],
-          volumes: [{ name: 'secret', secret: { secretName: name, defaultMode: 0o440 } }],
+          volumes: [{ name: 'secret', secret: { secretName: childName(id), defaultMode: 0o440 } }],
         },
       },
     },

@@ -1,3 +1,4 @@
+export { buildPolicyBefore, deploymentBefore } from './before.ts';
 export {
   buildDeployment,
   type DeploymentConfig,
@@ -7,10 +8,8 @@ export {
   wantedReplicas,
 } from './deployment.ts';
 export { usesEmbeddings } from './embeddings.ts';
-export { type BankIdentity, CHILD_KINDS, type Child, type ChildKind } from './model.ts';
-export { buildNetworkPolicy, type NetworkConfig } from './network-policy.ts';
+export { type BankIdentity, CHILD_KINDS, type Child, type ChildKind, type ClassIdentity } from './model.ts';
+export { buildPolicies, type NetworkConfig } from './network-policy.ts';
 export { buildPodDisruptionBudget } from './pod-disruption-budget.ts';
 export { canonicalQuantity, exceeds } from './quantity.ts';
 export { type BankSecrets, buildSecret } from './secret.ts';
-export { buildService } from './service.ts';
-export { buildServiceAccount } from './service-account.ts';

@@ -1,15 +1,18 @@
 import {
-  BANK_LABEL,
+  BANK_SERVER_COMPONENT,
   BANK_SERVER_PORT,
   type BankClassSpec,
-  bankIdOf,
+  CLASS_LABEL,
   COMPONENT_LABEL,
+  classPolicyName,
+  EMBEDDINGS_LABEL,
+  embeddingsPolicyName,
   GATEWAY_COMPONENT,
 } from '@bankhouse/core';
 import type { V1NetworkPolicyPort } from '@kubernetes/client-node';
+import type { Owner } from '../cluster/owner.ts';
 import type { EgressPeer, OperatorConfig } from '../config.ts';
-import { usesEmbeddings } from './embeddings.ts';
-import { type BankIdentity, type Child, childMetadata } from './model.ts';
+import { type Child, type ClassIdentity, sharedMetadata } from './model.ts';
 
 type Peer =
   | { ipBlock: { cidr: string } }
@@ -18,13 +21,21 @@ type Peer =
       podSelector: { matchLabels: Record<string, string> };
     };
 
+/** A way out of a NetworkPolicy; without ports: every port. */
+export interface Egress {
+  to: Peer[];
+  ports?: V1NetworkPolicyPort[];
+}
+
 /** As in the API; the library's own type renames `from`, which is right only for its serializer. */
 interface NetworkPolicySpec {
   podSelector: { matchLabels: Record<string, string> };
   policyTypes: ('Ingress' | 'Egress')[];
   ingress: { from: Peer[]; ports: V1NetworkPolicyPort[] }[];
-  egress: { to: Peer[]; ports?: V1NetworkPolicyPort[] }[];
+  egress: Egress[];
 }
+
+export type NetworkPolicy = Child<{ spec: NetworkPolicySpec }>;
 
 const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 
@@ -34,43 +45,73 @@ export type NetworkConfig = Pick<
 >;
 
 /**
- * In: the gateway, on the one port. Out: DNS, Postgres, the endpoint for embeddings where the bank uses it, and what the class
- * allows. Nothing else either way.
+ * What confines the banks' pods of a class in a namespace. In: the gateway, on the one port; so no bank reaches another. Out: DNS, Postgres
+ * and what the class allows, and from pods that use it the endpoint for embeddings. Nothing else either way.
  */
-export function buildNetworkPolicy(
-  bank: BankIdentity,
-  bankClass: BankClassSpec,
-  config: NetworkConfig,
-): Child<{ spec: NetworkPolicySpec }> {
-  const embeddings = usesEmbeddings(bank, config) ? (config.EMBEDDINGS_EGRESS ?? []) : [];
-  const gateway = pods(config.PLATFORM_NAMESPACE, { [COMPONENT_LABEL]: GATEWAY_COMPONENT });
+export function buildPolicies(namespace: Owner, bankClass: ClassIdentity, config: NetworkConfig): NetworkPolicy[] {
+  const { name } = bankClass.metadata;
+  const ofClass = { [COMPONENT_LABEL]: BANK_SERVER_COMPONENT, [CLASS_LABEL]: name };
+  const embeddings = embeddingsEgress(config);
+  return [
+    buildPolicy(sharedMetadata(namespace, classPolicyName(name)), ofClass, classEgress(bankClass.spec, config), config),
+    ...(embeddings.length === 0
+      ? []
+      : [
+          buildPolicy(
+            sharedMetadata(namespace, embeddingsPolicyName(name)),
+            { ...ofClass, [EMBEDDINGS_LABEL]: 'true' },
+            embeddings,
+            config,
+          ),
+        ]),
+  ];
+}
+
+/** DNS, Postgres and what the class names. */
+export function classEgress(bankClass: BankClassSpec, config: NetworkConfig): Egress[] {
+  return [
+    ...config.DNS_EGRESS.map((peer) => ({
+      to: [toPeer(peer)],
+      ports: [
+        { protocol: 'UDP', port: peer.port },
+        { protocol: 'TCP', port: peer.port },
+      ],
+    })),
+    ...config.DATABASE_EGRESS.map(overTcp),
+    ...(bankClass.network?.egress ?? []).map(({ cidr, port }) => ({
+      to: [{ ipBlock: { cidr } }],
+      ...(port === undefined ? {} : { ports: [{ protocol: 'TCP', port }] }),
+    })),
+  ];
+}
+
+/** None where there is no endpoint. */
+export function embeddingsEgress({ EMBEDDINGS_URL, EMBEDDINGS_EGRESS = [] }: NetworkConfig): Egress[] {
+  return EMBEDDINGS_URL === undefined ? [] : EMBEDDINGS_EGRESS.map(overTcp);
+}
+
+export function buildPolicy(
+  metadata: Child['metadata'],
+  matchLabels: Record<string, string>,
+  egress: Egress[],
+  { PLATFORM_NAMESPACE }: Pick<NetworkConfig, 'PLATFORM_NAMESPACE'>,
+): NetworkPolicy {
+  const gateway = pods(PLATFORM_NAMESPACE, { [COMPONENT_LABEL]: GATEWAY_COMPONENT });
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
-    metadata: childMetadata(bank),
+    metadata,
     spec: {
-      podSelector: { matchLabels: { [BANK_LABEL]: bankIdOf(bank) } },
+      podSelector: { matchLabels },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [{ from: [gateway], ports: [{ protocol: 'TCP', port: BANK_SERVER_PORT }] }],
-      egress: [
-        ...config.DNS_EGRESS.map((peer) => ({
-          to: [toPeer(peer)],
-          ports: [
-            { protocol: 'UDP', port: peer.port },
-            { protocol: 'TCP', port: peer.port },
-          ],
-        })),
-        ...[...config.DATABASE_EGRESS, ...embeddings].map((peer) => ({
-          to: [toPeer(peer)],
-          ports: [{ protocol: 'TCP', port: peer.port }],
-        })),
-        ...(bankClass.network?.egress ?? []).map(({ cidr, port }) => ({
-          to: [{ ipBlock: { cidr } }],
-          ...(port === undefined ? {} : { ports: [{ protocol: 'TCP', port }] }),
-        })),
-      ],
+      egress,
     },
   };
+}
+
+function overTcp(peer: EgressPeer): Egress {
+  return { to: [toPeer(peer)], ports: [{ protocol: 'TCP', port: peer.port }] };
 }
 
 function toPeer(peer: EgressPeer): Peer {

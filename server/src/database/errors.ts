@@ -13,6 +13,11 @@ const CONNECTION_GONE =
  */
 const PROTOCOL_VIOLATION = '08P01';
 
+/** SQLSTATE of our own: the bank is on its way into another database (docs/placement.md). */
+const BEING_MOVED = 'BH003';
+/** A freeze ends by itself after five seconds and takes one or two. */
+const MOVED_WITHIN_SECONDS = 2;
+
 /** SQLSTATE (PostgreSQL, appendix A) or the system's error code; undefined for anything else. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
@@ -65,6 +70,7 @@ export function toToolError(error: unknown, { readOnly = false }: { readOnly?: b
   if (isUnavailable(error) || isLoginRefused(error)) return databaseUnavailable(error);
   const code = codeOf(error) ?? '';
   const options = { cause: error };
+  if (code === BEING_MOVED) return beingMoved(error);
   const broken = brokenConstraint(error);
   if (broken !== undefined) return broken;
   if (code === '57014') {
@@ -123,6 +129,15 @@ function databaseUnavailable(cause: unknown): ToolError {
     "The bank's database can't be reached at the moment. This is temporary and nothing was changed.",
     'Send the same call again in a few seconds.',
     { retryable: true, cause },
+  );
+}
+
+function beingMoved(cause: unknown): ToolError {
+  return new ToolError(
+    'database_unavailable',
+    'The bank is being moved into another database. This is over in a few seconds and nothing was changed.',
+    `Send the same call again in ${MOVED_WITHIN_SECONDS} seconds.`,
+    { retryable: true, details: { retryAfterSeconds: MOVED_WITHIN_SECONDS }, cause },
   );
 }
 

@@ -52,13 +52,19 @@ describe('the front door', () => {
   });
 
   it('is always a trusted issuer, others come after it', () => {
-    const objects = render({ issuers: [{ issuer: 'https://id.example.com', jwksUrl: 'https://id.example.com/keys' }] });
+    const foreign = {
+      issuer: 'https://id.example.com',
+      jwksUrl: 'https://id.example.com/keys',
+      banks: ['tenant-a/acme', 'tenant-b/*'],
+      scopes: ['mcp:read'],
+    };
+    const objects = render({ issuers: [foreign] });
     const issuers = JSON.parse(
       environmentOf(objects, 'Deployment/bankhouse-gateway').TRUSTED_ISSUERS ?? '',
     ) as unknown[];
     expect(issuers).toEqual([
       { issuer: 'https://mcp.example.com', jwksUrl: 'http://bankhouse-control.bankhouse-system.svc/oauth/jwks' },
-      { issuer: 'https://id.example.com', jwksUrl: 'https://id.example.com/keys' },
+      foreign,
     ]);
   });
 });

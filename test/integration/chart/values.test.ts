@@ -148,17 +148,27 @@ describe('values that are refused', () => {
     ],
     [
       'our own issuer as a foreign one',
-      { ...GOOD, issuers: [{ issuer: GOOD['frontDoor.url'], jwksUrl: 'https://x/keys' }] },
+      { ...GOOD, issuers: [{ issuer: GOOD['frontDoor.url'], jwksUrl: 'https://x/keys', banks: ['a/b'] }] },
       /own issuer: leave it out/,
     ],
     [
       'an issuer without keys',
-      { ...GOOD, issuers: [{ issuer: 'https://id.example.com' }] },
+      { ...GOOD, issuers: [{ issuer: 'https://id.example.com', banks: ['a/b'] }] },
       /'\/issuers\/0': missing property 'jwksUrl'/,
     ],
     [
+      'an issuer that is bound to no bank (G1)',
+      { ...GOOD, issuers: [{ issuer: 'https://i', jwksUrl: 'https://i/k' }] },
+      /'\/issuers\/0': missing property 'banks'/,
+    ],
+    [
+      'an issuer for all namespaces (G1)',
+      { ...GOOD, issuers: [{ issuer: 'https://i', jwksUrl: 'https://i/k', banks: ['*/*'] }] },
+      /'\/issuers\/0\/banks\/0': '\*\/\*' does not match pattern/,
+    ],
+    [
       'a symmetric algorithm',
-      { ...GOOD, issuers: [{ issuer: 'https://i', jwksUrl: 'https://i/k', algorithms: ['HS256'] }] },
+      { ...GOOD, issuers: [{ issuer: 'https://i', jwksUrl: 'https://i/k', banks: ['a/b'], algorithms: ['HS256'] }] },
       /'\/issuers\/0\/algorithms\/0': value must be one of 'ES256'/,
     ],
     [

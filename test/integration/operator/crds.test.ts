@@ -548,7 +548,8 @@ describe('a class is refused where its pods would be', () => {
         (error: unknown) => (error instanceof ApiError ? error.message : String(error)),
       );
     const bankClass = { ...bankClassSpecSchema.parse({}), ...spec };
-    const { template } = buildDeployment(BANK, bankClass, { SERVER_IMAGE: 'x', LOG_LEVEL: 'info' }, 'digest').spec;
+    const identity = { metadata: { name: 'tried' }, spec: bankClass };
+    const { template } = buildDeployment(BANK, identity, { SERVER_IMAGE: 'x', LOG_LEVEL: 'info' }, 'digest').spec;
     const metadata = { name: 'tried', annotations: template.metadata?.annotations, labels: template.metadata?.labels };
     const said = await dryRun(`${BASE}/bankclasses`, {
       apiVersion: 'bankhouse.dev/v1alpha1',

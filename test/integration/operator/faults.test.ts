@@ -42,22 +42,21 @@ describe('K2: objects made to blind the operator', () => {
     ...rest,
   });
   const rows = [
-    { collection: 'secrets', object: foreign('Secret', 'v1', {}) },
-    { collection: 'serviceAccounts', object: foreign('ServiceAccount', 'v1', {}) },
-    { collection: 'services', object: foreign('Service', 'v1', { spec: { clusterIP: 'None' } }) },
+    { collection: 'secrets', child: undefined, object: foreign('Secret', 'v1', {}) },
     {
       collection: 'networkPolicies',
+      child: 'bankclass.standard',
       object: foreign('NetworkPolicy', 'networking.k8s.io/v1', { spec: { podSelector: {} } }),
     },
   ] as const;
   test.each(rows)(
     'among $collection: what is deleted comes back all the same, also after a new start',
-    async ({ collection, object }) => {
+    async ({ collection, child: shared, object }) => {
       const id = `poison-${collection.toLowerCase()}`;
       const paths = await world.createNamespace(id);
       await world.readyBank(id, id);
       await world.create(paths[collection], object);
-      const child = `${paths[collection]}/bank-${id}`;
+      const child = `${paths[collection]}/${shared ?? `bank-${id}`}`;
       for (const restarted of [false, true]) {
         if (restarted) await world.restart();
         const { metadata } = await world.get<KubeObject>(child);
@@ -151,19 +150,12 @@ describe('K5: what was there before is not ours', () => {
       body: { spec: deployment },
       blames: 'ServerReady',
     },
-    { kind: 'ServiceAccount', collection: 'serviceAccounts', apiVersion: 'v1', body: {}, blames: 'ServerReady' },
     {
       kind: 'NetworkPolicy',
       collection: 'networkPolicies',
       apiVersion: 'networking.k8s.io/v1',
+      shared: 'bankclass.standard',
       body: { spec: policy },
-      blames: 'ServerReady',
-    },
-    {
-      kind: 'Service',
-      collection: 'services',
-      apiVersion: 'v1',
-      body: { spec: { clusterIP: 'None' } },
       blames: 'ServerReady',
     },
   ] as const;
@@ -180,25 +172,29 @@ describe('K5: what was there before is not ours', () => {
     { guise: "with our labels and somebody else's owner", metadata: { labels, ownerReferences: [other] } },
   ];
   const cases = rows.flatMap((row) => guises.map((guise) => ({ ...row, ...guise })));
-  test.each(cases)('a $kind, $guise', async ({ kind, collection, apiVersion, body, blames, metadata, guise }) => {
-    const id = `own-${kind.toLowerCase()}-${guise.length}`;
-    const paths = await world.createNamespace(id);
-    const path = `${paths[collection]}/bank-${id}`;
-    await world.create(paths[collection], { apiVersion, kind, metadata: { name: `bank-${id}`, ...metadata }, ...body });
-    const before = await world.get<KubeObject>(path);
-    await world.createBank(id, id);
-    await world.bankWhen(id, id, 'False', 'NotOwned');
-    const conditions = await conditionsOf(id, id);
-    expect(conditions[blames]).toMatchObject({
-      status: 'False',
-      reason: 'NotOwned',
-      message: `The ${kind} "bank-${id}" in the namespace ${id} was not made for this Bank; delete it, and the operator goes on by itself.`,
-    });
-    expect(await world.get(path)).toEqual(before);
-    await world.delete(`${paths.banks}/${id}`);
-    await eventually(async () => expect(await world.find(`${paths.banks}/${id}`)).toBeUndefined());
-    expect(await world.get(path)).toEqual(before);
-  });
+  test.each(cases)(
+    'a $kind, $guise',
+    async ({ kind, collection, apiVersion, body, blames, metadata, guise, ...rest }) => {
+      const id = `own-${kind.toLowerCase()}-${guise.length}`;
+      const paths = await world.createNamespace(id);
+      const name = 'shared' in rest ? rest.shared : `bank-${id}`;
+      const path = `${paths[collection]}/${name}`;
+      await world.create(paths[collection], { apiVersion, kind, metadata: { name, ...metadata }, ...body });
+      const before = await world.get<KubeObject>(path);
+      await world.createBank(id, id);
+      await world.bankWhen(id, id, 'False', 'NotOwned');
+      const conditions = await conditionsOf(id, id);
+      expect(conditions[blames]).toMatchObject({
+        status: 'False',
+        reason: 'NotOwned',
+        message: `The ${kind} "${name}" in the namespace ${id} was not made for ${'shared' in rest ? "the namespace's banks" : 'this Bank'}; delete it, and the operator goes on by itself.`,
+      });
+      expect(await world.get(path)).toEqual(before);
+      await world.delete(`${paths.banks}/${id}`);
+      await eventually(async () => expect(await world.find(`${paths.banks}/${id}`)).toBeUndefined());
+      expect(await world.get(path)).toEqual(before);
+    },
+  );
 
   test('the bank goes on by itself when it is gone', async () => {
     const paths = await world.createNamespace('freed');

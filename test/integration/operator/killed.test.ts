@@ -5,10 +5,10 @@ import type { Database } from '@bankhouse/operator';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { eventually, pathsOf, useWorld } from './support/index.ts';
 
-/** Writes outside of the process that one creation makes: nine to the API server, two to the database. */
-const CREATION_WRITES = 11;
-/** Five children, the status, the database four times, the finalizer. */
-const DELETION_WRITES = 11;
+/** Writes outside of the process that one creation makes: seven to the API server, two to the database. */
+const CREATION_WRITES = 9;
+/** Two children and the policy, the status, the database four times, the finalizer. */
+const DELETION_WRITES = 9;
 
 const world = useWorld();
 
@@ -77,12 +77,12 @@ async function endState(id: string): Promise<unknown> {
   const objects = await Promise.all(
     [
       `${paths.banks}/${id}`,
-      ...[paths.serviceAccounts, paths.secrets, paths.networkPolicies, paths.services, paths.deployments].map(
-        (path) => `${path}/bank-${id}`,
-      ),
+      `${paths.secrets}/bank-${id}`,
+      `${paths.networkPolicies}/bankclass.standard`,
+      `${paths.deployments}/bank-${id}`,
     ].map((path) => world.get<Record<string, unknown>>(path)),
   );
-  const secret = objects[2] as { data: Record<string, string> };
+  const secret = objects[1] as { data: Record<string, string> };
   const url = Buffer.from(secret.data['database-url'] ?? '', 'base64').toString();
   const digest = createHash('sha256').update(url).digest('hex').slice(0, 32);
   const { roles: _, keys: __, ...record } = world.database.banks.get(id) ?? { roles: [], keys: {} };
@@ -142,15 +142,11 @@ describe('an operator that is killed and started again reaches the same end', ()
     await eventually(() => expect(death.isDead).toBe(true));
     await world.restart();
     await eventually(async () => expect(await world.find(`${paths.banks}/${id}`)).toBeUndefined());
-    for (const path of [
-      paths.deployments,
-      paths.services,
-      paths.secrets,
-      paths.serviceAccounts,
-      paths.networkPolicies,
-    ]) {
-      expect(await world.get(path)).toMatchObject({ items: [] });
-    }
+    await eventually(async () => {
+      for (const path of [paths.deployments, paths.secrets, paths.networkPolicies]) {
+        expect(await world.get(path)).toMatchObject({ items: [] });
+      }
+    });
     await eventually(() => expect(world.database.ids.has(id)).toBe(false));
     expect(world.database.banks.has(id)).toBe(false);
   });

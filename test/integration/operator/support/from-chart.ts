@@ -43,7 +43,7 @@ export async function installRights(
 
 /** Rights and policies are in force some moments after they were made. */
 async function expectPolicy(transport: Transport, namespace: string): Promise<void> {
-  const path = `/api/v1/namespaces/${namespace}/serviceaccounts`;
+  const path = `/api/v1/namespaces/${namespace}/secrets`;
   try {
     await transport.request('POST', path, { body: { metadata: { name: 'foreign' } }, query: { dryRun: 'All' } });
   } catch (error) {

@@ -88,7 +88,7 @@ export class World extends Cluster {
   }
 
   /** Stops the operator and starts another one, as after a crash; `transport` and `database` may have faults put in. */
-  async restart(faulty: { transport?: Transport; database?: Database } = {}): Promise<void> {
+  async restart(faulty: { transport?: Transport; database?: Database; settings?: Settings } = {}): Promise<void> {
     await this.operator.stop();
     this.operator = await this.startOperator(faulty);
   }
@@ -129,19 +129,19 @@ export class World extends Cluster {
     await standby.start();
   }
 
-  private async startOperator(faulty: { transport?: Transport; database?: Database } = {}): Promise<Operator> {
+  private async startOperator(faulty: Parameters<World['createOperator']>[0] = {}): Promise<Operator> {
     const operator = this.createOperator(faulty);
     await operator.start();
     return operator;
   }
 
-  private createOperator(faulty: { transport?: Transport; database?: Database }): Operator {
+  private createOperator(faulty: { transport?: Transport; database?: Database; settings?: Settings }): Operator {
     const { given } = this;
     return createOperator({
       transport: this.written.through(faulty.transport ?? given.transport ?? this.transport),
       database: faulty.database ?? given.database ?? this.database,
       frontDoor: given.frontDoor ?? this.frontDoor,
-      settings: given.settings ?? settings,
+      settings: faulty.settings ?? given.settings ?? settings,
       namespaces: given.namespaces ?? [],
       clock: systemClock,
       logger: createLogger({ component: 'operator', level: process.env.TEST_LOG_LEVEL ?? 'fatal' }),
