@@ -30,6 +30,11 @@ as what is not there.
 
 - **Errors** are results with \`isError\`: a text \`code: what was wrong. What to send instead.\`, and in \`_meta["bankhouse.dev/error"]\` \`code\`,
   \`retryable\` and the wrong argument as \`field\`.
+- **Names**: \`id\`, \`vaultId\` and \`kind\` (in the singular) mean the same in every tool. Other words for an argument (\`vault\`, \`entity\`, \`recordingId\`, \`note_id\`),
+  numbers and booleans as text, JSON as text, one value for a list and other spellings of a value are taken for what they mean. \`null\` is as good
+  as left out where a field can't be null; in patch_* it empties what can be emptied. An unknown argument is answered with those that there are.
+- **Length**: no answer has more than 30,000 characters, neither its text nor its structured content, and each of the two says all. A page ends before; a
+  long text comes in parts, with \`nextCharacter\` as the \`fromCharacter\` of the next call.
 - **Pages**: \`nextCursor\` of an answer is the \`cursor\` of the next call, with the same filters. No \`nextCursor\`: the last page.
 - **Versions**: each change of an entry counts its \`version\` up. update and patch need the one that was read and answer \`stale_version\` when
   it is no longer the present one.

@@ -6,8 +6,9 @@ import type {
   ResourceTemplateType,
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { parseInput } from './arguments.ts';
+import { parseMeant } from './arguments.ts';
 import { type Completers, completersOf } from './completion.ts';
+import type { ArgumentSchema } from './leniency.ts';
 import { listPrompts, promptsOf } from './prompts.ts';
 import type { Prompt, ResourceProvider, Tool, Toolset } from './toolset.ts';
 
@@ -100,7 +101,28 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, u
   return made;
 }
 
-/** @throws ToolError `invalid_argument` that names every wrong argument */
+/** JSON schemas of arguments, made when they are first needed. */
+const inputSchemas = new WeakMap<Tool, ArgumentSchema>();
+
+function inputSchemaOf(tool: Tool): ArgumentSchema {
+  const known = inputSchemas.get(tool) ?? (jsonSchema(tool.input, 'input') as ArgumentSchema);
+  inputSchemas.set(tool, known);
+  return known;
+}
+
+/** @throws ToolError `invalid_argument` that names every wrong argument, and which there are */
 export function parseArguments<I>(tool: Tool<I>, args: unknown): I {
-  return parseInput(tool.input, args ?? {}, `the input schema of ${tool.name}`);
+  const any = tool as unknown as Tool;
+  return parseMeant(tool.input, args ?? {}, {
+    whose: tool.name,
+    listed: () => inputSchemaOf(any),
+    meaning: { emptied: tool.emptied, idWords: idWordsOf(tool.name) },
+  });
+}
+
+/** `noteid` and `note` of get_note; a tool about calls takes their other names. */
+function idWordsOf(tool: string): string[] {
+  const noun = tool.replace(/^[a-z]+_/, '').replaceAll('_', '');
+  const nouns = noun === 'recording' || noun === 'transcript' ? ['recording', 'call', 'meeting'] : [noun];
+  return [...nouns, ...nouns.map((each) => `${each}id`)];
 }
