@@ -4,8 +4,8 @@
 -- It must work while somebody holds everybody up. A session whose lock on a catalog another one waits to take exclusively (`create rule`
 -- queues before it looks at privileges), or that has filled the shared table of locks, stops every statement that needs a lock it does
 -- not hold. So the watchdog's connection stays in one transaction, which holds ACCESS SHARE on each catalog and its indexes from its
--- beginning: what a transaction holds it gets again without asking. It reads functions and no tables but bank.login_roles and bank.moves, which no
--- bank can lock; it writes nothing, so it keeps no snapshot and no transaction number, and holds vacuum up nowhere.
+-- beginning: what a transaction holds it gets again without asking. It reads functions and no table but bank.login_roles, which no bank can
+-- lock; it writes nothing, so it keeps no snapshot and no transaction number, and holds vacuum up nowhere.
 
 -- Takes ACCESS SHARE on every catalog that can be read, and on its indexes, for the rest of the transaction: planning a statement
 -- does. First call of a watchdog's transaction. Answers how many catalogs there are.
@@ -49,8 +49,6 @@ begin
     with seen as materialized (
       select a.pid, a.datid, a.state, a.wait_event, a.xact_start, a.query_start, a.state_change, l.role, l.bank_id
         from pg_stat_get_activity(null) a join bank.login_roles l on l.role = pg_get_userbyid(a.usesysid)
-       -- Of a bank that is in another database of this server, its sessions are too, and watched from there.
-       where not exists (select from bank.moves m where m.id = l.bank_id and m.state in ('gone', 'arriving'))
     ), locks as materialized (
       select l.pid, count(*) as amount,
              bool_or(l.locktype = 'advisory') as advisory,

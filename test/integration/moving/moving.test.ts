@@ -59,22 +59,6 @@ describe('a move', () => {
     expect((await titles(bank, own)).at(-1)).toBe('first here');
   });
 
-  it('leaves sessions at the target to the watchdog there', async () => {
-    const { shared, own } = places;
-    const bank = await aBank();
-    await moving(bank, shared, own).run();
-    await withClient(own.at(bank.url), async (session) => {
-      await session.query('select 1');
-      const watched = (url: string) =>
-        withClient(url, async (sql) => (await sql.query('select role from admin.watch_sessions()')).rows);
-      expect(await watched(shared.operator)).toEqual([]);
-      await session.query('begin; select pg_advisory_lock(1)');
-      expect(await watched(shared.operator)).toEqual([]);
-      expect(await watched(own.operator)).toEqual([{ role: bank.role }]);
-      await expect(session.query('select 1')).rejects.toThrow();
-    });
-  });
-
   it('lets a feed go on where its reader was', async () => {
     const { shared, own } = places;
     const bank = await aBank();

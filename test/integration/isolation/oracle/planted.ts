@@ -173,7 +173,7 @@ async function seed(sql: pg.Client, bank: string, vault: string, number: number)
     bank_id: bank,
     subject: `https://issuer.test ${newWord()}`,
     key: newWord(),
-    kind: 'note',
+    entity: 'notes',
     digest: Buffer.alloc(32, made),
     outcome: JSON.stringify([newWord()]),
     outcome_all_vaults: true,
