@@ -216,14 +216,9 @@ class RunningOperator implements Operator {
   }
 
   /** @param isNews false for the mere echo of an own write, which concerns at most others */
-  private hear(heard: Heard, isNews: boolean | Promise<boolean>): void {
-    const due = this.mapping.observe(heard, this.isSynced);
-    if (typeof isNews === 'boolean') this.addAll(heard, due, isNews);
-    else void isNews.then((answer) => this.addAll(heard, due, answer));
-  }
-
-  private addAll(heard: Heard, due: readonly Due[], isNews: boolean): void {
+  private hear(heard: Heard, isNews: boolean): void {
     const priority = heard.notice.listed ? 'low' : 'high';
+    const due = this.mapping.observe(heard, this.isSynced);
     const own = heard.of === 'Bank' || heard.of === 'BankClass' || heard.of === 'McpServer';
     for (const [index, item] of due.entries()) {
       if (isNews || (own && index > 0) || item.kind === 'Confinement') this.add(item, priority);
@@ -236,9 +231,8 @@ class RunningOperator implements Operator {
   }
 
   private createCaches(): Caches {
-    const hear =
-      (of: 'child' | 'pod' | 'namespace') => (notice: Notice<KubeObject>, isNews: boolean | Promise<boolean>) =>
-        this.hear({ of, notice }, isNews);
+    const hear = (of: 'child' | 'pod' | 'namespace') => (notice: Notice<KubeObject>, isNews: boolean) =>
+      this.hear({ of, notice }, isNews);
     const children = CHILD_KINDS.map((kind) => {
       const { prefix, plural } = CHILD_API[kind];
       const trim = (object: StoredChild) => trimChild(kind, object);
@@ -280,7 +274,7 @@ class RunningOperator implements Operator {
     labelSelector?: string;
     metadataOnly?: boolean;
     trim?: (object: T) => T;
-    onChange: (notice: Notice<T>, isNews: boolean | Promise<boolean>) => void;
+    onChange: (notice: Notice<T>, isNews: boolean) => void;
   }): FreshCache<T> {
     const { onChange, ...rest } = options;
     // Classes have no namespace.
@@ -302,7 +296,7 @@ class RunningOperator implements Operator {
     return cache;
   }
 
-  private hearBank(notice: Notice<Bank>, isNews: boolean | Promise<boolean>): void {
+  private hearBank(notice: Notice<Bank>, isNews: boolean): void {
     const { kind, object, before } = notice;
     if ((kind === 'deleted' || kind === 'recreated') && before !== undefined) this.forget(before.metadata.uid ?? '');
     if (kind !== 'deleted') this.places.observe(object);

@@ -151,27 +151,6 @@ describe('a cache that is never older than our own writes', () => {
     expect(read()).toBe('11');
   });
 
-  test('a write that the watch tells of before its answer is there is no news, and a later change is', async () => {
-    const { cache, hear } = setUp();
-    hear('added', version('9'));
-    const answer = Promise.withResolvers<KubeObject>();
-    const written = cache.write('a', answer.promise);
-    const [echo, change] = [hear('modified', version('10')), hear('modified', version('11'))];
-    answer.resolve(version('10'));
-    await written;
-    expect(await Promise.all([echo, change])).toEqual([false, true]);
-  });
-
-  test('what is told while a write fails is news', async () => {
-    const { cache, hear } = setUp();
-    const answer = Promise.withResolvers<KubeObject>();
-    const written = cache.write('a', answer.promise);
-    const told = hear('added', version('10'));
-    answer.reject(new Error('conflict'));
-    await expect(written).rejects.toThrow('conflict');
-    expect(await told).toBe(true);
-  });
-
   test('a deletion that the watch never confirms is forgotten', () => {
     const { cache, hear, wait, read } = setUp();
     hear('added', version('9'));

@@ -127,13 +127,13 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
     const wasThere = await isThere(owner, key);
     const wanted = wantedDigest(child);
     if (isSo(child, wanted)) return 'unchanged';
-    const request = transport.request<KubeObject>('PATCH', childPath(key.kind, key.namespace, key.name), {
+    const answer = await transport.request<KubeObject>('PATCH', childPath(key.kind, key.namespace, key.name), {
       body: child,
       contentType: APPLY_PATCH_TYPE,
       query: { fieldManager: FIELD_MANAGER, force: true },
     });
-    const trimmed = request.then((answer) => trimChild(child.kind, answer));
-    const stored = await caches[child.kind].write(keyOf(child), trimmed);
+    const stored = trimChild(child.kind, answer);
+    caches[child.kind].wrote(stored);
     if (stored.ownedDigest !== wanted) settled.set(`${stored.metadata.uid} ${wanted}`, stored.ownedDigest);
     return wasThere ? 'configured' : 'created';
   }

@@ -1,4 +1,4 @@
-import { JSON_PATCH_TYPE, type KubeObject, keyOf, type Transport } from '@bankhouse/kube';
+import { JSON_PATCH_TYPE, type KubeObject, type Transport } from '@bankhouse/kube';
 import type { FreshCache } from './fresh-cache.ts';
 
 /** Adds the finalizer if it isn't there; to this very object, and only if no other finalizer came or went meanwhile. */
@@ -50,6 +50,5 @@ async function patch<T extends KubeObject>(
   changes: object[],
 ): Promise<void> {
   const body = [{ op: 'test', path: '/metadata/uid', value: object.metadata.uid }, ...changes];
-  const request = transport.request<T>('PATCH', path, { body, contentType: JSON_PATCH_TYPE });
-  await cache.write(keyOf(object), request);
+  cache.wrote(await transport.request<T>('PATCH', path, { body, contentType: JSON_PATCH_TYPE }));
 }

@@ -11,7 +11,6 @@ const BELIEVED_MS = 10_000;
 export class FreshCache<T extends KubeObject> {
   private readonly reflector: Pick<Reflector<T>, 'get' | 'list'>;
   private readonly clock: Clock;
-  private readonly underWay = new Map<string, Promise<void>>();
   private readonly written = new Map<string, { object: T; isGone: boolean; until: number }>();
 
   constructor(reflector: Pick<Reflector<T>, 'get' | 'list'>, clock: Clock) {
@@ -46,30 +45,8 @@ export class FreshCache<T extends KubeObject> {
     this.written.set(keyOf(object), { object, isGone: true, until: this.clock.now() + BELIEVED_MS });
   }
 
-  /** A write of the key's object that is under way, with its answer as the cache keeps it. Until it is there, notices of the key wait. */
-  async write(key: string, request: Promise<T>): Promise<T> {
-    const done = request.then(
-      (object) => this.wrote(object),
-      () => {},
-    );
-    this.underWay.set(key, done);
-    try {
-      return await request;
-    } finally {
-      if (this.underWay.get(key) === done) this.underWay.delete(key);
-    }
-  }
-
-  /**
-   * The reflector's notice of the key, before anybody reads it. `false`: only the echo of an own write. The watch can tell of that before its
-   * answer is there; then what the notice is shows when it is.
-   */
-  heard(key: string, notice: Notice<T>): boolean | Promise<boolean> {
-    const write = this.underWay.get(key);
-    return write === undefined ? this.isNews(key, notice) : write.then(() => this.isNews(key, notice));
-  }
-
-  private isNews(key: string, notice: Notice<T>): boolean {
+  /** The reflector's notice of the key, before anybody reads it. `false`: only the echo of an own write. */
+  heard(key: string, notice: Notice<T>): boolean {
     const own = this.written.get(key);
     if (own === undefined) return true;
     const { metadata } = notice.object;

@@ -1,4 +1,4 @@
-import { type KubeObject, keyOf, MERGE_PATCH_TYPE, type Transport } from '@bankhouse/kube';
+import { type KubeObject, MERGE_PATCH_TYPE, type Transport } from '@bankhouse/kube';
 import type { FreshCache } from './fresh-cache.ts';
 import { canonical } from './owned.ts';
 
@@ -19,7 +19,7 @@ export async function writeStatus<T extends KubeObject & { status?: object | und
   // A merge patch leaves out what it doesn't name, so that fields to be gone are named.
   const gone = Object.fromEntries(Object.keys(current).map((name) => [name, null]));
   const body = { metadata: { uid: object.metadata.uid }, status: { ...gone, ...wanted } };
-  const request = transport.request<T>('PATCH', `${path}/status`, { body, contentType: MERGE_PATCH_TYPE });
-  await cache.write(keyOf(object), request);
+  const written = await transport.request<T>('PATCH', `${path}/status`, { body, contentType: MERGE_PATCH_TYPE });
+  cache.wrote(written);
   return 'configured';
 }
