@@ -40,6 +40,14 @@ export {
   embeddingsVariables,
 } from './embeddings.ts';
 export { BankhouseError, ConfigError, messageOf } from './errors.ts';
+export { RPC } from './json-rpc.ts';
+export {
+  BATCH_MAX_MESSAGES,
+  JSON_MAX_DEPTH,
+  JSON_MAX_VALUES,
+  jsonWithinBounds,
+  REQUEST_BODY_MAX_BYTES,
+} from './limits.ts';
 export { createLogger, flatLines, type Logger, REDACTED_FIELDS } from './log.ts';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.ts';
 export {

@@ -1,5 +1,6 @@
 import type { Logger, Registry } from '@bankhouse/core';
 import { Authenticator } from './authentication/authenticator.ts';
+import { MemoryBudget } from './calls/budget.ts';
 import { CallHandler } from './calls/call-handler.ts';
 import { OpenCalls } from './calls/open-calls.ts';
 import { type GatewayConfig, issuersOf } from './config.ts';
@@ -53,14 +54,26 @@ export function assembleGateway(options: {
     namespaceOf: (id) => table.lookup(id)?.namespace,
     logger,
   });
-  const openCalls = new OpenCalls(config.MAX_CONCURRENT_PER_BANK);
-  const metrics = createGatewayMetrics(registry, { revocations, openCalls: () => openCalls.size });
+  const openCalls = new OpenCalls(
+    {
+      call: { bank: config.MAX_CONCURRENT_PER_BANK, subject: config.MAX_CONCURRENT_PER_SUBJECT },
+      stream: { bank: config.MAX_STREAMS_PER_BANK, subject: config.MAX_STREAMS_PER_SUBJECT },
+    },
+    config.SLOW_READER_SECONDS * 1000,
+  );
+  const budget = new MemoryBudget(config.MEMORY_BUDGET_BYTES);
+  const metrics = createGatewayMetrics(registry, {
+    revocations,
+    openCalls: () => openCalls.size,
+    heldBytes: () => budget.used,
+  });
   const calls = new CallHandler({
     frontDoor,
     authenticator,
     routes: table,
     upstreams,
     openCalls,
+    budget,
     sealer: new Sealer(config.ROOT_KEY),
     metrics,
     logger,

@@ -1,23 +1,17 @@
-import { BankhouseError, requiredScopes, SCOPES, type Scope } from '@bankhouse/core';
+import {
+  BATCH_MAX_MESSAGES,
+  BankhouseError,
+  JSON_MAX_DEPTH,
+  JSON_MAX_VALUES,
+  jsonWithinBounds,
+  RPC,
+  requiredScopes,
+  SCOPES,
+  type Scope,
+} from '@bankhouse/core';
 
 /** The revision whose headers say what a request does; the bank server compares them with the body (-32020). */
 export const MODERN_VERSION = '2026-07-28';
-/** Messages in one batch (JSON-RPC 2.0 arrays, of MCP 2025-03-26). */
-export const MAX_BATCH = 50;
-
-/**
- * JSON-RPC error codes that we answer with; -32001 and -32003 as the bank server's own. -32020: MCP 2026-07-28, headers and
- * body disagree or a header is missing.
- */
-export const RPC = {
-  parse: -32700,
-  invalidRequest: -32600,
-  refused: -32000,
-  unauthorized: -32001,
-  forbidden: -32003,
-  headers: -32020,
-} as const;
-
 /** A request that says too little or nonsense; answered by 400 with the JSON-RPC error code. */
 export class RequestError extends BankhouseError {
   readonly rpcCode: number;
@@ -68,6 +62,13 @@ export function decodeHeaderValue(value: string): string | undefined {
 
 /** The operations in a body of the older revisions: one message, or a batch. @throws RequestError */
 export function operationsOfBody(body: Uint8Array): Operation[] {
+  const bounds = jsonWithinBounds(body);
+  if (bounds === 'too_deep') {
+    throw new RequestError('body_too_deep', RPC.invalidRequest, `The body nests deeper than ${JSON_MAX_DEPTH}.`);
+  }
+  if (bounds === 'too_many') {
+    throw new RequestError('body_too_many', RPC.invalidRequest, `The body has more than ${JSON_MAX_VALUES} values.`);
+  }
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
@@ -75,8 +76,8 @@ export function operationsOfBody(body: Uint8Array): Operation[] {
     throw new RequestError('body_not_json', RPC.parse, 'The body is not JSON; send one JSON-RPC message.');
   }
   const messages: unknown[] = Array.isArray(parsed) ? parsed : [parsed];
-  if (messages.length === 0 || messages.length > MAX_BATCH) {
-    throw new RequestError('batch_size', RPC.invalidRequest, `A batch has 1 to ${MAX_BATCH} messages.`);
+  if (messages.length === 0 || messages.length > BATCH_MAX_MESSAGES) {
+    throw new RequestError('batch_size', RPC.invalidRequest, `A batch has 1 to ${BATCH_MAX_MESSAGES} messages.`);
   }
   return messages.map(operationOfMessage);
 }
@@ -107,21 +108,19 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * The scopes that the caller lacks and would need, in all, for every operation; empty when it may go on.
- *
- * All that is needed is named, also what is there (RFC 6750 section 3.1), so that a client asks once for the whole.
+ * All scopes that the caller holds and that the operations need together, when it lacks one; empty when it may go on. A client takes what it
+ * is told in place of what it has, so what it has is named too; but for the operator's own.
  */
 export function missingScopes(operations: readonly Operation[], granted: readonly Scope[]): Scope[] {
-  const needed = new Set<Scope>();
+  const wanted = new Set<Scope>(granted.filter((scope) => scope !== 'mcp:verify'));
   let isMissing = false;
   for (const operation of operations) {
     const anyOf = scopesFor(operation);
-    const held = anyOf.find((scope) => granted.includes(scope));
-    if (held === undefined) isMissing = true;
-    const [wanted] = anyOf;
-    if (held ?? wanted) needed.add(held ?? (wanted as Scope));
+    if (anyOf.some((scope) => granted.includes(scope))) continue;
+    isMissing = true;
+    if (anyOf[0] !== undefined) wanted.add(anyOf[0]);
   }
-  return isMissing ? SCOPES.filter((scope) => needed.has(scope)) : [];
+  return isMissing ? SCOPES.filter((scope) => wanted.has(scope)) : [];
 }
 
 function scopesFor(operation: Operation): readonly Scope[] {

@@ -4,6 +4,7 @@ import {
   frontDoorSchema,
   keySchema,
   namespacesSchema,
+  REQUEST_BODY_MAX_BYTES,
   SCOPES,
   type Scope,
   TOKEN_TYPE,
@@ -111,8 +112,17 @@ const fieldsSchema = z.object({
   ALLOWED_ORIGINS: originsSchema.default([]),
   /** Without a confirmed revocation feed for so long, calls are refused (R1.4). */
   REVOCATION_MAX_STALENESS_SECONDS: wholeNumber(2, 3600).default(10),
-  MAX_BODY_BYTES: wholeNumber(1024, 256 * 1024 * 1024).default(4 * 1024 * 1024),
+  /** More than a bank server takes is of no use to anybody. */
+  MAX_BODY_BYTES: wholeNumber(1024, REQUEST_BODY_MAX_BYTES).default(REQUEST_BODY_MAX_BYTES),
+  /** Bodies and waiting answers of all calls together; a bank can hold a quarter of it, one caller an eighth. */
+  MEMORY_BUDGET_BYTES: wholeNumber(8 * REQUEST_BODY_MAX_BYTES, 2 ** 40).default(128 * REQUEST_BODY_MAX_BYTES),
   MAX_CONCURRENT_PER_BANK: wholeNumber(1, 100_000).default(256),
+  MAX_CONCURRENT_PER_SUBJECT: wholeNumber(1, 100_000).default(64),
+  /** Streams (GET, subscriptions/listen) are counted apart from calls. */
+  MAX_STREAMS_PER_BANK: wholeNumber(1, 100_000).default(1024),
+  MAX_STREAMS_PER_SUBJECT: wholeNumber(1, 100_000).default(64),
+  /** For so long a client may take nothing of an answer that is there for it. */
+  SLOW_READER_SECONDS: wholeNumber(1, 3600).default(30),
   /** How long a call waits for an address of its bank that takes the connection. */
   WAKE_DEADLINE_MS: wholeNumber(0, 600_000).default(5_000),
   /** How long a bank server may take until its answer's first byte. */

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Logger, parseBankTarget } from '@bankhouse/core';
-import { type CallHandler, send } from './calls/call-handler.ts';
+import type { CallHandler } from './calls/call-handler.ts';
 import type { IssuerConfig } from './config.ts';
-import { type Answer, errorAnswer, metadataAnswer } from './http/answers.ts';
+import { type Answer, errorAnswer, MCP_METHODS, metadataAnswer, methodRefused, send } from './http/answers.ts';
 import { corsHeaders, Origins, PUBLIC_CORS, preflightHeaders } from './http/cors.ts';
 import { requestIdOf } from './http/headers.ts';
 import type { GatewayMetrics, Outcome } from './metrics.ts';
@@ -16,7 +16,6 @@ const REQUEST_LIMIT_MS = 60_000;
 /** Longer than ingress controllers keep idle connections (Traefik: 90 s), so that it is never us who close one under a request. */
 const KEEP_ALIVE_MS = 120_000;
 
-const MCP_METHODS = 'POST, GET, DELETE, OPTIONS';
 const METADATA_METHODS = 'GET, HEAD, OPTIONS';
 
 /** The public door: everything that comes in from the ingress. */
@@ -125,12 +124,14 @@ export class Gateway {
       case 'POST':
       case 'GET':
       case 'DELETE':
+      // Clients probe with it for the challenge before anything else.
+      case 'HEAD':
         return this.calls.handle(request, response, { bank: target.id, requestId, headers: withCors });
       case 'OPTIONS':
         send(response, preflight(MCP_METHODS, request), withCors);
         return 'preflight';
       default:
-        send(response, methodRefused(MCP_METHODS), withCors);
+        send(response, methodRefused(), withCors);
         return 'method_refused';
     }
   }
@@ -160,11 +161,6 @@ export class Gateway {
 function preflight(methods: string, request: IncomingMessage): Answer {
   const requested = request.headers['access-control-request-headers'];
   return { status: 204, headers: { allow: methods, ...preflightHeaders(methods, requested) }, body: '' };
-}
-
-function methodRefused(methods: string): Answer {
-  const message = `This URL takes ${methods}; MCP clients POST.`;
-  return errorAnswer(405, 'method_refused', message, { headers: { allow: methods } });
 }
 
 /** What is not even a request: too long, too slow, or not HTTP. The connection ends with it. */

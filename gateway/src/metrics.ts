@@ -21,6 +21,7 @@ export type Outcome =
   | 'upstream_broken'
   | 'client_gone'
   | 'cut'
+  | 'slow_reader'
   | 'internal_error';
 
 export interface GatewayMetrics {
@@ -35,7 +36,7 @@ export interface GatewayMetrics {
 
 export function createGatewayMetrics(
   registry: Registry,
-  sources: { revocations: Revocations; openCalls: () => number },
+  sources: { revocations: Revocations; openCalls: () => number; heldBytes: () => number },
 ): GatewayMetrics {
   const registers = [registry];
   const requests = new Counter({
@@ -90,6 +91,14 @@ export function createGatewayMetrics(
     registers,
     collect() {
       this.set(sources.openCalls());
+    },
+  });
+  new Gauge({
+    name: 'bankhouse_gateway_held_bytes',
+    help: 'Bodies and waiting answers of calls under way, of MEMORY_BUDGET_BYTES.',
+    registers,
+    collect() {
+      this.set(sources.heldBytes());
     },
   });
   return {

@@ -20,14 +20,14 @@ function challengeOf(row: BadRequest, bank: string): RegExp | undefined {
     case 'none':
       return undefined;
     case 'absent':
-      return new RegExp(`^Bearer ${literal(metadata)}, scope="mcp:read"$`);
+      return new RegExp(`^Bearer ${literal(metadata)}, scope="mcp:read mcp:write"$`);
     case 'invalid_token':
       return new RegExp(
-        `^Bearer error="invalid_token", error_description="[^"]+", ${literal(metadata)}, scope="mcp:read"$`,
+        `^Bearer error="invalid_token", error_description="[^"]+", ${literal(metadata)}, scope="mcp:read mcp:write"$`,
       );
     case 'insufficient_scope':
       return new RegExp(
-        `^Bearer error="insufficient_scope", error_description="[^"]+", scope="mcp:(read|write|read mcp:write)", ${literal(metadata)}$`,
+        `^Bearer error="insufficient_scope", error_description="[^"]+", scope="mcp:read( mcp:write)?", ${literal(metadata)}$`,
       );
   }
 }

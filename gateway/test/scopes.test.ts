@@ -36,6 +36,24 @@ describe('what a client may do', () => {
     expect(pod.seen).toHaveLength(status === 200 ? 1 : 0);
   });
 
+  it.each<[string, string, string, string]>([
+    ['holds one and lacks the other', 'mcp:read', tool('delete_note'), 'mcp:read mcp:write'],
+    ['writes and would read', 'mcp:write', tool('list_notes'), 'mcp:read mcp:write'],
+    ['has none of ours', 'openid', tool('list_notes'), 'mcp:read'],
+    ['can verify alone', 'mcp:verify', tool('list_notes'), 'mcp:read'],
+  ])('P4: who %s is told of all that it holds and needs', async (_name, scope, body, expected) => {
+    const answer = await send(gateway.port, { headers: { ...JSON_TYPE, ...(await bearer({ scope })) }, body });
+    expect(answer.headers['www-authenticate']).toContain(` scope="${expected}"`);
+  });
+
+  it('P6: a HEAD that probes is challenged as any other call, and told what to use once it has a token', async () => {
+    const probe = await send(gateway.port, { method: 'HEAD' });
+    expect([probe.status, probe.body]).toEqual([401, '']);
+    expect(probe.headers['www-authenticate']).toMatch(/^Bearer resource_metadata="[^"]+", scope="mcp:read mcp:write"$/);
+    const held = await send(gateway.port, { method: 'HEAD', headers: await bearer() });
+    expect([held.status, held.headers.allow]).toEqual([405, 'POST, GET, DELETE, OPTIONS']);
+  });
+
   it('names all scopes that a batch needs', async () => {
     const body = `[${tool('list_recordings')},${tool('delete_note')}]`;
     const answer = await send(gateway.port, { headers: { ...JSON_TYPE, ...(await bearer()) }, body });
@@ -55,9 +73,8 @@ describe('what a client may do', () => {
     gateway.table.setBank('banks/acme', bank('acme'));
     for (const { status, error, headers } of answers) {
       expect({ status, code: error?.data.code }).toEqual({ status: 403, code: 'bank_unavailable' });
-      expect(headers['www-authenticate']).toMatch(
-        /^Bearer error="insufficient_scope", error_description="[^"]+", scope="mcp:read", resource_metadata="https:\/\/mcp\.example\.com\/\.well-known\/oauth-protected-resource\/mcp\/bank-acme"$/,
-      );
+      // Another token would not help: nothing sends the client to get one (P5).
+      expect(headers['www-authenticate']).toBeUndefined();
     }
     expect(pod.seen).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { settings } from './fixtures.ts';
 
 const platform = { kind: 'platform' } as const;
 const theirs = { kind: 'secret', namespace: 'bankhouse-system', name: 'big.postgres' } as const;
-const own = 'bank_26ad0b2ae1a9a21d9ee4c32a';
+const own = 'bank_56b53233293aee9c62ffb7fe';
 
 describe('a bank of a class', () => {
   test.each<[string, Parameters<typeof placementOf>[1], Placement, string]>([

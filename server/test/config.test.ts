@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { JSON_MAX_DEPTH } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import { loadServerConfig } from '../src/config.ts';
-import { BodyError, MAX_BODY_DEPTH, parseJsonBody } from '../src/http/body.ts';
+import { BodyError, parseJsonBody } from '../src/http/body.ts';
 import { openSecrets } from '../src/secrets.ts';
 import { makeSecretDir, NOWHERE } from './fixtures.ts';
 
@@ -118,13 +119,13 @@ describe('a request body', () => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
   it('may nest as deep as the limit', () => {
-    expect(() => parseJsonBody(nested(MAX_BODY_DEPTH))).not.toThrow();
+    expect(() => parseJsonBody(nested(JSON_MAX_DEPTH))).not.toThrow();
   });
 
   it.each([
     ['no JSON', '{', 'body_no_json'],
     ['nothing', '', 'body_no_json'],
-    ['nesting over the limit', nested(MAX_BODY_DEPTH + 1), 'body_too_deep'],
+    ['nesting over the limit', nested(JSON_MAX_DEPTH + 1), 'body_too_deep'],
     ['nesting without end', nested(100_000), 'body_too_deep'],
   ])('is refused: %s', (_sentence, text, code) => {
     expect(() => parseJsonBody(text)).toThrow(BodyError);

@@ -35,6 +35,7 @@ describe('a failure of the database becomes an error that a model can act on', (
       false,
     ],
     ['a refused login', failure('28P01'), 'database_unavailable', true],
+    ['a bank that is being moved', failure('BH003'), 'database_unavailable', true],
     ['the time limit', failure('57014'), 'too_slow', false],
     ['no privilege', failure('42501'), 'forbidden', false],
     ['a write in a reader', failure('25006'), 'forbidden', false],
@@ -53,6 +54,12 @@ describe('a failure of the database becomes an error that a model can act on', (
     const shown = JSON.stringify(toErrorResult(mapped));
     expect(shown).not.toMatch(/secret_table|at character|at .*\.ts/);
     expect(shown).toContain(`${code}: `);
+  });
+});
+
+it('a bank that is being moved says when to try again', () => {
+  expect(toErrorResult(toToolError(failure('BH003')))).toMatchObject({
+    _meta: { 'bankhouse.dev/error': { retryable: true, retryAfterSeconds: 2 } },
   });
 });
 
@@ -95,3 +102,15 @@ it('a change of which nobody knows whether it was saved is not to be sent again 
   expect(unknown).toMatchObject({ code: 'database_unavailable', retryable: false });
   expect(unknown.remedy).toContain('Read the entry');
 });
+
+it.each(['40001', '40P01', '55P03'])(
+  'a read that waited for a lock (%s) is not told of a change that nobody made (T5)',
+  (code) => {
+    expect(toToolError(failure(code), { readOnly: true })).toMatchObject({
+      code: 'overloaded',
+      retryable: true,
+      message: expect.stringContaining('locked'),
+    });
+    expect(toToolError(failure(code))).toMatchObject({ code: 'conflict', retryable: true });
+  },
+);

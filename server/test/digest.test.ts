@@ -50,10 +50,10 @@ describe('a digest', () => {
   });
 });
 
+/** The same value with an object as the list of its entries by name, which no list of the value's own can be taken for. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.entries(value)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, entry]) => [key, sorted(entry)]);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return { entries: entries.map(([key, entry]) => [key, sorted(entry)]) };
 }

@@ -4,6 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Assertion, deriveSealKey, SECRET_DATABASE_URL, SECRET_SEAL_KEYS, sealAssertion } from '@bankhouse/core';
 import { afterAll } from 'vitest';
+import { createEmbeddings } from '../src/embeddings/index.ts';
+import { TOOLSET_NAMES, toolsetsNamed } from '../src/toolsets/index.ts';
+
+const NOWHERE_AT_ALL = 'http://127.0.0.1:1/v1';
+
+/** All that a bank can offer; nobody asks its endpoint anything. */
+export const ALL_TOOLSETS = toolsetsNamed(TOOLSET_NAMES, {
+  embeddings: createEmbeddings({ url: NOWHERE_AT_ALL, model: 'any' }, { key: () => undefined }),
+});
 
 export const ROOT_KEY = randomBytes(32);
 /** Of the Bank, whichever its id is. */

@@ -12,12 +12,12 @@ import { searchTool } from '../src/toolsets/workspace/search/index.ts';
 
 const ISSUER = 'https://issuer.test';
 
-function queryable(kind: 'tasks' | 'recordings'): Queryable {
+function queryable(kind: 'task' | 'recording'): Queryable {
   const found = QUERYABLES.get(kind);
   if (found === undefined) throw new Error(kind);
   return found;
 }
-const tasks = queryable('tasks');
+const tasks = queryable('task');
 const check = (filter: unknown) => checkFilter(filter, { fields: tasks.fields, issuer: ISSUER });
 
 describe('a filter is passed on', () => {
@@ -129,7 +129,7 @@ describe('a query asks', () => {
   });
 
   it('for recordings by their own date, which are never archived', () => {
-    expect(planRows(queryable('recordings'), plain, ISSUER).ask).toMatchObject({
+    expect(planRows(queryable('recording'), plain, ISSUER).ask).toMatchObject({
       archived: 'include',
       sort: [{ field: 'startedAt', direction: 'desc' }],
     });

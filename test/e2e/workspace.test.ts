@@ -161,7 +161,7 @@ it('a batch makes a chat with its first message, or nothing', async () => {
   expect(results).toHaveLength(2);
   const count = () =>
     callTool<{ rows: unknown[] }>(writer, 'query', {
-      entity: 'chats',
+      kind: 'chat',
       filter: { field: 'title', op: 'eq', value: 'Batched' },
       aggregate: [{ function: 'count', as: 'n' }],
     });

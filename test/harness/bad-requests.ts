@@ -150,6 +150,40 @@ async function badHeaders(context: BadRequestContext): Promise<BadRequest[]> {
       status: 403,
       code: 'origin_refused',
     }),
+    ...(
+      [
+        ['names the revision and the method', 'mcp-method, mcp-protocol-version'],
+        ['names the revision alone', 'mcp-protocol-version'],
+        ['names them in upper case, among others', 'keep-alive, MCP-METHOD , Mcp-Protocol-Version'],
+      ] as const
+    ).map(([name, connection]) =>
+      row(`G5: a Connection that ${name}, to hide a writing tool behind them`, {
+        headers: { ...modern, 'mcp-method': 'tools/list', connection },
+        body: write,
+        ...forbidden,
+      }),
+    ),
+    row('G5: a Connection that names the method alone', {
+      headers: { ...modern, 'mcp-method': 'tools/list', connection: 'mcp-method' },
+      ...wrong,
+      code: 'mcp_method_header',
+    }),
+    row("G5: a Connection that names the tool's name", {
+      headers: { ...modern, 'mcp-method': 'tools/call', 'mcp-name': 'list_recordings', connection: 'mcp-name' },
+      body: write,
+      ...wrong,
+      code: 'mcp_name_header',
+    }),
+    row('G2: a body that nests deeper than anything means', {
+      body: `${'['.repeat(5_000)}${']'.repeat(5_000)}`,
+      ...wrong,
+      code: 'body_too_deep',
+    }),
+    row('G2: a body of more values than anything means', {
+      body: `[${Array(60_000).fill('[]').join(',')}]`,
+      ...wrong,
+      code: 'body_too_many',
+    }),
     row('PUT', { method: 'PUT', status: 405, code: 'method_refused' }),
     row('PATCH', { method: 'PATCH', status: 405, code: 'method_refused' }),
     row('TRACE', { method: 'TRACE', body: '', status: 405, code: 'method_refused' }),

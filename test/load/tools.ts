@@ -15,7 +15,7 @@ const CASES: [string, string, Record<string, unknown>][] = [
     'query with a filter',
     'query',
     {
-      entity: 'notes',
+      kind: 'note',
       filter: {
         and: [
           { field: 'status', op: 'eq', value: 'draft' },
@@ -24,11 +24,7 @@ const CASES: [string, string, Record<string, unknown>][] = [
       },
     },
   ],
-  [
-    'query with groups',
-    'query',
-    { entity: 'notes', groupBy: [{ field: 'vaultId' }], aggregate: [{ function: 'count' }] },
-  ],
+  ['query with groups', 'query', { kind: 'note', groupBy: [{ field: 'vaultId' }], aggregate: [{ function: 'count' }] }],
   ['search', 'search', { query: 'pricing' }],
   ['create_note', 'create_note', { title: 'About pricing', vaultId: 'sales' }],
 ];

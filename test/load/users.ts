@@ -63,7 +63,7 @@ const DOINGS: readonly Doing[] = [
   {
     weight: 3,
     tool: 'query',
-    args: () => ({ entity: 'tasks', groupBy: [{ field: 'status' }], aggregate: [{ function: 'count', as: 'n' }] }),
+    args: () => ({ kind: 'task', groupBy: [{ field: 'status' }], aggregate: [{ function: 'count', as: 'n' }] }),
   },
   {
     weight: 9,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bankPath, flatLines, type Logger, messageOf } from '@bankhouse/core';
+import { bankPath, flatLines, type Logger, messageOf, RPC } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
 import {
@@ -9,20 +9,21 @@ import {
   operationOfHeaders,
   operationsOfBody,
   RequestError,
-  RPC,
   SESSION_OPERATION,
 } from '../authorization.ts';
-import type { Answer } from '../http/answers.ts';
+import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
-import { gatewayHeaders, sortRequestHeaders } from '../http/headers.ts';
+import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
 import type { RoutingTable } from '../routing/routing-table.ts';
 import type { Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
+import type { Holding, MemoryBudget } from './budget.ts';
 import { failureOf, ScopeError, UpstreamError } from './failures.ts';
-import type { OpenCall, OpenCalls } from './open-calls.ts';
+import { type CallKind, type OpenCall, type OpenCalls, SlowReaderError } from './open-calls.ts';
+import { recordOf, type Trace } from './record.ts';
 
 export interface CallHandlerOptions {
   frontDoor: string;
@@ -30,6 +31,7 @@ export interface CallHandlerOptions {
   routes: RoutingTable;
   upstreams: Upstreams;
   openCalls: OpenCalls;
+  budget: MemoryBudget;
   sealer: Sealer;
   metrics: GatewayMetrics;
   logger: Logger;
@@ -38,8 +40,8 @@ export interface CallHandlerOptions {
   wakeDeadlineMs: number;
 }
 
-/** One call on its way. */
-interface Call {
+/** The stages of a call: each has what the one before found out, and nothing of a stage is changed later. */
+interface Routed {
   readonly bank: string;
   readonly requestId: string;
   readonly request: IncomingMessage;
@@ -47,15 +49,28 @@ interface Call {
   /** Headers on whatever is answered: request id, CORS. */
   readonly headers: Readonly<Record<string, string>>;
   readonly startedAt: number;
-  /** Aborts with the reason: ClientGoneError, or TokenError when the token no longer holds. */
+  /** Aborts with the reason: ClientGoneError, SlowReaderError, or TokenError when the token no longer holds. */
   readonly ending: AbortController;
-  caller: Caller | undefined;
-  operations: readonly Operation[];
-  retries: number;
-  sentAt: number;
+  /** What the audit record says of it in the end. */
+  readonly trace: Trace;
 }
 
-/** A request to a bank's endpoint, method and origin being all right: authenticate → authorize → reach → seal → stream. */
+interface Authenticated extends Routed {
+  readonly caller: Caller;
+  readonly received: RequestHeaders;
+}
+
+/** It has a slot, and a place in the budget: both are given back at its end. */
+interface Admitted extends Authenticated {
+  readonly open: OpenCall;
+  readonly holding: Holding;
+}
+
+interface Authorized extends Admitted {
+  readonly body: UpstreamRequest['body'];
+}
+
+/** A request to a bank's endpoint, method and origin being all right: authenticate → admit → authorize → reach → seal → stream. */
 export class CallHandler {
   private readonly options: CallHandlerOptions;
   private readonly host: string;
@@ -73,16 +88,13 @@ export class CallHandler {
     response: ServerResponse,
     target: { bank: string; requestId: string; headers: Readonly<Record<string, string>> },
   ): Promise<Outcome> {
-    const call: Call = {
+    const call: Routed = {
       ...target,
       request,
       response,
       startedAt: performance.now(),
       ending: new AbortController(),
-      caller: undefined,
-      operations: [],
-      retries: 0,
-      sentAt: 0,
+      trace: { caller: undefined, operations: [], retries: 0, sentAt: 0 },
     };
     response.on('close', () => {
       if (!response.writableFinished) call.ending.abort(new ClientGoneError());
@@ -92,80 +104,100 @@ export class CallHandler {
     try {
       outcome = await this.carryOut(call);
     } catch (error) {
-      problem = error;
-      outcome = this.fail(call, error);
+      problem = call.ending.signal.aborted ? call.ending.signal.reason : error;
+      outcome = this.fail(call, problem);
     }
     this.record(call, outcome, problem);
     return outcome;
   }
 
-  private async carryOut(call: Call): Promise<Outcome> {
-    const { authenticator, openCalls } = this.options;
-    const { request, bank } = call;
-    const headers = sortRequestHeaders(request.rawHeaders, request.headers.connection);
-    if (headers.repeated.includes('authorization')) throw new TokenError('token_malformed');
-    const caller = await authenticator.authenticate(request.headers.authorization, bank);
-    call.caller = caller;
-    const open: OpenCall = { bank, caller, cut: (reason) => call.ending.abort(reason) };
-    openCalls.add(open);
-    try {
-      const [repeated] = headers.repeated;
-      if (repeated !== undefined) {
-        throw new RequestError('header_repeated', RPC.headers, `The header ${repeated} came more than once.`);
-      }
-      const body = await this.authorize(call, caller);
-      return await this.forward(call, caller, headers.passedOn, body);
-    } finally {
-      openCalls.remove(open);
+  private async carryOut(routed: Routed): Promise<Outcome> {
+    const call = await this.authenticate(routed);
+    if (call.request.method === 'HEAD') {
+      send(call.response, methodRefused(), call.headers);
+      return 'method_refused';
     }
+    const admitted = this.admit(call);
+    try {
+      return await this.forward(await this.authorize(admitted));
+    } finally {
+      this.options.openCalls.remove(admitted.open);
+      admitted.holding.release();
+    }
+  }
+
+  /** @throws TokenError, UndecidedError */
+  private async authenticate(call: Routed): Promise<Authenticated> {
+    const received = sortRequestHeaders(call.request.rawHeaders);
+    if (received.repeated.includes('authorization')) throw new TokenError('token_malformed');
+    const caller = await this.options.authenticator.authenticate(call.request.headers.authorization, call.bank);
+    call.trace.caller = caller;
+    return { ...call, caller, received };
+  }
+
+  /** @throws OverloadedError, RequestError */
+  private admit(call: Authenticated): Admitted {
+    const { bank, caller, received } = call;
+    const [repeated] = received.repeated;
+    if (repeated !== undefined) {
+      throw new RequestError('header_repeated', RPC.headers, `The header ${repeated} came more than once.`);
+    }
+    const open: OpenCall = {
+      kind: kindOf(call),
+      bank,
+      caller,
+      blockedSince: undefined,
+      cut: (reason) => call.ending.abort(reason),
+    };
+    this.options.openCalls.add(open);
+    const { iss, sub } = caller.claims;
+    return { ...call, open, holding: this.options.budget.open({ bank, subject: `${iss} ${sub}` }) };
   }
 
   /**
    * The body, once the caller may do what the request asks for. For 2026-07-28 the headers say that, and a long body is not
-   * read here; the bank server compares them with it. For any other revision the body says it, whatever the headers are.
+   * read here; the bank server compares them with it. For any other revision the body says it, whatever the headers are. Headers that
+   * don't go on (`Connection` names them) count for nothing.
    *
-   * @throws ScopeError, BankUnavailableError, RequestError, BodyTooLargeError, ClientGoneError
+   * @throws ScopeError, BankUnavailableError, RequestError, BodyTooLargeError, BudgetError, ClientGoneError
    */
-  private async authorize(call: Call, caller: Caller): Promise<UpstreamRequest['body']> {
-    const { request, response } = call;
-    const body = new RequestBody(request, response, this.options.maxBodyBytes);
-    const encoding = request.headers['content-encoding'];
+  private async authorize(call: Admitted): Promise<Authorized> {
+    const { request, response, received, holding } = call;
+    const body = new RequestBody(request, response, this.options.maxBodyBytes, holding);
+    const encoding = received.deciding.get('content-encoding');
     if (encoding !== undefined && encoding !== 'identity') {
       throw new RequestError('content_encoding', RPC.invalidRequest, 'Send the body without a content encoding.');
     }
     if (request.method !== 'POST') {
-      this.permit(call, caller, [SESSION_OPERATION]);
-      if (body.isEmpty) return () => null;
+      this.permit(call, [SESSION_OPERATION]);
+      if (body.isEmpty) return { ...call, body: () => null };
       throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
     }
-    const { 'mcp-protocol-version': version, 'mcp-method': method, 'mcp-name': name } = request.headers;
-    if (version === MODERN_VERSION) {
-      this.permit(call, caller, [operationOfHeaders({ method: textOf(method), name: textOf(name) })]);
-      if (!body.isSmall) return () => body.parts();
+    if (received.deciding.get('mcp-protocol-version') === MODERN_VERSION) {
+      const method = received.deciding.get('mcp-method');
+      this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
+      if (!body.isSmall) return { ...call, body: () => body.parts() };
       const whole = await body.whole();
-      return () => whole;
+      return { ...call, body: () => whole };
     }
     // Scope and existence of the bank depend on the body, but not its reading: a bank that is gone needn't cost memory.
     routeOf(this.options.routes, call.bank);
     const whole = await body.whole();
-    this.permit(call, caller, operationsOfBody(whole));
-    return () => whole;
+    this.permit(call, operationsOfBody(whole));
+    return { ...call, body: () => whole };
   }
 
-  private permit(call: Call, caller: Caller, operations: readonly Operation[]): void {
-    call.operations = operations;
+  private permit(call: Admitted, operations: readonly Operation[]): void {
+    const { caller, trace } = call;
+    trace.operations = operations;
     const needed = missingScopes(operations, caller.scopes);
     if (needed.length > 0) throw new ScopeError(needed);
     routeOf(this.options.routes, call.bank);
   }
 
-  private async forward(
-    call: Call,
-    caller: Caller,
-    passedOn: readonly string[],
-    body: UpstreamRequest['body'],
-  ): Promise<Outcome> {
+  private async forward(call: Authorized): Promise<Outcome> {
     const { routes, upstreams, wakeDeadlineMs, metrics } = this.options;
+    const { trace, open, holding } = call;
     const { signal } = call.ending;
     const deadline = call.startedAt + wakeDeadlineMs;
     const reach = new Reach({ table: routes, upstreams, id: call.bank, deadline, signal });
@@ -175,15 +207,19 @@ export class CallHandler {
       const attempt = await exchange({
         upstream,
         // Sealed anew: waiting must not use up the assertion's window.
-        request: this.upstreamRequest(call, caller, passedOn, body),
+        request: this.upstreamRequest(call),
         response: call.response,
         headers: call.headers,
         signal,
         onSent: () => {
-          call.sentAt = performance.now();
-          metrics.added((call.sentAt - call.startedAt) / 1000);
+          trace.sentAt = performance.now();
+          metrics.added((trace.sentAt - call.startedAt) / 1000);
         },
-        onAnswer: () => metrics.upstream((performance.now() - call.sentAt) / 1000),
+        onBlocked: (bytes) => {
+          open.blockedSince = bytes === 0 ? undefined : (open.blockedSince ?? performance.now());
+          if (!holding.waiting(bytes)) open.cut(new SlowReaderError());
+        },
+        onAnswer: () => metrics.upstream((performance.now() - trace.sentAt) / 1000),
       });
       switch (attempt.kind) {
         case 'answered':
@@ -202,19 +238,15 @@ export class CallHandler {
           throw attempt.error.name === 'BodyTooLargeError' ? attempt.error : new UpstreamError(attempt.error);
         case 'unsent':
           reach.refused(upstream, attempt.error);
-          call.retries += 1;
+          trace.retries += 1;
           metrics.retried();
       }
     }
   }
 
-  private upstreamRequest(
-    call: Call,
-    caller: Caller,
-    passedOn: readonly string[],
-    body: UpstreamRequest['body'],
-  ): UpstreamRequest {
-    const { claims, scopes, vaults } = caller;
+  private upstreamRequest(call: Authorized): UpstreamRequest {
+    const { body, received } = call;
+    const { claims, scopes, vaults } = call.caller;
     const assertion: TokenAssertion = {
       bank: call.bank,
       sub: claims.sub,
@@ -227,74 +259,38 @@ export class CallHandler {
       rid: call.requestId,
     };
     const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
-    const headers = ['host', this.host, ...passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
+    const headers = ['host', this.host, ...received.passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);
     // The path without its query: MCP has none, and clients put tokens there.
     return { method: call.request.method ?? 'POST', path: bankPath(call.bank), headers, body };
   }
 
-  private fail(call: Call, error: unknown): Outcome {
+  private fail(call: Routed, problem: unknown): Outcome {
     const { frontDoor, metrics } = this.options;
-    const cause = call.ending.signal.aborted ? call.ending.signal.reason : error;
-    const { outcome, answer } = failureOf(cause, { frontDoor, bank: call.bank });
-    if (cause instanceof TokenError) metrics.unauthorized(cause.code);
+    const { outcome, answer } = failureOf(problem, { frontDoor, bank: call.bank });
+    if (problem instanceof TokenError) metrics.unauthorized(problem.code);
     if (call.response.headersSent) {
       call.response.destroy();
-      return cause instanceof TokenError ? 'cut' : outcome;
+      return problem instanceof TokenError ? 'cut' : outcome;
     }
     if (answer !== undefined && !call.response.destroyed) send(call.response, answer, call.headers);
     return outcome;
   }
 
   /** The audit record: queued to the log after the answer, never in its way. */
-  private record(call: Call, outcome: Outcome, problem: unknown): void {
-    const { caller, operations, response, startedAt, sentAt } = call;
-    const fields = {
-      outcome,
-      bank: call.bank,
-      requestId: call.requestId,
-      status: response.statusCode,
-      httpMethod: call.request.method,
-      durationMs: round(performance.now() - startedAt),
-      ...(sentAt === 0 ? {} : { addedMs: round(sentAt - startedAt) }),
-      ...(call.retries === 0 ? {} : { retries: call.retries }),
-      ...(caller === undefined
-        ? {}
-        : { sub: caller.claims.sub, iss: caller.claims.iss, jti: caller.claims.jti, client: caller.claims.client_id }),
-      ...(operations.length === 0 ? {} : { methods: operations.map((operation) => operation.method) }),
-      ...namesOf(operations),
-      ...(problem === undefined ? {} : { reason: codeOf(problem) }),
-    };
-    if (problem instanceof UpstreamError) this.audit.warn({ ...fields, problem: messageOf(problem.cause) }, 'call');
-    else if (outcome === 'internal_error') this.audit.error({ ...fields, problem: messageOf(problem) }, 'call');
+  private record(call: Routed, outcome: Outcome, problem: unknown): void {
+    const fields = recordOf(call, outcome, problem);
+    if (problem instanceof UpstreamError) this.audit.warn(fields, 'call');
+    else if (outcome === 'internal_error') this.audit.error(fields, 'call');
     else this.audit.info(fields, 'call');
   }
 }
 
-/** Writes an answer of the gateway's own. */
-export function send(response: ServerResponse, answer: Answer, headers: Readonly<Record<string, string>>): void {
-  response.writeHead(answer.status, {
-    ...answer.headers,
-    ...headers,
-    ...(answer.status === 204 ? {} : { 'content-length': Buffer.byteLength(answer.body) }),
-  });
-  response.end(answer.body);
-}
-
-function namesOf(operations: readonly Operation[]): { tools?: string[] } {
-  const tools = operations.flatMap(({ tool }) => tool ?? []);
-  return tools.length === 0 ? {} : { tools };
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' ? value : undefined;
-}
-
-function codeOf(problem: unknown): string {
-  return problem instanceof Error && 'code' in problem && typeof problem.code === 'string' ? problem.code : 'unknown';
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 100) / 100;
+/** What listens is a stream; what is asked and answered, however long it takes, a call. */
+function kindOf({ request, received }: Authenticated): CallKind {
+  if (request.method === 'GET') return 'stream';
+  const { deciding } = received;
+  const isModern = deciding.get('mcp-protocol-version') === MODERN_VERSION;
+  return isModern && deciding.get('mcp-method') === 'subscriptions/listen' ? 'stream' : 'call';
 }

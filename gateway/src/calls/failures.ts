@@ -1,11 +1,12 @@
 import { BankhouseError, type Scope } from '@bankhouse/core';
 import { TokenError, UndecidedError } from '../authentication/token-error.ts';
 import { RequestError } from '../authorization.ts';
-import { type Answer, errorAnswer, forbiddenAnswer, unauthorizedAnswer } from '../http/answers.ts';
+import { type Answer, errorAnswer, noBankAnswer, scopeAnswer, unauthorizedAnswer } from '../http/answers.ts';
 import { BodyTooLargeError, ClientGoneError } from '../http/body.ts';
 import type { Outcome } from '../metrics.ts';
 import { BankUnavailableError, NoEndpointError } from '../upstream/reach.ts';
-import { OverloadedError } from './open-calls.ts';
+import { BudgetError } from './budget.ts';
+import { OverloadedError, SlowReaderError } from './open-calls.ts';
 
 /** The caller lacks a scope; answered by 403. */
 export class ScopeError extends BankhouseError {
@@ -61,34 +62,43 @@ export interface Failure {
   readonly answer: Answer | undefined;
 }
 
+interface Context {
+  readonly frontDoor: string;
+  readonly bank: string;
+}
+
+/** A constructor of errors, and what they mean for the client. */
+type Row = readonly [new (...args: never[]) => Error, Outcome, (error: never, context: Context) => Answer | undefined];
+
+function row<E extends Error>(
+  kind: new (...args: never[]) => E,
+  outcome: Outcome,
+  answer: (error: E, context: Context) => Answer | undefined,
+): Row {
+  return [kind, outcome, answer];
+}
+
+const ROWS: readonly Row[] = [
+  row(TokenError, 'unauthorized', (error, { frontDoor, bank }) => unauthorizedAnswer(frontDoor, bank, error.code)),
+  row(UndecidedError, 'undecided', (error) => tryAgain(error, error.retryAfter)),
+  row(ScopeError, 'forbidden', (error, { frontDoor, bank }) => scopeAnswer(frontDoor, bank, error.needed)),
+  row(BankUnavailableError, 'forbidden', noBankAnswer),
+  row(RequestError, 'bad_request', (error) => errorAnswer(400, error.code, error.message, { rpcCode: error.rpcCode })),
+  row(BodyTooLargeError, 'too_large', (error) => errorAnswer(413, error.code, error.message)),
+  row(BudgetError, 'overloaded', (error) => tryAgain(error, 1)),
+  row(OverloadedError, 'overloaded', (error) => tryAgain(error, 1)),
+  row(NoEndpointError, 'no_endpoint', (error) => tryAgain(error, 2)),
+  row(UpstreamError, 'upstream_failed', (error) => errorAnswer(error.status, error.code, error.message)),
+  // Nobody is there to answer.
+  row(ClientGoneError, 'client_gone', () => undefined),
+  row(SlowReaderError, 'slow_reader', () => undefined),
+];
+
 /** What each error means for the client: the one place that says so. */
-export function failureOf(error: unknown, context: { frontDoor: string; bank: string }): Failure {
-  const { frontDoor, bank } = context;
-  if (error instanceof TokenError) {
-    return { outcome: 'unauthorized', answer: unauthorizedAnswer(frontDoor, bank, error.code) };
+export function failureOf(error: unknown, context: Context): Failure {
+  for (const [kind, outcome, answer] of ROWS) {
+    if (error instanceof kind) return { outcome, answer: answer(error as never, context) };
   }
-  if (error instanceof UndecidedError) return { outcome: 'undecided', answer: tryAgain(error, error.retryAfter) };
-  if (error instanceof ScopeError) {
-    const answer = forbiddenAnswer(frontDoor, bank, { code: 'insufficient_scope', scopes: error.needed });
-    return { outcome: 'forbidden', answer };
-  }
-  if (error instanceof BankUnavailableError) {
-    return { outcome: 'forbidden', answer: forbiddenAnswer(frontDoor, bank, { code: 'bank_unavailable', scopes: [] }) };
-  }
-  if (error instanceof RequestError) {
-    return { outcome: 'bad_request', answer: errorAnswer(400, error.code, error.message, { rpcCode: error.rpcCode }) };
-  }
-  if (error instanceof BodyTooLargeError) {
-    // The rest of the body is not read, so the connection can't be used again.
-    const answer = errorAnswer(413, error.code, error.message, { headers: { connection: 'close' } });
-    return { outcome: 'too_large', answer };
-  }
-  if (error instanceof OverloadedError) return { outcome: 'overloaded', answer: tryAgain(error, 1) };
-  if (error instanceof NoEndpointError) return { outcome: 'no_endpoint', answer: tryAgain(error, 2) };
-  if (error instanceof UpstreamError) {
-    return { outcome: 'upstream_failed', answer: errorAnswer(error.status, error.code, error.message) };
-  }
-  if (error instanceof ClientGoneError) return { outcome: 'client_gone', answer: undefined };
   const message = 'The gateway failed; the request id in X-Request-Id finds the reason in its log.';
   return { outcome: 'internal_error', answer: errorAnswer(500, 'internal_error', message) };
 }

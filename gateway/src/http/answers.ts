@@ -1,6 +1,6 @@
-import { bankMetadataUrl, bankUrl, type Scope } from '@bankhouse/core';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { bankMetadataUrl, bankUrl, RPC, type Scope } from '@bankhouse/core';
 import { TOKEN_REASONS, type TokenReason } from '../authentication/token-error.ts';
-import { RPC } from '../authorization.ts';
 import type { IssuerConfig } from '../config.ts';
 
 /** A whole answer that the gateway gives itself. */
@@ -10,8 +10,10 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Scope in the challenge to a caller without a token: the least that is of use. */
-const FIRST_SCOPE: Scope = 'mcp:read';
+/** Scopes that callers can have; `mcp:verify` is the operator's. Offered whole: clients ask for what the challenge names, and stay with it. */
+const OFFERED_SCOPES: readonly Scope[] = ['mcp:read', 'mcp:write'];
+
+export const MCP_METHODS = 'POST, GET, DELETE, OPTIONS';
 
 /** An error as MCP clients read it: a JSON-RPC error, whose `data.code` is stable; `id` is null, as nobody matched it. */
 export function errorAnswer(
@@ -38,7 +40,7 @@ export function unauthorizedAnswer(frontDoor: string, bank: string, reason: Toke
       ? []
       : ['error="invalid_token"', `error_description="${TOKEN_REASONS[reason].replaceAll('"', "'")}"`]),
     `resource_metadata="${bankMetadataUrl(frontDoor, bank)}"`,
-    `scope="${FIRST_SCOPE}"`,
+    `scope="${OFFERED_SCOPES.join(' ')}"`,
   ];
   return errorAnswer(401, reason, TOKEN_REASONS[reason], {
     rpcCode: RPC.unauthorized,
@@ -50,23 +52,71 @@ const NO_BANK =
   'No bank answers here for this token: it may be suspended or deleted, or never have existed. Ask whoever runs the platform.';
 
 /**
- * 403 (RFC 6750 section 3.1), with all scopes that the operation needs. A bank that is not there, or is suspended, gets the
- * same form: only a caller with a good token for this very URL ever sees it.
+ * 403 (RFC 6750 section 3.1), with all scopes that the caller holds and needs: a client replaces those that it has by these.
+ *
+ * @param scopes those
  */
-export function forbiddenAnswer(
-  frontDoor: string,
-  bank: string,
-  refusal: { code: 'insufficient_scope' | 'bank_unavailable'; scopes: readonly Scope[] },
-): Answer {
-  const scope = (refusal.scopes.length === 0 ? [FIRST_SCOPE] : refusal.scopes).join(' ');
-  const message =
-    refusal.code === 'bank_unavailable' ? NO_BANK : `The token does not allow this; it needs the scope "${scope}".`;
-  return errorAnswer(403, refusal.code, message, {
+export function scopeAnswer(frontDoor: string, bank: string, scopes: readonly Scope[]): Answer {
+  const scope = scopes.join(' ');
+  const message = `The token does not allow this; it needs the scope "${scope}".`;
+  return errorAnswer(403, 'insufficient_scope', message, {
     rpcCode: RPC.forbidden,
     headers: {
       'www-authenticate': `Bearer error="insufficient_scope", error_description="${message.replaceAll('"', "'")}", scope="${scope}", resource_metadata="${bankMetadataUrl(frontDoor, bank)}"`,
     },
   });
+}
+
+/** A bank that is not there, or is suspended: no other token would help, so nothing challenges the client to get one. */
+export function noBankAnswer(): Answer {
+  return errorAnswer(403, 'bank_unavailable', NO_BANK, { rpcCode: RPC.forbidden });
+}
+
+export function methodRefused(methods = MCP_METHODS): Answer {
+  const message = `This URL takes ${methods}; MCP clients POST.`;
+  return errorAnswer(405, 'method_refused', message, { headers: { allow: methods } });
+}
+
+/** Of a body that is refused so much is read all the same, and for so long: an ingress that finds nobody reading answers 502. */
+const DISCARD_MAX_BYTES = 64 * 1024 * 1024;
+const DISCARD_LIMIT_MS = 10_000;
+
+/**
+ * Writes an answer of the gateway's own. Whoever is still sending its request gets the answer at once, and the end of it when the rest has gone
+ * by: a connection that is closed under a sender takes the answer with it (G13).
+ */
+export function send(response: ServerResponse, answer: Answer, headers: Readonly<Record<string, string>>): void {
+  const request = response.req;
+  // A client that asked first and was not invited sends nothing: there is no next request to be found on this connection.
+  const isUninvited = !request.complete && request.headers.expect !== undefined;
+  response.writeHead(answer.status, {
+    ...answer.headers,
+    ...headers,
+    ...(isUninvited ? { connection: 'close' } : {}),
+    ...(answer.status === 204 ? {} : { 'content-length': Buffer.byteLength(answer.body) }),
+  });
+  if (request.complete || isUninvited) response.end(answer.body);
+  else {
+    response.write(answer.body);
+    discardRest(request, () => response.end());
+  }
+}
+
+function discardRest(request: IncomingMessage, then: () => void): void {
+  let bytes = 0;
+  const stop = () => request.destroy();
+  const limit = setTimeout(stop, DISCARD_LIMIT_MS);
+  request.on('data', (part: Buffer) => {
+    bytes += part.length;
+    if (bytes > DISCARD_MAX_BYTES) stop();
+  });
+  request.on('error', () => {});
+  request.on('close', () => clearTimeout(limit));
+  request.on('end', () => {
+    clearTimeout(limit);
+    then();
+  });
+  request.resume();
 }
 
 /**
@@ -83,7 +133,7 @@ export function metadataAnswer(frontDoor: string, bank: string, issuers: readonl
       resource: bankUrl(frontDoor, bank),
       resource_name: `Bankhouse bank ${bank}`,
       authorization_servers: [...named, ...own].map(({ issuer }) => issuer),
-      scopes_supported: ['mcp:read', 'mcp:write'] satisfies Scope[],
+      scopes_supported: OFFERED_SCOPES,
       bearer_methods_supported: ['header'],
     }),
   };

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BankhouseError } from '@bankhouse/core';
+import type { Holding } from '../calls/budget.ts';
 
 /** Bodies up to this size are read whole before they go on: one write to the bank server, and an attempt can be repeated. */
 const WHOLE_BYTES = 64 * 1024;
@@ -19,19 +20,21 @@ export class ClientGoneError extends BankhouseError {
   }
 }
 
-/** A request's body, bounded, read when first asked for and at most once. */
+/** A request's body, bounded, read when first asked for and at most once. What is kept of it is taken from the budget. */
 export class RequestBody {
   private readonly request: IncomingMessage;
   private readonly response: ServerResponse;
   private readonly limit: number;
+  private readonly holding: Holding;
   /** undefined: chunked. */
   readonly declaredBytes: number | undefined;
 
   /** @throws BodyTooLargeError when the declared length is over the limit already */
-  constructor(request: IncomingMessage, response: ServerResponse, limit: number) {
+  constructor(request: IncomingMessage, response: ServerResponse, limit: number, holding: Holding) {
     this.request = request;
     this.response = response;
     this.limit = limit;
+    this.holding = holding;
     const declared = request.headers['content-length'];
     const isChunked = request.headers['transfer-encoding'] !== undefined;
     this.declaredBytes = isChunked ? undefined : Number(declared ?? 0);
@@ -46,21 +49,24 @@ export class RequestBody {
     return this.declaredBytes !== undefined && this.declaredBytes <= WHOLE_BYTES;
   }
 
-  /** @throws BodyTooLargeError, ClientGoneError */
+  /** @throws BodyTooLargeError, ClientGoneError, BudgetError */
   whole(): Promise<Buffer> {
     this.invite();
-    const { request, limit } = this;
+    const { request, limit, holding } = this;
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       let bytes = 0;
       request.on('data', (part: Buffer) => {
         bytes += part.length;
-        if (bytes > limit) {
+        try {
+          if (bytes > limit) throw new BodyTooLargeError(limit);
+          holding.take(part.length);
+          parts.push(part);
+        } catch (error) {
           request.removeAllListeners('data');
-          reject(new BodyTooLargeError(limit));
-          return;
+          parts.length = 0;
+          reject(error);
         }
-        parts.push(part);
       });
       let isWhole = false;
       request.on('end', () => {

@@ -62,14 +62,17 @@ const ANSWER_HEADERS = new Set([
 export interface RequestHeaders {
   /** Name, value, name, value …: what goes on to the bank server, names in lower case. */
   readonly passedOn: string[];
+  /** The `SINGLE` ones among them: what may be decided by, since the bank server sees the same (G5). */
+  readonly deciding: ReadonlyMap<string, string>;
   /** Names of `SINGLE` that came more than once. */
   readonly repeated: readonly string[];
 }
 
 /** Sorts a request's headers. @param raw name, value, name, value … as received */
-export function sortRequestHeaders(raw: readonly string[], connection: string | undefined): RequestHeaders {
-  const named = connectionTokens(connection);
+export function sortRequestHeaders(raw: readonly string[]): RequestHeaders {
+  const named = connectionTokens(raw);
   const passedOn: string[] = [];
+  const deciding = new Map<string, string>();
   const seen = new Set<string>();
   const repeated: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -79,21 +82,40 @@ export function sortRequestHeaders(raw: readonly string[], connection: string | 
       seen.add(name);
     }
     if (NOT_PASSED_ON.has(name) || named.has(name) || isReserved(name)) continue;
-    passedOn.push(name, raw[i + 1] ?? '');
+    const value = raw[i + 1] ?? '';
+    passedOn.push(name, value);
+    if (SINGLE.has(name)) deciding.set(name, value);
   }
-  return { passedOn, repeated };
+  return { passedOn, deciding, repeated };
 }
 
-/** Ours, also where a server would read `_` as `-`; and the network's. */
+/** Ours, the network's, and what a server that reads `_` as `-` (as CGI does) would take for one that is decided by. */
 function isReserved(name: string): boolean {
-  return name.replaceAll('_', '-').startsWith(ASSERTION_HEADER_PREFIX) || name.startsWith('x-forwarded-');
+  if (name.startsWith(ASSERTION_HEADER_PREFIX) || name.startsWith('x-forwarded-')) return true;
+  if (!name.includes('_')) return false;
+  const dashed = name.replaceAll('_', '-');
+  return dashed.startsWith(ASSERTION_HEADER_PREFIX) || dashed.startsWith('x-forwarded-') || SINGLE.has(dashed);
 }
 
 const NO_TOKENS: ReadonlySet<string> = new Set();
 
-function connectionTokens(connection: string | undefined): ReadonlySet<string> {
-  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return NO_TOKENS;
-  return new Set(connection.split(',').map((token) => token.trim().toLowerCase()));
+/** What `Connection` names, however often it came: it ends here (RFC 9110 section 7.6.1). */
+function connectionTokens(raw: readonly string[]): ReadonlySet<string> {
+  let tokens: Set<string> | undefined;
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const value = raw[i + 1];
+    if (
+      raw[i]?.length !== 10 ||
+      raw[i]?.toLowerCase() !== 'connection' ||
+      value === 'keep-alive' ||
+      value === 'close'
+    ) {
+      continue;
+    }
+    tokens ??= new Set();
+    for (const token of (value ?? '').split(',')) tokens.add(token.trim().toLowerCase());
+  }
+  return tokens ?? NO_TOKENS;
 }
 
 /** What the gateway adds for the bank server. */

@@ -64,7 +64,8 @@ class AbortedError extends BankhouseError {
  * One attempt at one address: sends the request and streams the answer, each at the pace of its receiver.
  *
  * @param options.headers added to the answer's own
- * @param options.onSent called when the request begins to be written, `onAnswer` when the answer's headers are there
+ * @param options.onSent called when the request begins to be written, `onAnswer` when the answer's headers are there, `onBlocked` when the client
+ *   leaves so many bytes of the answer waiting, and with 0 when it has taken them
  */
 export function exchange(options: {
   upstream: Upstream;
@@ -74,6 +75,7 @@ export function exchange(options: {
   signal: AbortSignal;
   onSent: () => void;
   onAnswer: () => void;
+  onBlocked: (bytes: number) => void;
 }): Promise<Attempt> {
   const { upstream, request, signal } = options;
   const { promise, resolve } = Promise.withResolvers<Attempt>();
@@ -132,16 +134,24 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     response.writeHead(status, { ...answerHeaders(headers), ...this.options.headers });
     // Otherwise the headers would wait for the first event, which may be minutes away.
     if (isEventStream(headers['content-type'])) response.flushHeaders();
-    response.on('drain', () => controller.resume());
+    response.on('drain', () => {
+      this.options.onBlocked(0);
+      controller.resume();
+    });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.options.response.write(chunk)) controller.pause();
+    const { response, onBlocked } = this.options;
+    if (response.write(chunk)) return;
+    controller.pause();
+    onBlocked(response.writableLength);
   }
 
+  /** Answered is what the client has taken: until then it holds memory, and so its slot. */
   onResponseEnd(): void {
-    this.options.response.end();
-    this.settle({ kind: 'answered', status: this.status });
+    const { response, onBlocked } = this.options;
+    response.end(() => this.settle({ kind: 'answered', status: this.status }));
+    if (response.writableLength > 0) onBlocked(response.writableLength);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { code?: string }): void {

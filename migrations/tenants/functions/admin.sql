@@ -168,7 +168,8 @@ $$;
 
 -- Brings a bank to what is given and says 'created', 'configured' or 'unchanged'. A bank of an earlier incarnation passes to this one where
 -- it is retired: its roles and keys are gone, its rows are there. The earlier one is over then: nothing is erased in its name.
---   p_uid: of the Bank; while another one is in force, or when this one is over: BH001
+--   p_uid: of the Bank; while another one is in force, or when this one is over: BH001; while it is frozen for a move, arrives by one, or
+--     when it has left by one: BH003
 --   p_vaults: [{"id", "displayName"}], added or renamed; a vault that is no longer given keeps its rows
 --   p_role: bank_<24 hexadecimal digits>_a or _b; p_verifier: SCRAM-SHA-256$…; p_credential_digest: stored, and compared next time
 --   p_keys: {"<generation>": "<base64>"}, exactly these from now on
@@ -193,6 +194,7 @@ begin
       exit;
     end if;
   end loop;
+  perform bank.refuse_made_elsewhere(p_id, p_uid);
   if was.retired_at is null then perform bank.check_incarnation(was, p_uid); end if;
   if exists (select from bank.erasures e where e.uid = p_uid) then
     raise exception 'the id % was given back by this Bank', p_id using errcode = 'BH001';

@@ -76,6 +76,29 @@ return decode(
   'base64'
 );
 
+-- Refuses what can't be done here just now, since the bank is on its way into another database (BH003): try again in a moment.
+--   p_write: also what is only frozen
+create or replace function bank.refuse_moving(p_id text, p_write boolean) returns void
+  language plpgsql stable set search_path = pg_catalog
+as $$
+begin
+  if exists (
+    select from bank.moves m
+     where m.id = p_id
+       and (m.state in ('gone', 'arriving')
+         or p_write and m.state = 'frozen' and coalesce(m.frozen_until > clock_timestamp(), true))
+  ) then
+    raise exception 'the bank % is being moved', p_id using errcode = 'BH003', hint = 'Try again in a moment.';
+  end if;
+end
+$$;
+
+-- Whether this transaction brings or removes rows of a bank that moves, which are as they are: triggers on tables of banks begin with it
+-- and do nothing then. Anybody may write the setting; nobody but the operator logs in as it.
+create or replace function bank.copying() returns boolean
+  language sql stable
+return session_user = 'bankhouse_operator' and coalesce(current_setting('bankhouse.copying', true) = 'on', false);
+
 -- Makes out who calls and what it may see, and writes it down for the policies, in the setting bankhouse.scope. Every function of schema
 -- api begins with it, by itself or in bank.caller or bank.writer; whatever somebody else has put into the setting before is gone then, and it
 -- says nothing to anybody who may not read a table. Whether and when a policy's question is asked depends on what a plan looked at
@@ -93,6 +116,7 @@ begin
   vaults := opened.vaults;
   subject := opened.subject;
   may_write := opened.may_write;
+  perform bank.refuse_moving(bank, false);
   perform set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
     'subject', subject, 'write', may_write)::text, true);
 end
@@ -152,6 +176,7 @@ begin
   if entered.bank is null or not entered.may_write then
     raise exception 'the caller may not write' using errcode = 'insufficient_privilege';
   end if;
+  perform bank.refuse_moving(entered.bank, true);
   bank := entered.bank;
   all_vaults := entered.all_vaults;
   vaults := entered.vaults;

@@ -8,6 +8,7 @@ create or replace function bank.fill_entry() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return new; end if;
   select r.started_at, r.legacy_id into new.started_at, new.legacy_id
     from bank.recordings r where r.bank_id = new.bank_id and r.id = new.recording_id;
   if not found then
@@ -22,6 +23,7 @@ create or replace function bank.pass_legacy_id() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   update bank.vault_entries e set legacy_id = new.legacy_id where e.bank_id = new.bank_id and e.recording_id = new.id;
   return null;
 end
@@ -35,6 +37,7 @@ declare
   bank text;
   subject uuid;
 begin
+  if bank.copying() then return null; end if;
   if tg_table_name = 'recordings' then
     bank := new.bank_id;
     subject := new.id;
@@ -56,6 +59,7 @@ create or replace function bank.mark_migrated() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   if tg_op <> 'INSERT' and old.legacy_id is not null then
     update bank.fathom_calls f set migrated = false
      where f.bank_id = old.bank_id and f.id = old.legacy_id

@@ -80,6 +80,7 @@ as $$
 declare
   changed jsonb;
 begin
+  if bank.copying() then return null; end if;
   -- [{"bank_id", "vaults", "n"}]: how many calls more, or fewer, are in just these vaults.
   if tg_op = 'INSERT' then
     select jsonb_agg(c) into changed from (
@@ -114,6 +115,7 @@ create or replace function bank.index_recording() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   insert into bank.search_documents as d (
       bank_id, recording_id, call_id, started_at, scopes, participant_keys, language, document, passage_positions, passage_segments)
     select r.bank_id, r.id, r.call_id, r.started_at,
@@ -136,6 +138,7 @@ create or replace function bank.remember_language() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   insert into bank.search_languages (bank_id, language)
     select distinct n.bank_id, n.language from new_rows n
      where not exists (select from bank.search_languages l where l.bank_id = n.bank_id and l.language = n.language)
@@ -155,6 +158,7 @@ declare
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id
   );
 begin
+  if bank.copying() then return null; end if;
   update bank.search_documents d set scopes = bank.scopes_of(d.bank_id, vaults, d.started_at)
    where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id
      and d.scopes <> bank.scopes_of(d.bank_id, vaults, d.started_at);
@@ -166,6 +170,7 @@ create or replace function bank.index_fathom_call() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   delete from bank.search_documents d using bank.fathom_calls f
    where f.bank_id = new.bank_id and f.id = new.id and f.migrated
      and d.bank_id = f.bank_id and d.legacy_id = f.id;

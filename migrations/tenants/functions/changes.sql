@@ -22,9 +22,9 @@ begin
 end
 $$;
 
--- Writes down what one statement did to rows of one kind: one change a row, or a single one for more than 100. A bank without a
--- key has no readers, so nothing is kept of what is erased with it. Nobody is notified while nobody listens, because commits that
--- notify go one after the other, over all banks.
+-- Writes down what one statement did to rows of one kind: one change a row, or a single one for more than 100. While a bank is frozen for
+-- a move it is refused instead, whoever wrote. A bank without a key has no readers, so nothing is kept of what is erased with it. Nobody is
+-- notified while nobody listens, because commits that notify go one after the other, over all banks.
 create or replace function bank.record_changes(p_kind text, p_seen bank.change_seen[]) returns void
   language plpgsql set search_path = pg_catalog
 as $$
@@ -34,6 +34,7 @@ declare
 begin
   if p_seen is null then return; end if;
   for concerned in select distinct s.bank_id from unnest(p_seen) s loop
+    perform bank.refuse_moving(concerned, true);
     continue when not exists (select from bank.bank_keys k where k.bank_id = concerned);
     with added as (
       insert into bank.changes (bank_id, kind, id, vaults_before, vaults_after)
@@ -63,6 +64,7 @@ as $$
 declare
   seen bank.change_seen[];
 begin
+  if bank.copying() then return null; end if;
   if tg_op = 'INSERT' then
     select array_agg(row(a.bank_id, a.id, null, array_remove(array[a.vault_id], null))::bank.change_seen)
       into seen from after_rows a;
@@ -87,6 +89,7 @@ as $$
 declare
   seen bank.change_seen[];
 begin
+  if bank.copying() then return null; end if;
   if tg_op = 'INSERT' then
     select array_agg(row(a.bank_id, a.call_id, null,
         array_remove(array[case when not a.migrated then a.vault_id end], null))::bank.change_seen)
@@ -114,6 +117,7 @@ as $$
 declare
   seen bank.change_seen[];
 begin
+  if bank.copying() then return null; end if;
   -- The entries of a row that was just made come after it, and those of a deleted one went before: each tells of itself.
   if tg_op = 'INSERT' then
     select array_agg(row(a.bank_id, i.id, null, '{}'::text[])::bank.change_seen) into seen
@@ -147,6 +151,7 @@ declare
   moved bank.change_seen[];
   seen bank.change_seen[];
 begin
+  if bank.copying() then return null; end if;
   -- First per recording: the vaults that it lost and those that it gained.
   if tg_op = 'INSERT' then
     select array_agg(m::bank.change_seen) into moved from (
@@ -187,6 +192,7 @@ as $$
 declare
   seen bank.change_seen[];
 begin
+  if bank.copying() then return null; end if;
   if tg_op <> 'DELETE' then
     select array_agg(row(a.bank_id, a.id, case when tg_op = 'UPDATE' then array[a.id] end, array[a.id])::bank.change_seen)
       into seen from after_rows a;
@@ -217,6 +223,7 @@ begin
     raise exception 'a feed needs a valid assertion with the scope mcp:read and exp of its token'
       using errcode = 'insufficient_privilege';
   end if;
+  perform bank.refuse_moving(my_bank, true);
   delete from bank.feeds f where f.bank_id = my_bank and f.expires_at <= clock_timestamp();
   delete from bank.feeds f where f.id in (
     select o.id from bank.feeds o where o.bank_id = my_bank order by o.opened_at desc offset 999);
@@ -316,6 +323,7 @@ create or replace function bank.close_feeds(p_feeds uuid[]) returns void
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  perform bank.refuse_moving(bank.me(), true);
   delete from bank.feeds f where f.bank_id = bank.me() and f.id = any (p_feeds);
 end
 $$;

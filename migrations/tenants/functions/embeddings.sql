@@ -232,6 +232,7 @@ declare
   item_at timestamptz;
   kept int := 0;
 begin
+  perform bank.refuse_moving(p_bank, true);
   for item in
     select t.kind, t.id, array_agg(t.digest order by t.passage) as digests, array_agg(t.vector order by t.passage) as vectors
       from unnest(p_kinds, p_ids, p_passages, p_digests, p_vectors) t (kind, id, passage, digest, vector)
@@ -300,6 +301,7 @@ as $$
 declare
   item text;
 begin
+  if bank.copying() then return null; end if;
   if tg_argv[0] = 'recording' then
     item := old.call_id;
   else
@@ -317,6 +319,7 @@ as $$
 declare
   item text;
 begin
+  if bank.copying() then return null; end if;
   if tg_argv[0] = 'recording' then
     item := new.call_id;
   else
@@ -334,6 +337,7 @@ create or replace function bank.place_embeddings() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   perform from bank.recordings r
     where (r.bank_id, r.id) in (select c.bank_id, c.recording_id from changed c)
     order by r.bank_id, r.id for no key update;

@@ -8,6 +8,7 @@ as $$
 declare
   subject text;
 begin
+  if bank.copying() then return new; end if;
   if bank.me() is null then return new; end if;
   subject := bank.subject();
   if tg_op = 'INSERT' then
@@ -36,6 +37,7 @@ as $$
 declare
   wanted constant text := new.recording_id;
 begin
+  if bank.copying() then return new; end if;
   if wanted is null or bank.me() is null then return new; end if;
   if tg_op = 'UPDATE' and wanted is not distinct from old.recording_id then return new; end if;
   select r.id into new.recording_id from api.get_recording(wanted) r;
@@ -54,6 +56,7 @@ as $$
 declare
   chat_status text;
 begin
+  if bank.copying() then return new; end if;
   if bank.me() is null then return new; end if;
   if tg_op = 'UPDATE' and new.chat_id <> old.chat_id then
     raise exception 'a message stays in its chat' using errcode = 'check_violation', constraint = 'chat_messages_stay';
@@ -78,6 +81,7 @@ declare
   vaults text[];
   wanted constant text := new.vault_id;
 begin
+  if bank.copying() then return new; end if;
   if bank.me() is null then return new; end if;
   if tg_op = 'UPDATE' and (new.parent_type, new.parent_id) is distinct from (old.parent_type, old.parent_id) then
     raise exception 'a comment stays with its parent' using errcode = 'check_violation', constraint = 'comments_stay';
@@ -127,6 +131,7 @@ create or replace function bank.move_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   update bank.comments c set vault_id = new.vault_id
    where c.bank_id = new.bank_id and c.parent_type = tg_argv[0] and c.parent_id = new.id::text
      and c.vault_id is distinct from new.vault_id;
@@ -144,6 +149,7 @@ as $$
 declare
   parent text;
 begin
+  if bank.copying() then return null; end if;
   if tg_argv[0] = 'recording' then
     parent := old.call_id;
   else
@@ -162,6 +168,7 @@ as $$
 declare
   former constant text := 'fathom-' || new.legacy_id;
 begin
+  if bank.copying() then return null; end if;
   update bank.comments c set parent_id = new.call_id
    where c.bank_id = new.bank_id and c.parent_type = 'recording' and c.parent_id = former;
   update bank.notes n set recording_id = new.call_id where n.bank_id = new.bank_id and n.recording_id = former;
@@ -182,6 +189,7 @@ declare
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id order by e.vault_id
   );
 begin
+  if bank.copying() then return null; end if;
   if cardinality(present) = 0 then return null; end if;
   update bank.comments c set vault_id = present[1]
    where c.bank_id = entry.bank_id and c.parent_type = 'recording' and c.parent_id = entry.recording_id::text
@@ -194,6 +202,7 @@ create or replace function bank.follow_fathom_call() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   update bank.comments c set vault_id = new.vault_id
    where c.bank_id = new.bank_id and c.parent_type = 'recording' and c.parent_id = new.call_id
      and c.vault_id is distinct from new.vault_id;
@@ -206,6 +215,7 @@ create or replace function bank.sweep_idempotency_keys() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
+  if bank.copying() then return null; end if;
   delete from bank.idempotency_keys k
    where (k.bank_id, k.subject, k.key) in (
      select o.bank_id, o.subject, o.key from bank.idempotency_keys o

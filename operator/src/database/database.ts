@@ -239,8 +239,8 @@ export function explain(error: unknown, place: string): DatabaseError {
     const message = `The database at ${place} lacks our schema or grants (${said}); let the migration job run.`;
     return new DatabaseError('not_migrated', message, cause);
   }
-  // object_in_use: our own functions say what they wait for.
-  if (code === '55006') {
+  // object_in_use, and a bank that is being moved: our own functions say what they wait for.
+  if (code === '55006' || code === 'BH003') {
     const message = `${said.charAt(0).toUpperCase()}${said.slice(1)}; the operator tries again by itself.`;
     return new DatabaseError('busy', message, cause);
   }

@@ -93,7 +93,7 @@ class PooledDatabase implements Database {
           continue;
         }
         if (attempt === 1 && this.#mayTryAgain(error, progress.answered)) continue;
-        throw error instanceof pg.DatabaseError || isUnavailable(error) ? toToolError(error) : error;
+        throw error instanceof pg.DatabaseError || isUnavailable(error) ? toToolError(error, options) : error;
       }
     }
   }

@@ -13,6 +13,11 @@ const CONNECTION_GONE =
  */
 const PROTOCOL_VIOLATION = '08P01';
 
+/** SQLSTATE of our own: the bank is on its way into another database (docs/placement.md). */
+const BEING_MOVED = 'BH003';
+/** A freeze ends by itself after five seconds and takes one or two. */
+const MOVED_WITHIN_SECONDS = 2;
+
 /** SQLSTATE (PostgreSQL, appendix A) or the system's error code; undefined for anything else. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
@@ -60,11 +65,12 @@ export function isPreparedStatementLost(error: unknown): boolean {
 }
 
 /** Any failure of a transaction as an error for the caller. The original is kept as `cause`, for the log alone. */
-export function toToolError(error: unknown): ToolError {
+export function toToolError(error: unknown, { readOnly = false }: { readOnly?: boolean } = {}): ToolError {
   if (error instanceof ToolError) return error;
   if (isUnavailable(error) || isLoginRefused(error)) return databaseUnavailable(error);
   const code = codeOf(error) ?? '';
   const options = { cause: error };
+  if (code === BEING_MOVED) return beingMoved(error);
   const broken = brokenConstraint(error);
   if (broken !== undefined) return broken;
   if (code === '57014') {
@@ -79,6 +85,7 @@ export function toToolError(error: unknown): ToolError {
     return new ToolError('forbidden', 'The database refused this access.', 'Ask for a token that allows it.', options);
   }
   if (code === '40001' || code === '40P01' || code === '55P03') {
+    if (readOnly) return busy(error);
     return new ToolError('conflict', 'Another call changed the same rows at the same time.', 'Send the call again.', {
       ...options,
       retryable: true,
@@ -106,12 +113,31 @@ export function toToolError(error: unknown): ToolError {
   );
 }
 
+/** A reader waited for somebody's lock, such as that of maintenance: nobody changed anything under it (T5). */
+function busy(cause: unknown): ToolError {
+  return new ToolError(
+    'overloaded',
+    'What you wanted to read was locked by other work, and the call stopped waiting for it. Nothing is wrong with the call.',
+    'Send the same call again in a few seconds.',
+    { retryable: true, cause },
+  );
+}
+
 function databaseUnavailable(cause: unknown): ToolError {
   return new ToolError(
     'database_unavailable',
     "The bank's database can't be reached at the moment. This is temporary and nothing was changed.",
     'Send the same call again in a few seconds.',
     { retryable: true, cause },
+  );
+}
+
+function beingMoved(cause: unknown): ToolError {
+  return new ToolError(
+    'database_unavailable',
+    'The bank is being moved into another database. This is over in a few seconds and nothing was changed.',
+    `Send the same call again in ${MOVED_WITHIN_SECONDS} seconds.`,
+    { retryable: true, details: { retryAfterSeconds: MOVED_WITHIN_SECONDS }, cause },
   );
 }
 

@@ -1,5 +1,5 @@
 import type { Tool as ListedTool } from '@modelcontextprotocol/server';
-import { listTool } from '../mcp/surface.ts';
+import { describeTool } from '../mcp/surface.ts';
 import type { Tool, Toolset } from '../mcp/toolset.ts';
 
 /** What this page needs of a JSON Schema, of those that tools are listed with. */
@@ -30,6 +30,11 @@ as what is not there.
 
 - **Errors** are results with \`isError\`: a text \`code: what was wrong. What to send instead.\`, and in \`_meta["bankhouse.dev/error"]\` \`code\`,
   \`retryable\` and the wrong argument as \`field\`.
+- **Names**: \`id\`, \`vaultId\` and \`kind\` (in the singular) mean the same in every tool. Other words for an argument (\`vault\`, \`entity\`, \`recordingId\`, \`note_id\`),
+  numbers and booleans as text, JSON as text, one value for a list and other spellings of a value are taken for what they mean. \`null\` is as good
+  as left out where a field can't be null; in patch_* it empties what can be emptied. An unknown argument is answered with those that there are.
+- **Length**: no answer has more than 30,000 characters, neither its text nor its structured content, and each of the two says all. A page ends before; a
+  long text comes in parts, with \`nextCharacter\` as the \`fromCharacter\` of the next call.
 - **Pages**: \`nextCursor\` of an answer is the \`cursor\` of the next call, with the same filters. No \`nextCursor\`: the last page.
 - **Versions**: each change of an entry counts its \`version\` up. update and patch need the one that was read and answer \`stale_version\` when
   it is no longer the present one.
@@ -47,7 +52,7 @@ function toolsetSection({ name, instructions, tools }: Toolset): string {
   return [
     `## ${name}\n`,
     ...(instructions === '' ? [] : [`${instructions}\n`]),
-    ...tools.map((tool) => toolSection(listTool(tool), tool.access, fieldsOf(tools, tool.name))),
+    ...tools.map((tool) => toolSection(describeTool(tool), tool.access, fieldsOf(tools, tool.name))),
   ].join('\n');
 }
 
@@ -55,7 +60,7 @@ function toolsetSection({ name, instructions, tools }: Toolset): string {
 function fieldsOf(toolset: readonly Tool[], name: string): Readonly<Record<string, Schema>> {
   const creating = name.replace(/^(update|patch)_/, 'create_');
   const tool = toolset.find((other) => other.name === creating);
-  return tool === undefined || creating === name ? {} : (inputOf(listTool(tool)).properties ?? {});
+  return tool === undefined || creating === name ? {} : (inputOf(describeTool(tool)).properties ?? {});
 }
 
 function toolSection(tool: ListedTool, access: Tool['access'], fields: Readonly<Record<string, Schema>>): string {

@@ -1,10 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BankhouseError } from '@bankhouse/core';
-
-/** A request body is at most this long, in bytes. */
-export const MAX_BODY_BYTES = 1024 * 1024;
-/** And nests at most this deep. */
-export const MAX_BODY_DEPTH = 64;
+import { BankhouseError, JSON_MAX_DEPTH, REQUEST_BODY_MAX_BYTES, RPC } from '@bankhouse/core';
 
 export class BodyError extends BankhouseError {
   readonly status: 400 | 413;
@@ -25,13 +20,18 @@ export class BodyError extends BankhouseError {
  * @throws BodyError 413 over the size, 400 for what is no JSON or nests too deep
  */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+  if (Number(request.headers['content-length'] ?? 0) > REQUEST_BODY_MAX_BYTES) throw tooLarge();
   const body = await collect(request);
   return parseJsonBody(body.toString('utf8'));
 }
 
 function tooLarge(): BodyError {
-  return new BodyError(413, -32000, 'body_too_large', `A request body must not exceed ${MAX_BODY_BYTES} bytes.`);
+  return new BodyError(
+    413,
+    RPC.refused,
+    'body_too_large',
+    `A request body must not exceed ${REQUEST_BODY_MAX_BYTES} bytes.`,
+  );
 }
 
 /** By events: an async iterator over a body costs twice as much as the rest of reading it. */
@@ -41,7 +41,7 @@ function collect(request: IncomingMessage): Promise<Buffer> {
     let size = 0;
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > MAX_BODY_BYTES) {
+      if (size > REQUEST_BODY_MAX_BYTES) {
         request.pause();
         reject(tooLarge());
         return;
@@ -63,10 +63,15 @@ export function parseJsonBody(text: string): unknown {
   try {
     body = JSON.parse(text);
   } catch {
-    throw new BodyError(400, -32700, 'body_no_json', 'Parse error: the request body is not valid JSON.');
+    throw new BodyError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
   }
-  if (!isShallow(body, MAX_BODY_DEPTH)) {
-    throw new BodyError(400, -32600, 'body_too_deep', `A request body must not nest deeper than ${MAX_BODY_DEPTH}.`);
+  if (!isShallow(body, JSON_MAX_DEPTH)) {
+    throw new BodyError(
+      400,
+      RPC.invalidRequest,
+      'body_too_deep',
+      `A request body must not nest deeper than ${JSON_MAX_DEPTH}.`,
+    );
   }
   return body;
 }

@@ -6,14 +6,11 @@ import {
   DATABASE_ASSERTION_HEADER,
   openAssertion,
   POD_ASSERTION_HEADER,
+  RPC,
   requiredScopes,
 } from '@bankhouse/core';
 import type { Caller } from '../caller.ts';
 import type { Secrets } from '../secrets.ts';
-
-/** JSON-RPC codes of our own refusals, outside the range that MCP reserves (-32020 to -32099). */
-export const UNAUTHORIZED = -32001;
-export const FORBIDDEN = -32003;
 
 const SEALED = /^[0-9]{1,9}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/;
 
@@ -34,7 +31,7 @@ export class DoorError extends BankhouseError {
     super(code, message);
     this.name = 'DoorError';
     this.status = status;
-    this.rpcCode = status === 401 ? UNAUTHORIZED : FORBIDDEN;
+    this.rpcCode = status === 401 ? RPC.unauthorized : RPC.forbidden;
     this.scopes = scopes;
     this.requestId = requestId;
   }

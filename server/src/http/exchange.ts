@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
+import { ReadableStream, type ReadableStreamDefaultReader } from 'node:stream/web';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
+import { formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
 
 /**
  * One request: the short way (ADR 15) where that takes it, else through the SDK's handler. There it does what the SDK's own
@@ -26,7 +27,11 @@ export async function exchange(
   response.on('close', () => {
     if (!response.writableFinished) abort.abort();
   });
-  const answer = await mcp.fetch(toRequest(request, abort.signal, body !== undefined), {
+  const taken = takenBy(request.headers.accept);
+  // A plain call is answered in the one form that a client takes; only a stream needs a client that takes streams.
+  const isPlain = body !== undefined && !Array.isArray(body) && !isListen(body) && taken.json;
+  const accept = isPlain || (taken.json && taken.stream) ? TAKES_BOTH : undefined;
+  const answer = await mcp.fetch(toRequest(request, abort.signal, { hasBody: body !== undefined, accept }), {
     authInfo,
     ...(body === undefined ? {} : { parsedBody: body }),
   });
@@ -37,11 +42,16 @@ export async function exchange(
     return;
   }
   if (headers['content-type'] === 'text/event-stream') {
-    response.writeHead(answer.status, headers);
-    response.flushHeaders();
-    // Rejects when the client ends the stream, which is how every stream ends.
-    await pipeline(Readable.fromWeb(answer.body as ReadableStream), response).catch(() => {});
-    return;
+    if (!isPlain) return sendStream(response, { status: answer.status, headers, body: answer.body });
+    const reader = answer.body.getReader();
+    // Aborted with the client.
+    const form = await formOf(reader, taken).catch(() => undefined);
+    if (form === undefined || response.destroyed) return void response.destroy();
+    if (form.kind === 'stream') {
+      return sendStream(response, { status: answer.status, headers, body: joined(form.read, reader) });
+    }
+    await reader.cancel().catch(() => {});
+    return sendJson(response, answer.status, Buffer.from(form.text));
   }
   const bytes = await answer.bytes();
   response.writeHead(answer.status, { ...headers, 'content-length': bytes.length }).end(bytes);
@@ -60,8 +70,39 @@ async function answerDirectly(call: DirectCall, response: ServerResponse): Promi
     response.destroy();
     return;
   }
-  const text = JSON.stringify(answer);
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text);
+  sendJson(response, 200, Buffer.from(JSON.stringify(answer)));
+}
+
+function sendJson(response: ServerResponse, status: number, bytes: Buffer): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length }).end(bytes);
+}
+
+async function sendStream(
+  response: ServerResponse,
+  { status, headers, body }: { status: number; headers: Record<string, string | number>; body: ReadableStream },
+): Promise<void> {
+  response.writeHead(status, headers);
+  response.flushHeaders();
+  // Rejects when the client ends the stream, which is how every stream ends.
+  await pipeline(Readable.fromWeb(body), response).catch(() => {});
+}
+
+/** What was read of a stream, and the rest of it. */
+function joined(read: readonly Uint8Array[], rest: ReadableStreamDefaultReader<Uint8Array>): ReadableStream {
+  const first = [...read];
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const value = first.shift() ?? (await rest.read()).value;
+      if (value === undefined) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => rest.cancel(reason),
+  }) as ReadableStream;
+}
+
+/** A stream that lasts until one side ends it: there is nothing to wait for. */
+export function isListen(body: unknown): boolean {
+  return (body as { method?: unknown } | null)?.method === 'subscriptions/listen';
 }
 
 /**
@@ -70,11 +111,16 @@ async function answerDirectly(call: DirectCall, response: ServerResponse): Promi
  */
 type ReadByHandler = Pick<Request, 'method' | 'url' | 'headers' | 'signal'>;
 
-function toRequest(request: IncomingMessage, signal: AbortSignal, hasBody: boolean): Request {
+function toRequest(
+  request: IncomingMessage,
+  signal: AbortSignal,
+  { hasBody, accept }: { hasBody: boolean; accept: string | undefined },
+): Request {
   const headers = new Headers();
   for (let index = 0; index < request.rawHeaders.length; index += 2) {
     headers.append(request.rawHeaders[index] ?? '', request.rawHeaders[index + 1] ?? '');
   }
+  if (accept !== undefined) headers.set('accept', accept);
   const read: ReadByHandler = {
     method: request.method ?? 'GET',
     url: `http://bank${request.url ?? '/'}`,

@@ -7,7 +7,7 @@ import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
 import { BodyError, readJsonBody } from './body.ts';
 import { checkScopes, DoorError, openDoor } from './door.ts';
-import { exchange } from './exchange.ts';
+import { exchange, isListen } from './exchange.ts';
 
 /** Two sealed assertions of at most 8 KiB each, and what else a client sends. */
 const MAX_HEADER_BYTES = 32 * 1024;
@@ -168,11 +168,6 @@ function trackRunning(): Running {
       while (all.size > 0) await Promise.allSettled(all);
     },
   };
-}
-
-/** A stream that lasts until one side ends it: there is nothing to wait for. */
-function isListen(body: unknown): boolean {
-  return (body as { method?: unknown } | null)?.method === 'subscriptions/listen';
 }
 
 async function drain(server: Server, mcp: McpService, running: Running, listening: Running): Promise<void> {

@@ -100,7 +100,8 @@ export function serveMcp(serving: Serving): McpService {
       { name: `bankhouse-${serving.bank}`, title, version: serving.version },
       { ...options, instructions: `The bank "${title}". ${surface.instructions}`.trimEnd() },
     );
-    server.setRequestHandler('tools/list', async (_, context) => {
+    server.setRequestHandler('tools/list', async ({ params }, context) => {
+      refuseCursor(params?.cursor);
       if (isVerifier(callerOf(context)) && (await serving.database.loginIsRefused())) throw loginRefused();
       return surface.toolList;
     });
@@ -108,14 +109,20 @@ export function serveMcp(serving: Serving): McpService {
       callTool(serving, params.name, params.arguments, context),
     );
     if (surface.resources.length > 0) {
-      server.setRequestHandler('resources/templates/list', () => templates);
+      server.setRequestHandler('resources/templates/list', ({ params }) => {
+        refuseCursor(params?.cursor);
+        return templates;
+      });
       server.setRequestHandler('resources/list', ({ params }, context) =>
         listResources(serving, params?.cursor, context),
       );
       server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
     }
     if (surface.prompts.size > 0) {
-      server.setRequestHandler('prompts/list', () => surface.promptList);
+      server.setRequestHandler('prompts/list', ({ params }) => {
+        refuseCursor(params?.cursor);
+        return surface.promptList;
+      });
       server.setRequestHandler('prompts/get', ({ params }, context) =>
         getPrompt(serving, params.name, params.arguments, context),
       );
@@ -162,6 +169,15 @@ function callerOf(context: ServerContext): Caller {
 /** The operator, which looks whether the bank works and may see none of its data. */
 function isVerifier({ assertion }: Caller): boolean {
   return assertion.scopes.length === 1 && assertion.scopes[0] === 'mcp:verify';
+}
+
+/** Of lists that have one page, so that no cursor was given out. */
+function refuseCursor(cursor: string | undefined): void {
+  if (cursor === undefined || cursor === '') return;
+  throw new ProtocolError(
+    ProtocolErrorCode.InvalidParams,
+    'The cursor is not one that this list gave: it has one page. Leave cursor out.',
+  );
 }
 
 /** Clients get their lists in any case; the operator is told, because it can mend this. */

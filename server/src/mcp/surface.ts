@@ -6,8 +6,9 @@ import type {
   ResourceTemplateType,
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { parseInput } from './arguments.ts';
+import { parseMeant } from './arguments.ts';
 import { type Completers, completersOf } from './completion.ts';
+import type { ArgumentSchema } from './leniency.ts';
 import { listPrompts, promptsOf } from './prompts.ts';
 import type { Prompt, ResourceProvider, Tool, Toolset } from './toolset.ts';
 
@@ -63,8 +64,67 @@ export function buildSurface(toolsets: readonly Toolset[]): Surface {
   };
 }
 
-/** A tool as tools/list gives it. */
+/**
+ * A tool as tools/list gives it, in as few tokens as say the same to a model (P8): no output schema, which is a third of the list and which
+ * nobody needs to call a tool; no bounds of length, which an error names; of hints those that say more than their default.
+ */
 export function listTool(tool: Tool): ListedTool {
+  const { readOnlyHint, destructiveHint, idempotentHint } = describeTool(tool).annotations ?? {};
+  return {
+    name: tool.name,
+    title: tool.title,
+    description: tool.description,
+    inputSchema: slim(jsonSchema(tool.input, 'input'), keepsNull(tool)) as ListedTool['inputSchema'],
+    annotations: {
+      ...(readOnlyHint === true ? { readOnlyHint } : {}),
+      ...(readOnlyHint === true || destructiveHint !== false ? {} : { destructiveHint }),
+      ...(readOnlyHint === true || idempotentHint !== true ? {} : { idempotentHint }),
+    },
+  };
+}
+
+/** Where null says something else than nothing. Elsewhere it is taken, and not worth its tokens. */
+function keepsNull({ name }: Tool): boolean {
+  return name.startsWith('patch_');
+}
+
+const UNSAID = new Set([
+  'additionalProperties',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'pattern',
+  'examples',
+  'minimum',
+]);
+
+function slim(schema: unknown, keepNull: boolean): unknown {
+  if (Array.isArray(schema)) return schema.map((each) => slim(each, keepNull));
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const { anyOf, properties, ...rest } = schema as Record<string, unknown>;
+  const kept = Object.fromEntries(
+    Object.entries(rest)
+      .filter(([name, value]) => !UNSAID.has(name) && !(name === 'maximum' && Number(value) > 1000))
+      .map(([name, value]) => [name, name === 'items' || name === 'not' ? slim(value, keepNull) : value]),
+  );
+  const fields =
+    properties === undefined
+      ? {}
+      : {
+          properties: Object.fromEntries(
+            Object.entries(properties as Record<string, unknown>).map(([name, value]) => [name, slim(value, keepNull)]),
+          ),
+        };
+  if (!Array.isArray(anyOf)) return { ...kept, ...fields };
+  const [only, ...others] = anyOf.filter((each) => keepNull || (each as { type?: unknown }).type !== 'null');
+  return others.length === 0
+    ? { ...(slim(only, keepNull) as object), ...kept, ...fields }
+    : { ...kept, ...fields, anyOf: slim(anyOf, keepNull) };
+}
+
+/** A tool with all that can be said of it, for docs/tools.md. */
+export function describeTool(tool: Tool): ListedTool {
   return {
     name: tool.name,
     title: tool.title,
@@ -100,7 +160,28 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, u
   return made;
 }
 
-/** @throws ToolError `invalid_argument` that names every wrong argument */
+/** JSON schemas of arguments, made when they are first needed. */
+const inputSchemas = new WeakMap<Tool, ArgumentSchema>();
+
+function inputSchemaOf(tool: Tool): ArgumentSchema {
+  const known = inputSchemas.get(tool) ?? (jsonSchema(tool.input, 'input') as ArgumentSchema);
+  inputSchemas.set(tool, known);
+  return known;
+}
+
+/** @throws ToolError `invalid_argument` that names every wrong argument, and which there are */
 export function parseArguments<I>(tool: Tool<I>, args: unknown): I {
-  return parseInput(tool.input, args ?? {}, `the input schema of ${tool.name}`);
+  const any = tool as unknown as Tool;
+  return parseMeant(tool.input, args ?? {}, {
+    whose: tool.name,
+    listed: () => inputSchemaOf(any),
+    meaning: { emptied: tool.emptied, idWords: idWordsOf(tool.name) },
+  });
+}
+
+/** `noteid` and `note` of get_note; a tool about calls takes their other names. */
+function idWordsOf(tool: string): string[] {
+  const noun = tool.replace(/^[a-z]+_/, '').replaceAll('_', '');
+  const nouns = noun === 'recording' || noun === 'transcript' ? ['recording', 'call', 'meeting'] : [noun];
+  return [...nouns, ...nouns.map((each) => `${each}id`)];
 }

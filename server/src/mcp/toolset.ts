@@ -55,6 +55,8 @@ export interface Tool<I = unknown, O = unknown, P = void> {
   readonly annotations?: ToolAnnotations;
   readonly input: z.ZodType<I>;
   readonly output: z.ZodType<O>;
+  /** What null means for arguments that can be emptied and not null; for any other that can't be null it is as left out. */
+  readonly emptied?: Readonly<Record<string, unknown>>;
   /** Left out of tools/list: it only says why it can't work. */
   readonly hidden?: boolean;
   prepare?(args: I, context: PrepareContext): Promise<P>;

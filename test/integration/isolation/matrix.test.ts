@@ -45,6 +45,7 @@ const ACCESS: Record<string, Access> = {
   'bank.search_languages': OURS,
   'bank.idempotency_keys': OURS,
   'bank.imports': OURS,
+  'bank.moves': OURS,
   'bank.erasures': OURS,
   'bank.embeddings': OURS,
   'bank.changes': OURS,

@@ -173,7 +173,7 @@ export async function measureNeighbours(options: {
 const WORK: [string, Record<string, unknown>][] = [
   ['list_notes', { limit: 20 }],
   ['search', { query: 'pricing' }],
-  ['query', { entity: 'notes', filter: { field: 'title', op: 'startsWith', value: 'about' }, limit: 20 }],
+  ['query', { kind: 'note', filter: { field: 'title', op: 'startsWith', value: 'about' }, limit: 20 }],
   ['create_note', { title: 'new', vaultId: 'sales' }],
   ['list_vaults', {}],
 ];

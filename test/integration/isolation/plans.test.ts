@@ -56,7 +56,7 @@ const ENTITY_LISTS = ['notes', 'tasks', 'comments', 'chats', 'chat_messages'];
 const CALLS: [string, string, Record<string, unknown>][] = [
   ['list_vaults', 'list_vaults', {}],
   ['list_recordings', 'list_recordings', {}],
-  ['list_recordings of a vault', 'list_recordings', { vault: 'sales' }],
+  ['list_recordings of a vault', 'list_recordings', { vaultId: 'sales' }],
   ['search_recordings', 'search_recordings', { query: 'pricing' }],
   ...ENTITY_LISTS.flatMap((plural): [string, string, Record<string, unknown>][] => [
     [`list_${plural}`, `list_${plural}`, {}],
@@ -64,7 +64,7 @@ const CALLS: [string, string, Record<string, unknown>][] = [
     [`list_${plural} by the last change`, `list_${plural}`, { sort: 'updated', archived: 'include' }],
   ]),
   ['search over everything', 'search', { query: 'pricing' }],
-  ['search in a vault', 'search', { query: 'pricing', vault: 'sales' }],
+  ['search in a vault', 'search', { query: 'pricing', vaultId: 'sales' }],
 ];
 const TOKENS: [string, string[] | null][] = [
   ['all vaults', null],

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { evaluate, type Places } from '../workspace-query/support.ts';
 import { allPages, entry, type Move, type Played } from './answers.ts';
-import { type Fields, type Kind, type Model, PLURALS } from './model.ts';
+import type { Fields, Kind, Model } from './model.ts';
 import { archived, counts, kind, token } from './steps.ts';
 
 type Type = 'text' | 'longText' | 'boolean' | 'integer' | 'enum' | 'texts' | 'uuid' | 'key';
@@ -174,7 +174,7 @@ export const query: fc.Arbitrary<Move> = fc
         .map((row) => Object.fromEntries(select(of).map((name) => [name, entry(row)[name]])))
         .filter((row) => filter === undefined || evaluate(filter, row, placesOf(of)));
       const args = {
-        entity: PLURALS[of],
+        kind: of,
         archived: which,
         ...(filter === undefined ? {} : { filter }),
         ...shape.args(of),

@@ -107,8 +107,8 @@ describe.each(ERAS)('a %s client', (era) => {
     // From here on the SDK's client checks every structured answer against the listed output schema.
     await call(client, 'list_vaults');
     await call(client, 'list_recordings', { includeTotal: true });
-    await call(client, 'get_recording', { recordingId: 'fathom-7' });
-    await call(client, 'get_transcript', { recordingId: 'fathom-7' });
+    await call(client, 'get_recording', { id: 'fathom-7' });
+    await call(client, 'get_transcript', { id: 'fathom-7' });
     await call(client, 'search_recordings', { query: 'flamingo' });
   });
 
@@ -159,7 +159,7 @@ describe('list_vaults', () => {
 describe('list_recordings', () => {
   it.each<[string, Record<string, unknown>, number]>([
     ['all', {}, TOTAL],
-    ['a vault', { vault: 'support' }, 20],
+    ['a vault', { vaultId: 'support' }, 20],
     ['a participant in any case', { participant: 'ANN@example.com' }, 40],
     ['a participant of the old table', { participant: 'old@example.com' }, LEGACY],
     ['a day of the old table', { from: '2026-01-05', to: '2026-01-05' }, 1],
@@ -167,7 +167,7 @@ describe('list_recordings', () => {
     ['up to an instant', { to: '2026-01-06T10:00:00Z' }, 1],
     ['an instant with microseconds', { from: '2026-03-02T04:00:00.123456Z' }, 2],
     ['one microsecond later', { from: '2026-03-02T04:00:00.123457Z' }, 0],
-    ['a vault and a participant', { vault: 'sales', participant: 'guest3@example.com' }, 0],
+    ['a vault and a participant', { vaultId: 'sales', participant: 'guest3@example.com' }, 0],
   ])('lists and counts %s', async (_sentence, args, count) => {
     await using client = await running.connect();
     const page = await call<Page>(client, 'list_recordings', { ...args, limit: 100, includeTotal: true });
@@ -176,14 +176,14 @@ describe('list_recordings', () => {
 
   it('says in a line what each call is', async () => {
     await using client = await running.connect();
-    const { text } = await call<Page>(client, 'list_recordings', { limit: 1, includeTotal: true });
+    const { text, nextCursor } = await call<Page>(client, 'list_recordings', { limit: 1, includeTotal: true });
     expect(text).toBe(
-      `1 recordings of ${TOTAL}:\n- 2026-03-02 04:00 Call 39, 31 min, ann@example.com, guest39@example.com [support], id ${recordingUuid(39)}\nMore: send nextCursor as cursor.`,
+      `1 recordings of ${TOTAL}:\n- 2026-03-02 04:00 Call 39, 31 min, ann@example.com, guest39@example.com [support], id ${recordingUuid(39)}\nMore: the same call with cursor "${nextCursor}".`,
     );
   });
 
   it.each<[string, Record<string, unknown>, string, RegExp]>([
-    ['a vault that is not there', { vault: 'secret' }, 'not_found', /"secret".*list_vaults/],
+    ['a vault that is not there', { vaultId: 'secret' }, 'not_found', /"secret".*list_vaults/],
     ['a cursor of nobody', { cursor: 'abc' }, 'invalid_cursor', /leave cursor out/],
     [
       'a range that ends before it begins',
@@ -192,7 +192,7 @@ describe('list_recordings', () => {
       /earlier than to/,
     ],
     ['a date in words', { from: 'last week' }, 'invalid_argument', /from: .*2026-05-01/],
-    ['an argument that is not there', { vaultId: 'sales' }, 'invalid_argument', /vaultId/],
+    ['an argument that is not there', { colour: 'red' }, 'invalid_argument', /"colour".*vaultId/],
     ['a text that the database can not hold', { participant: 'a\u0000b' }, 'invalid_argument', /characters/],
   ])('tells what is wrong with %s', async (_sentence, args, code, text) => {
     await using client = await running.connect();
@@ -201,8 +201,8 @@ describe('list_recordings', () => {
 
   it('refuses to go on with a cursor under other filters', async () => {
     await using client = await running.connect();
-    const { nextCursor } = await call<Page>(client, 'list_recordings', { vault: 'sales', limit: 2 });
-    expect(await callError(client, 'list_recordings', { vault: 'support', cursor: nextCursor })).toMatchObject({
+    const { nextCursor } = await call<Page>(client, 'list_recordings', { vaultId: 'sales', limit: 2 });
+    expect(await callError(client, 'list_recordings', { vaultId: 'support', cursor: nextCursor })).toMatchObject({
       code: 'invalid_cursor',
       field: 'cursor',
     });
@@ -212,7 +212,7 @@ describe('list_recordings', () => {
 describe('get_recording', () => {
   it('finds a new call, an old one, and a migrated one by both of its ids', async () => {
     await using client = await running.connect();
-    expect(await call(client, 'get_recording', { recordingId: recordingUuid(5) })).toMatchObject({
+    expect(await call(client, 'get_recording', { id: recordingUuid(5) })).toMatchObject({
       source: 'recording',
       title: 'Call 5',
       durationSeconds: 1805,
@@ -221,10 +221,10 @@ describe('get_recording', () => {
       summary: 'Summary of call 5',
       resourceUri: `bankhouse://acme/recordings/${recordingUuid(5)}`,
     });
-    expect(await call(client, 'get_recording', { recordingId: `fathom-${MIGRATED + 1}` })).toMatchObject({
+    expect(await call(client, 'get_recording', { id: `fathom-${MIGRATED + 1}` })).toMatchObject({
       source: 'legacy',
     });
-    expect(await call(client, 'get_recording', { recordingId: `fathom-${MIGRATED}` })).toMatchObject({
+    expect(await call(client, 'get_recording', { id: `fathom-${MIGRATED}` })).toMatchObject({
       id: recordingUuid(2),
       source: 'recording',
     });
@@ -232,9 +232,9 @@ describe('get_recording', () => {
 
   it('knows nothing of a call that is not there', async () => {
     await using client = await running.connect();
-    expect(await callError(client, 'get_recording', { recordingId: recordingUuid(99) })).toMatchObject({
+    expect(await callError(client, 'get_recording', { id: recordingUuid(99) })).toMatchObject({
       code: 'not_found',
-      field: 'recordingId',
+      field: 'id',
     });
   });
 });
@@ -243,7 +243,7 @@ describe('get_transcript', () => {
   it('gives the segments of a time range', async () => {
     await using client = await running.connect();
     const { segments, text } = await call<Transcript>(client, 'get_transcript', {
-      recordingId: recordingUuid(7),
+      id: recordingUuid(7),
       fromSeconds: 120,
       toSeconds: 135,
     });
@@ -258,7 +258,7 @@ describe('get_transcript', () => {
     let pages = 0;
     do {
       const page: Transcript & { text: string } = await call<Transcript>(client, 'get_transcript', {
-        recordingId: recordingUuid(39),
+        id: recordingUuid(39),
         limit: 500,
         ...(cursor === undefined ? {} : { cursor }),
       });
@@ -273,14 +273,14 @@ describe('get_transcript', () => {
 
   it('tells a part in which nothing was said from a call that is not there', async () => {
     await using client = await running.connect();
-    expect(await call(client, 'get_transcript', { recordingId: recordingUuid(1), fromSeconds: 9999 })).toMatchObject({
+    expect(await call(client, 'get_transcript', { id: recordingUuid(1), fromSeconds: 9999 })).toMatchObject({
       segments: [],
     });
-    expect(await callError(client, 'get_transcript', { recordingId: recordingUuid(99) })).toMatchObject({
+    expect(await callError(client, 'get_transcript', { id: recordingUuid(99) })).toMatchObject({
       code: 'not_found',
     });
     expect(
-      await callError(client, 'get_transcript', { recordingId: recordingUuid(1), fromSeconds: 9, toSeconds: 3 }),
+      await callError(client, 'get_transcript', { id: recordingUuid(1), fromSeconds: 9, toSeconds: 3 }),
     ).toMatchObject({ code: 'invalid_range' });
   });
 });
@@ -300,7 +300,7 @@ describe('search_recordings', () => {
 
   it.each<[string, Record<string, unknown>, number]>([
     ['the old table, without what was migrated', { query: 'pelican' }, LEGACY],
-    ['a vault', { query: 'flamingo', vault: 'sales' }, 0],
+    ['a vault', { query: 'flamingo', vaultId: 'sales' }, 0],
     ['a participant', { query: 'flamingo', participant: 'guest7@example.com' }, 1],
     ['a range', { query: 'flamingo', to: '2026-03-01' }, 3],
     ['either word', { query: 'flamingo or pelican' }, 4 + LEGACY],
@@ -344,7 +344,7 @@ describe('a caller who is limited to a vault (R1.3, R1.6)', () => {
       expect(await callError(client, name, { recordingId: recordingUuid(4) })).toMatchObject({ code: 'not_found' });
       expect(await callError(client, name, { recordingId: 'fathom-7' })).toMatchObject({ code: 'not_found' });
     }
-    expect(await callError(client, 'list_recordings', { vault: 'sales' })).toMatchObject({ code: 'not_found' });
+    expect(await callError(client, 'list_recordings', { vaultId: 'sales' })).toMatchObject({ code: 'not_found' });
   });
 
   it('sees nothing else as resources either', async () => {
@@ -403,8 +403,8 @@ describe('a call of the old table with an id of 19 digits (D11)', () => {
     await using client = await long.connect('modern', { scopes: ['mcp:read', 'mcp:write'] });
     const { recordings } = await call<Page>(client, 'list_recordings');
     expect(recordings.map(({ id }) => id)).toEqual([LONGEST]);
-    expect(await call(client, 'get_recording', { recordingId: LONGEST })).toMatchObject({ id: LONGEST });
-    const { segments } = await call<Transcript>(client, 'get_transcript', { recordingId: LONGEST });
+    expect(await call(client, 'get_recording', { id: LONGEST })).toMatchObject({ id: LONGEST });
+    const { segments } = await call<Transcript>(client, 'get_transcript', { id: LONGEST });
     expect(segments.map(({ text }) => text)).toEqual(['A heron.']);
     const { contents } = await client.readResource({ uri: `bankhouse://long/recordings/${LONGEST}` });
     expect(JSON.stringify(contents)).toContain('Long ago');
@@ -421,7 +421,7 @@ describe('a call of the old table with an id of 19 digits (D11)', () => {
       for (const tool of ['get_recording', 'get_transcript']) {
         expect(await callError(client, tool, { recordingId })).toMatchObject({
           code: 'not_found',
-          field: 'recordingId',
+          field: 'id',
         });
       }
     },

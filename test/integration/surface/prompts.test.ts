@@ -80,7 +80,7 @@ describe('summarize_call', () => {
     expect(text.length).toBeGreaterThan(90_000);
     expect(text.length).toBeLessThan(120_000);
     expect(text).toContain('It goes on: use the tool get_transcript');
-    expect(text).toContain(`get_transcript with recordingId "${LONG}"`);
+    expect(text).toContain(`get_transcript with id "${LONG}"`);
   });
 
   it.each<[Record<string, string>, string]>([

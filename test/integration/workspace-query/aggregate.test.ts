@@ -65,7 +65,7 @@ async function seedCalls(): Promise<void> {
   });
 }
 
-const groups = (args: Row, as: Client = client) => call<Groups>(as, 'query', { entity: 'tasks', limit: 1000, ...args });
+const groups = (args: Row, as: Client = client) => call<Groups>(as, 'query', { kind: 'task', limit: 1000, ...args });
 
 /** Rows by key, in no order. */
 function grouped<T>(rows: readonly T[], keysOf: (row: T) => unknown[]): Map<string, T[]> {
@@ -215,7 +215,7 @@ describe('groups', () => {
     ],
     [
       'grouping by two lists',
-      { entity: 'chats', groupBy: [{ field: 'tags' }, { field: 'participants' }] },
+      { kind: 'chat', groupBy: [{ field: 'tags' }, { field: 'participants' }] },
       'groupBy[1].field',
       /one list/,
     ],
@@ -264,14 +264,14 @@ describe('groups', () => {
     ['a page of groups', { groupBy: [{ field: 'title' }], cursor: 'x' }, 'cursor', /one page/],
     ['fields beside groups', { groupBy: [{ field: 'title' }], select: ['id'] }, 'select', /one page/],
   ])('%s is refused', async (_sentence, args, field, message) => {
-    const error = await callError(client, 'query', { entity: 'tasks', ...args });
+    const error = await callError(client, 'query', { kind: 'task', ...args });
     expect(error).toMatchObject({ code: 'invalid_argument', field });
     expect(error.text).toMatch(message);
   });
 });
 
 describe('recordings (R1.2)', () => {
-  const ask = (args: Row, as: Client = client) => call<Groups>(as, 'query', { entity: 'recordings', ...args });
+  const ask = (args: Row, as: Client = client) => call<Groups>(as, 'query', { kind: 'recording', ...args });
   it.each<[string, Row | undefined, string[]]>([
     [
       'all, a migrated call once',
@@ -309,7 +309,7 @@ describe('recordings (R1.2)', () => {
   });
 
   it('page and count', async () => {
-    const first = await call<Groups & { nextCursor: string }>(client, 'query', { entity: 'recordings', limit: 4 });
+    const first = await call<Groups & { nextCursor: string }>(client, 'query', { kind: 'recording', limit: 4 });
     const rest = await ask({ limit: 4, cursor: first.nextCursor });
     expect(new Set([...first.rows, ...rest.rows].map((row) => row.id)).size).toBe(7);
     expect(
@@ -334,7 +334,7 @@ describe('recordings (R1.2)', () => {
   });
 
   it('have no archive', async () => {
-    expect(await callError(client, 'query', { entity: 'recordings', archived: 'only' })).toMatchObject({
+    expect(await callError(client, 'query', { kind: 'recording', archived: 'only' })).toMatchObject({
       field: 'archived',
     });
   });
@@ -353,7 +353,7 @@ describe('limits', () => {
       op: 'contains',
       value: `${'a%b_'.repeat(3)}${n}`,
     }));
-    const calling = callError(client, 'query', { entity: 'notes', filter: { or: slow } });
+    const calling = callError(client, 'query', { kind: 'note', filter: { or: slow } });
     const ages = await agesUntil(calling);
     const error = await calling;
     expect(error).toMatchObject({ code: 'too_slow' });

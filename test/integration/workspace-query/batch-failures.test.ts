@@ -18,7 +18,7 @@ describe('a batch that fails', () => {
       'not_found',
       /no note.*list_notes/,
     ],
-    ['an argument of the wrong type', op('create_task', { title: 7 }), 'invalid_argument', /title/],
+    ['an argument of the wrong type', op('create_task', { title: { of: 'x' } }), 'invalid_argument', /title/],
     ['an argument that is missing', op('create_chat_message', { body: 'x' }), 'invalid_argument', /chatId/],
     [
       'a constraint of the database',
@@ -185,9 +185,9 @@ describe('references', () => {
     ],
     [
       'to a value of another type',
-      [made, op('create_note', { title: ref('made.version') })],
-      'operations[1].arguments.title',
-      /title/,
+      [made, op('create_task', { title: 'x', dueAt: ref('made.status') })],
+      'operations[1].arguments.dueAt',
+      /dueAt/,
     ],
   ])('%s are refused', async (_sentence, operations, field, message) => {
     const error = await batchError(operations);

@@ -41,7 +41,7 @@ export async function startQueries(): Promise<Queries> {
       let cursor: string | undefined;
       do {
         const page: Page = await call<Page>(as, 'query', {
-          entity: 'tasks',
+          kind: 'task',
           ...args,
           ...(cursor === undefined ? {} : { cursor }),
         });

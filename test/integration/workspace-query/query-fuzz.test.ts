@@ -157,7 +157,7 @@ it('a valid filter gives exactly the rows that it fits, of those that the caller
     fc.asyncProperty(tree, fc.boolean(), async (filter, isLimited) => {
       const client = isLimited ? limited : whole;
       const { code, rows, text } = await ask(client, {
-        entity: 'tasks',
+        kind: 'task',
         filter,
         archived: 'include',
         select: ['id'],
@@ -175,7 +175,7 @@ it("a broken filter is told so, without a word of SQL, and shows nobody else's r
   await fc.assert(
     fc.asyncProperty(broken, fc.boolean(), async (filter, isLimited) => {
       const client = isLimited ? limited : whole;
-      const { code, rows, text } = await ask(client, { entity: 'tasks', filter, archived: 'include', limit: 200 });
+      const { code, rows, text } = await ask(client, { kind: 'task', filter, archived: 'include', limit: 200 });
       expect([undefined, 'invalid_argument']).toContain(code);
       if (code !== undefined) expect(text.replace(/"(\\.|[^"\\])*("|…)/g, '')).not.toMatch(LEAK);
       const own = new Set(visibleTo(client).map((task) => task.id));
@@ -271,7 +271,7 @@ it('time zones that Node knows are answered or refused by name', async () => {
   const unknown: string[] = [];
   for (const timeZone of Intl.supportedValuesOf('timeZone').filter((_zone, index) => index % 8 === 0)) {
     const { code, text } = await ask(whole, {
-      entity: 'tasks',
+      kind: 'task',
       groupBy: [{ field: 'dueAt', bucket: 'day' }],
       timeZone,
       limit: 1,

@@ -69,7 +69,7 @@ describe('rows', () => {
   });
 
   it.each<[string, Record<string, unknown>, string, RegExp]>([
-    ['an entity of nobody', { entity: 'secrets' }, 'entity', /entity/],
+    ['a kind of nobody', { kind: 'secrets' }, 'kind', /kind/],
     [
       'a field that is not there',
       { select: ['id', 'secret'] },
@@ -82,9 +82,9 @@ describe('rows', () => {
     ['too many rows', { limit: 201 }, 'limit', /at most 200/],
     ['a limit of 0', { limit: 0 }, 'limit', /limit/],
     ['having without groups', { having: { field: 'count', op: 'gt', value: 1 } }, 'having', /no groups/],
-    ['an argument that is not there', { where: '1=1' }, 'where', /where/i],
+    ['an argument that is not there', { sql: '1=1' }, 'sql', /"sql"/],
   ])('%s is refused', async (_sentence, args, field, message) => {
-    const error = await callError(client, 'query', { entity: 'tasks', ...args });
+    const error = await callError(client, 'query', { kind: 'task', ...args });
     expect(error.code).toBe('invalid_argument');
     expect(error.text).toMatch(message);
     if (error.field !== undefined) expect(error.field).toBe(field);
@@ -95,15 +95,15 @@ describe('rows', () => {
     await asLoader(postgres, async (sql) => {
       for (let n = 0; n < 30; n++) await insertRow(sql, 'chats', 'acme', { title: `chat ${n}`, participants });
     });
-    const first = await call<Page>(client, 'query', { entity: 'chats', limit: 200 });
+    const first = await call<Page>(client, 'query', { kind: 'chat', limit: 200 });
     expect(first.rows.length).toBeLessThan(15);
     expect(JSON.stringify(first.rows).length).toBeLessThan(210_000);
-    const titles = (await allRows({ entity: 'chats', limit: 200 })).map((row) => row.title);
+    const titles = (await allRows({ kind: 'chat', limit: 200 })).map((row) => row.title);
     expect([titles.length, new Set(titles).size]).toEqual([30, 30]);
   });
 
   it('go on only with a cursor of their own', async () => {
-    const { nextCursor } = await call<Page>(client, 'query', { entity: 'tasks', limit: 5 });
+    const { nextCursor } = await call<Page>(client, 'query', { kind: 'task', limit: 5 });
     const forged = (position: unknown) => {
       const [version, kind, digest] = JSON.parse(Buffer.from(nextCursor ?? '', 'base64url').toString()) as unknown[];
       return Buffer.from(JSON.stringify([version, kind, digest, position])).toString('base64url');
@@ -115,12 +115,12 @@ describe('rows', () => {
       forged([['2026-01-01'], 'x']),
       forged([[], '']),
     ]) {
-      expect((await callError(client, 'query', { entity: 'tasks', limit: 5, cursor })).code).toMatch(/^invalid_/);
+      expect((await callError(client, 'query', { kind: 'task', limit: 5, cursor })).code).toMatch(/^invalid_/);
     }
-    expect((await callError(client, 'query', { entity: 'tasks', archived: 'only', cursor: nextCursor })).code).toBe(
+    expect((await callError(client, 'query', { kind: 'task', archived: 'only', cursor: nextCursor })).code).toBe(
       'invalid_cursor',
     );
-    expect((await callError(client, 'query', { entity: 'notes', cursor: nextCursor })).code).toBe('invalid_cursor');
+    expect((await callError(client, 'query', { kind: 'note', cursor: nextCursor })).code).toBe('invalid_cursor');
   });
 });
 
@@ -144,7 +144,7 @@ describe('vaults (R1.6)', () => {
         limited,
       ),
     ).toHaveLength(count);
-    const { rows } = await call<Page>(limited, 'query', { entity: 'tasks', aggregate: [{ function: 'count' }] });
+    const { rows } = await call<Page>(limited, 'query', { kind: 'task', aggregate: [{ function: 'count' }] });
     expect(rows).toEqual([{ count }]);
   });
 });

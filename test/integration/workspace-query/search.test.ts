@@ -139,7 +139,7 @@ async function seed(): Promise<void> {
 
 const find = (args: Record<string, unknown>, as: Client = client) => call<Found>(as, 'search', args);
 const namesOf = (found: Found) =>
-  found.results.map(({ kind, id }) => (kind === 'recordings' ? kind : Number.parseInt(id.slice(-6), 16)));
+  found.results.map(({ kind, id }) => (kind === 'recording' ? kind : Number.parseInt(id.slice(-6), 16)));
 
 async function allHits(args: Record<string, unknown>, as: Client = client): Promise<Hit[]> {
   const hits: Hit[] = [];
@@ -156,14 +156,14 @@ describe('everything at once', () => {
   it('is found by one word, ranked, with the hits marked', async () => {
     const { results } = await find({ query: 'flamingo', archived: 'include' });
     expect(results.map(({ kind }) => kind).sort()).toEqual([
-      'chat_messages',
-      'chats',
-      'comments',
-      'notes',
-      'notes',
-      'recordings',
-      'recordings',
-      'tasks',
+      'chat',
+      'chat_message',
+      'comment',
+      'note',
+      'note',
+      'recording',
+      'recording',
+      'task',
     ]);
     for (const hit of results) expect(hit.snippet).toMatch(/\*\*[Ff]lamingos?\*\*/);
     expect(results.map(({ rank }) => rank)).toEqual(results.map(({ rank }) => rank).sort((a, b) => b - a));
@@ -177,7 +177,7 @@ describe('everything at once', () => {
     const { results, text } = await find({ query: 'flamingo', archived: 'include', limit: 50 });
     const byKind = (kind: string, id?: string) =>
       results.find((hit) => hit.kind === kind && (id === undefined || hit.id === id));
-    expect(byKind('notes', uuid(1))).toMatchObject({
+    expect(byKind('note', uuid(1))).toMatchObject({
       title: 'The flamingo contract',
       snippet: 'The **flamingo** contract. It is due.',
       at: '2026-03-01T10:00:00Z',
@@ -188,14 +188,14 @@ describe('everything at once', () => {
       startSeconds: null,
       uri: `bankhouse://acme/notes/${uuid(1)}`,
     });
-    expect(byKind('notes', uuid(2))).toMatchObject({ archived: true });
-    expect(byKind('comments')).toMatchObject({
+    expect(byKind('note', uuid(2))).toMatchObject({ archived: true });
+    expect(byKind('comment')).toMatchObject({
       title: null,
-      parent: { kind: 'notes', id: uuid(1) },
+      parent: { kind: 'note', id: uuid(1) },
       vaultIds: ['sales'],
     });
-    expect(byKind('chat_messages')).toMatchObject({ parent: { kind: 'chats', id: uuid(5) } });
-    expect(byKind('recordings')).toMatchObject({
+    expect(byKind('chat_message')).toMatchObject({ parent: { kind: 'chat', id: uuid(5) } });
+    expect(byKind('recording')).toMatchObject({
       status: null,
       uri: expect.stringContaining('bankhouse://acme/recordings/'),
     });
@@ -204,26 +204,26 @@ describe('everything at once', () => {
       vaultIds: ['support'],
     });
     expect(text).toContain(
-      `- comments: (no title), open, 2026-03-04, in notes ${uuid(1)}, id ${uuid(4)}\n  Which **flamingos**?`,
+      `- comment: (no title), open, 2026-03-04, in note ${uuid(1)}, id ${uuid(4)}\n  Which **flamingos**?`,
     );
   });
 
   it.each<[string, Record<string, unknown>, unknown[]]>([
-    ['archived rows are left out unless asked for', { query: 'nothing flamingo', kinds: ['notes'] }, []],
+    ['archived rows are left out unless asked for', { query: 'nothing flamingo', kinds: ['note'] }, []],
     ['archived rows alone', { query: 'flamingo', archived: 'only' }, [2]],
-    ['one kind', { query: 'flamingo', kinds: ['tasks'] }, [3]],
-    ['two kinds', { query: 'flamingo', kinds: ['chats', 'comments'] }, [4, 5]],
-    ['a vault', { query: 'flamingo', vault: 'sales' }, [1, 4, 'recordings']],
-    ['a vault and a period', { query: 'flamingo', vault: 'sales', from: '2026-03-02', to: '2026-03-04' }, [4]],
-    ['a period of recordings', { query: 'flamingo', to: '2026-01-31' }, ['recordings']],
+    ['one kind', { query: 'flamingo', kinds: ['task'] }, [3]],
+    ['two kinds', { query: 'flamingo', kinds: ['chat', 'comment'] }, [4, 5]],
+    ['a vault', { query: 'flamingo', vaultId: 'sales' }, [1, 4, 'recording']],
+    ['a vault and a period', { query: 'flamingo', vaultId: 'sales', from: '2026-03-02', to: '2026-03-04' }, [4]],
+    ['a period of recordings', { query: 'flamingo', to: '2026-01-31' }, ['recording']],
     ['a phrase', { query: '"flamingo contract"' }, [1]],
     ['a phrase that is none', { query: '"contract flamingo"' }, []],
-    ['a word that may not occur', { query: 'flamingo -contract -old', kinds: ['notes', 'recordings'] }, ['recordings']],
-    ['or', { query: 'contract or feed', kinds: ['notes', 'tasks'] }, [1, 3]],
-    ['a tag by its stem', { query: 'contract', kinds: ['tasks'] }, [3]],
-    ['a participant in any case', { query: 'ann@EXAMPLE.com', kinds: ['chats'] }, [5]],
+    ['a word that may not occur', { query: 'flamingo -contract -old', kinds: ['note', 'recording'] }, ['recording']],
+    ['or', { query: 'contract or feed', kinds: ['note', 'task'] }, [1, 3]],
+    ['a tag by its stem', { query: 'contract', kinds: ['task'] }, [3]],
+    ['a participant in any case', { query: 'ann@EXAMPLE.com', kinds: ['chat'] }, [5]],
     ['nothing but what may not occur', { query: '-flamingo' }, []],
-    ['nothing but stop words', { query: 'the and of', kinds: ['notes'] }, []],
+    ['nothing but stop words', { query: 'the and of', kinds: ['note'] }, []],
     ['what nobody wrote', { query: 'pterodactyl' }, []],
   ])('%s', async (_sentence, args, expected) => {
     expect(namesOf(await find(args)).sort()).toEqual([...expected].sort());
@@ -247,7 +247,7 @@ describe('languages', () => {
     ['a region as its language', { query: 'vertrag', language: 'DE' }, [20, 21]],
     ['an unknown language apart from others', { query: 'konie', language: 'cs' }, []],
   ])('%s', async (_sentence, args, expected) => {
-    const found = await find({ ...args, kinds: ['notes'] });
+    const found = await find({ ...args, kinds: ['note'] });
     expect(namesOf(found).sort()).toEqual(expected);
     for (const { snippet } of found.results) expect(snippet).toContain('**');
   });
@@ -280,7 +280,7 @@ describe('pages', () => {
 
   it('go on only with a cursor of the same search', async () => {
     const { nextCursor } = await find({ query: 'heron' });
-    for (const args of [{ query: 'flamingo' }, { query: 'heron', vault: 'sales' }, { query: 'heron', cursor: 'x' }]) {
+    for (const args of [{ query: 'flamingo' }, { query: 'heron', vaultId: 'sales' }, { query: 'heron', cursor: 'x' }]) {
       expect(await callError(client, 'search', { cursor: nextCursor, ...args })).toMatchObject({
         code: 'invalid_cursor',
       });
@@ -290,9 +290,9 @@ describe('pages', () => {
 
 describe('vaults (R1.6)', () => {
   it.each<[string, string[] | null, unknown[]]>([
-    ['one vault', ['sales'], [1, 4, 'recordings']],
-    ['another vault', ['support'], [5, 6, 'recordings']],
-    ['both vaults, and not what is in none', ['sales', 'support'], [1, 4, 5, 6, 'recordings', 'recordings']],
+    ['one vault', ['sales'], [1, 4, 'recording']],
+    ['another vault', ['support'], [5, 6, 'recording']],
+    ['both vaults, and not what is in none', ['sales', 'support'], [1, 4, 5, 6, 'recording', 'recording']],
     ['no vault', [], []],
     ['a vault that is not there', ['hr'], []],
   ])('a token for %s finds what is in it', async (_sentence, vaults, expected) => {
@@ -321,11 +321,11 @@ describe('vaults (R1.6)', () => {
 
   it('a vault that the caller may not see is told from an empty one', async () => {
     await using limited = await running.connect('modern', { vaults: ['sales'] });
-    expect(await callError(limited, 'search', { query: 'flamingo', vault: 'support' })).toMatchObject({
+    expect(await callError(limited, 'search', { query: 'flamingo', vaultId: 'support' })).toMatchObject({
       code: 'not_found',
-      field: 'vault',
+      field: 'vaultId',
     });
-    expect((await find({ query: 'pterodactyl', vault: 'sales' }, limited)).results).toEqual([]);
+    expect((await find({ query: 'pterodactyl', vaultId: 'sales' }, limited)).results).toEqual([]);
   });
 });
 

@@ -270,7 +270,7 @@ describe('filters of an entity', () => {
     expect((page.tasks as Entry[]).map((task) => task.id)).toEqual([id]);
     expect(page.text).toMatch(
       new RegExp(
-        `^1 tasks:\n- ${title} \\[done\\], priority urgent, dueAt 2026-06-01T00:00:00Z, assignee Zoe, .*archived, version 3, id ${id}$`,
+        `^1 tasks:\n- ${title} \\[done\\], priority urgent, dueAt 2026-06-01T00:00:00Z, assignee Zoe, .*archived, version 3, id ${id}, tags: .*, made .*, changed .*`,
       ),
     );
   });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Transaction } from '../../database/transaction.ts';
 import { defineTool } from '../../mcp/toolset.ts';
+import { fromCharacter, moreText, nextCharacter, partOf } from '../shared/budget.ts';
 import { resourceUri } from '../shared/uris.ts';
 import { briefShape, type RecordingRow, recordingId, toBrief } from './schemas.ts';
 import { GET_RECORDING, recordingNotFound } from './sql.ts';
@@ -8,7 +9,9 @@ import { briefLine } from './text.ts';
 
 export const recordingSchema = z.object({
   ...briefShape,
-  participants: z.array(z.string()).meta({ description: 'E-mail addresses or names, all of them.' }),
+  participants: z
+    .array(z.string())
+    .meta({ description: 'E-mail addresses or names; participantCount says how many there are.' }),
   source: z.enum(['legacy', 'recording']).meta({ description: 'Which of the two stores holds it.' }),
   summary: z.string().nullable(),
   url: z.string().nullable().meta({ description: 'Where the recording can be played.' }),
@@ -16,13 +19,25 @@ export const recordingSchema = z.object({
 });
 export type Recording = z.infer<typeof recordingSchema>;
 
+/** Of everybody in a call, as many as leave room for its summary. */
+const PARTICIPANTS_CHARACTERS = 12_000;
+
+function shownParticipants(all: readonly string[]): string[] {
+  let characters = 0;
+  const over = all.findIndex((one) => {
+    characters += JSON.stringify(one).length + 2;
+    return characters > PARTICIPANTS_CHARACTERS;
+  });
+  return over < 0 ? [...all] : all.slice(0, over);
+}
+
 /** The recording, or undefined where there is none that the caller may see. The legacy id of a migrated call finds it too. */
 export async function fetchRecording(tx: Transaction, bank: string, id: string): Promise<Recording | undefined> {
   const [row] = await tx.rows<RecordingRow & { summary: string | null; url: string | null }>(GET_RECORDING, [id]);
   if (row === undefined) return undefined;
   return {
     ...toBrief(row),
-    participants: row.participants ?? [],
+    participants: shownParticipants(row.participants ?? []),
     source: row.source,
     summary: row.summary,
     url: row.url,
@@ -36,11 +51,28 @@ export const getRecording = defineTool({
   description:
     'Gives one recording: title, time, all participants, vaults, summary, link. The words that were spoken come from get_transcript.',
   access: 'read',
-  input: z.strictObject({ recordingId }),
-  output: recordingSchema,
+  input: z.strictObject({ id: recordingId, fromCharacter }),
+  output: z.object({ ...recordingSchema.shape, nextCharacter }),
   async run(args, { tx, bank }) {
-    const recording = await fetchRecording(tx, bank, args.recordingId);
-    if (recording === undefined) throw recordingNotFound(args.recordingId);
-    return { structured: recording, text: `${briefLine(recording)}\n\n${recording.summary ?? '(no summary)'}` };
+    const recording = await fetchRecording(tx, bank, args.id);
+    if (recording === undefined) throw recordingNotFound(args.id);
+    const { participants, url } = recording;
+    const told = [
+      briefLine(recording),
+      `participants: ${participants.join(', ')}`,
+      ...(url === null ? [] : [`url: ${url}`]),
+      `resource: ${recording.resourceUri}`,
+    ].join('\n');
+    const whole = recording.summary ?? '';
+    const beside = Math.max(JSON.stringify({ ...recording, summary: '' }).length, told.length);
+    const part = partOf(whole, args.fromCharacter, beside);
+    return {
+      structured: {
+        ...recording,
+        summary: recording.summary === null ? null : part.text,
+        ...(part.next === undefined ? {} : { nextCharacter: part.next }),
+      },
+      text: `${told}\n\n${recording.summary === null ? '(no summary)' : part.text}${moreText(part, whole)}`,
+    };
   },
 });

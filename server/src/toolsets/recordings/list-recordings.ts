@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
+import { fitting } from '../shared/budget.ts';
 import { morePages, nextCursor, pageShape } from '../shared/page.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
@@ -38,12 +39,15 @@ export const listRecordings = defineTool({
       tx.rows<RecordingRow>(LIST_RECORDINGS, [...values, ...after, limit + 1]),
       counting,
     ]);
-    if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
-    const page = rows.slice(0, limit);
+    if (rows.length === 0) await requireVault(tx, filters.vaultId);
+    const found = rows.slice(0, limit).map(toBrief);
+    const all = found.map((brief) => `- ${briefLine(brief)}`);
+    const count = fitting(found, all);
+    const recordings = found.slice(0, count);
+    const page = rows.slice(0, count);
     const last = page.at(-1);
     const next =
-      rows.length > limit && last !== undefined ? listCursors.encode([last.started_at, last.id], values) : undefined;
-    const recordings = page.map(toBrief);
+      rows.length > count && last !== undefined ? listCursors.encode([last.started_at, last.id], values) : undefined;
     const total = counted?.[0]?.total;
     return {
       structured: {
@@ -54,7 +58,7 @@ export const listRecordings = defineTool({
       text:
         recordings.length === 0
           ? 'No recordings.'
-          : `${recordings.length} recordings${total === undefined ? '' : ` of ${total}`}:\n${recordings.map((brief) => `- ${briefLine(brief)}`).join('\n')}${morePages(next)}`,
+          : `${recordings.length} recordings${total === undefined ? '' : ` of ${total}`}:\n${all.slice(0, count).join('\n')}${morePages(next)}`,
     };
   },
 });

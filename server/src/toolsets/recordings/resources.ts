@@ -128,6 +128,6 @@ export const recordingResources: ResourceProvider = {
   },
 };
 
-function newestOf(vault: string | undefined): unknown[] {
-  return [...filterValues({ vault }), null, null, PAGE];
+function newestOf(vaultId: string | undefined): unknown[] {
+  return [...filterValues({ vaultId }), null, null, PAGE];
 }

@@ -23,7 +23,7 @@ export const filterShape = {
     .max(320)
     .optional()
     .meta({ description: 'Only recordings with this participant: e-mail address or name.' }),
-  vault: z
+  vaultId: z
     .string()
     .regex(VAULT_ID_PATTERN, { message: 'it must be a vault id, as list_vaults gives it' })
     .optional()
@@ -40,14 +40,14 @@ export interface Filters {
   from?: string | undefined;
   to?: string | undefined;
   participant?: string | undefined;
-  vault?: string | undefined;
+  vaultId?: string | undefined;
 }
 
 /** Filters in the database's terms: a half-open range of instants, null where nothing is asked. */
-export type FilterValues = [from: string | null, to: string | null, participant: string | null, vault: string | null];
+export type FilterValues = [from: string | null, to: string | null, participant: string | null, vaultId: string | null];
 
 /** @throws ToolError `invalid_range` */
-export function filterValues({ from, to, participant, vault }: Filters): FilterValues {
+export function filterValues({ from, to, participant, vaultId }: Filters): FilterValues {
   const start = from === undefined ? null : toStart(from);
   const end = to === undefined ? null : isDay(to) ? dayAfter(to) : to;
   if (start !== null && end !== null && Date.parse(start) >= Date.parse(end)) {
@@ -60,7 +60,7 @@ export function filterValues({ from, to, participant, vault }: Filters): FilterV
       },
     );
   }
-  return [start, end, participant ?? null, vault ?? null];
+  return [start, end, participant ?? null, vaultId ?? null];
 }
 
 function dayAfter(day: string): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineTool } from '../../mcp/toolset.ts';
 import { cursorsOf } from '../../paging/cursor.ts';
+import { fitting } from '../shared/budget.ts';
 import { morePages, nextCursor, pageShape } from '../shared/page.ts';
 import { languageFilter } from '../shared/search-language.ts';
 import { requireVault } from '../shared/vaults.ts';
@@ -45,7 +46,7 @@ export const searchRecordings = defineTool({
     ...filterShape,
     language: languageFilter,
     ...pageShape,
-    limit: pageShape.limit.unwrap().default(10).meta({ description: 'Results a page, 1 to 100.' }),
+    limit: pageShape.limit.unwrap().default(10).meta({ description: '1 to 100.' }),
   }),
   output: z.object({ results: z.array(hitSchema), nextCursor }),
   async run({ query, cursor, limit, language, ...filters }, { tx }) {
@@ -53,26 +54,32 @@ export const searchRecordings = defineTool({
     const filter = [query, ...values, language];
     const [offset] = cursor === undefined ? [0] : cursors.decode(cursor, filter);
     const rows = await tx.rows<HitRow>(SEARCH_RECORDINGS, [query, ...values, limit, offset, language ?? null]);
-    if (rows.length === 0) await requireVault(tx, filters.vault, 'vault');
-    const results = rows.map((row) => ({
+    if (rows.length === 0) await requireVault(tx, filters.vaultId);
+    const found = rows.map((row) => ({
       ...toBrief(row),
       rank: row.rank,
       startSeconds: row.start_seconds,
       snippet: row.snippet,
     }));
-    const reached = offset + limit;
-    const next = rows[0]?.more === true && reached <= MAX_OFFSET ? cursors.encode([reached], filter) : undefined;
-    const lines = results.map((hit) => {
-      const at =
-        hit.startSeconds === null ? '' : `at ${formatPosition(hit.startSeconds)} (second ${hit.startSeconds}): `;
-      return `- ${briefLine(hit)}${hit.snippet === null ? '' : `\n  ${at}${hit.snippet}`}`;
-    });
+    const lines = found.map(hitLine);
+    const count = fitting(found, lines);
+    const results = found.slice(0, count);
+    const reached = offset + (count < found.length ? count : limit);
+    const next =
+      (rows[0]?.more === true || count < found.length) && reached <= MAX_OFFSET
+        ? cursors.encode([reached], filter)
+        : undefined;
     return {
       structured: { results, ...(next === undefined ? {} : { nextCursor: next }) },
       text:
         results.length === 0
           ? 'Nothing found. Fewer or other words may match.'
-          : `${results.length} results:\n${lines.join('\n')}${morePages(next)}`,
+          : `${results.length} results:\n${lines.slice(0, count).join('\n')}${morePages(next)}`,
     };
   },
 });
+
+function hitLine(hit: z.infer<typeof hitSchema>): string {
+  const at = hit.startSeconds === null ? '' : `at ${formatPosition(hit.startSeconds)} (second ${hit.startSeconds}): `;
+  return `- ${briefLine(hit)}${hit.snippet === null ? '' : `\n  ${at}${hit.snippet}`}`;
+}

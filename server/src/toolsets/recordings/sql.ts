@@ -67,6 +67,6 @@ export function recordingNotFound(id: string): ToolError {
     'not_found',
     `There is no recording "${id}" that you may see.`,
     'list_recordings and search_recordings give the ids.',
-    { field: 'recordingId' },
+    { field: 'id' },
   );
 }

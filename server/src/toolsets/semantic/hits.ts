@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { CallContext } from '../../mcp/toolset.ts';
 import { formatPosition } from '../recordings/text.ts';
+import { ANSWER_CHARACTERS, fitting } from '../shared/budget.ts';
 import { resourceUri } from '../shared/uris.ts';
 import { toInstant } from '../shared/when.ts';
 import { cut, oneLine } from '../shared/words.ts';
@@ -8,7 +9,8 @@ import { type Filter, KINDS, type Kind } from './indexing.ts';
 import { NEAREST } from './sql.ts';
 
 const PASSAGE_CHARACTERS = 600;
-const LINE_CHARACTERS = 240;
+/** Of an answer, around its hits. */
+const AROUND = 2000;
 
 export const SCORE =
   'Cosine similarity, 1 for the same meaning, about 0 for nothing in common; compare scores of one answer, since what is near differs between models.';
@@ -114,7 +116,18 @@ export function hitLine(hit: Hit): string {
     hit.startSeconds === null ? '' : `, at ${formatPosition(hit.startSeconds)} (second ${hit.startSeconds})`;
   const title = hit.title === null ? '' : ` "${oneLine(hit.title)}"`;
   const vaults = hit.vaultIds.length === 0 ? '' : ` [${hit.vaultIds.join(', ')}]`;
-  return `- ${hit.score.toFixed(2)} ${hit.kind.replaceAll('_', ' ')}${title}${where}, ${hit.at.slice(0, 10)}${vaults}, id ${hit.id}\n  ${cut(oneLine(hit.passage), LINE_CHARACTERS)}`;
+  return `- ${hit.score.toFixed(2)} ${hit.kind.replaceAll('_', ' ')}${title}${where}, ${hit.at.slice(0, 10)}${vaults}, id ${hit.id}\n  ${oneLine(hit.passage)}`;
+}
+
+/** As many hits as fit into this part of an answer, which has no second page, and in words how many don't. */
+export function fittingHits(hits: readonly Hit[], parts = 1): { shown: Hit[]; left: string } {
+  const around = ANSWER_CHARACTERS - Math.floor((ANSWER_CHARACTERS - AROUND) / parts);
+  const shown = hits.slice(0, fitting(hits, hits.map(hitLine), around));
+  const rest = hits.length - shown.length;
+  return {
+    shown,
+    left: rest === 0 ? '' : `\n(${rest} more don't fit into an answer: narrow it by kinds, a vault or a period.)`,
+  };
 }
 
 export function incomplete(complete: boolean): string {

@@ -6,7 +6,7 @@ import { filterValues } from '../recordings/schemas.ts';
 import { kindsFilter } from '../shared/kinds.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
-import { completeSchema, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
+import { completeSchema, fittingHits, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS } from './indexing.ts';
 
 const when = (description: string) =>
@@ -46,29 +46,29 @@ export function semanticSearch(indexer: Indexer): Tool {
         examples: ['complaints about late delivery'],
       }),
       kinds: kindsFilter,
-      vault: vaultSchema,
+      vaultId: vaultSchema,
       from: when('Only recordings that began, and entries that were made, at this instant or later.'),
       to: when('Only such from before this instant; a plain date includes that whole day, UTC.'),
       limit: z.int().min(1).max(50).default(10).meta({ description: 'Results, 1 to 50.' }),
       minScore: minScoreSchema,
     }),
     output: z.object({ results: z.array(hitSchema), model: z.string(), complete: completeSchema }),
-    async prepare({ query, kinds, vault, from, to }, context) {
-      const [start, end, , inVault] = filterValues({ from, to, vault });
-      const wanted = KINDS.filter((kind) => kinds?.includes(`${kind}s`) ?? true);
+    async prepare({ query, kinds, vaultId, from, to }, context) {
+      const [start, end, , inVault] = filterValues({ from, to, vaultId });
+      const wanted = KINDS.filter((kind) => kinds?.includes(kind) ?? true);
       const filter: Filter = { kinds: wanted, vault: inVault, from: start, to: end };
       const [vector = new Float32Array()] = await indexer.embed([query], context);
       const complete = await indexer.embedMissing(filter, vector.length, context);
       return { vector: toLiteral(vector), filter, complete };
     },
-    async run({ vault, limit, minScore }, context, { vector, filter, complete }) {
+    async run({ vaultId, limit, minScore }, context, { vector, filter, complete }) {
       const rows = await nearest(context, { vector, model: indexer.model, filter, minScore, limit });
-      if (rows.length === 0) await requireVault(context.tx, vault, 'vault');
-      const results = rows.map((row) => toHit(row, context.bank));
+      if (rows.length === 0) await requireVault(context.tx, vaultId);
+      const { shown: results, left } = fittingHits(rows.map((row) => toHit(row, context.bank)));
       const text =
         results.length === 0
           ? 'Nothing found. Leave out minScore or filters, or use search for exact words.'
-          : `${results.length} results; the number is a cosine similarity, 1 for the same meaning:\n${results.map(hitLine).join('\n')}`;
+          : `${results.length} results; the number is a cosine similarity, 1 for the same meaning:\n${results.map(hitLine).join('\n')}${left}`;
       return { structured: { results, model: indexer.model, complete }, text: `${text}${incomplete(complete)}` };
     },
   });

@@ -4,7 +4,7 @@ import { ToolError } from '../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../mcp/toolset.ts';
 import { isRecordingId, isUuid } from '../shared/ids.ts';
 import { requireVault } from '../shared/vaults.ts';
-import { completeSchema, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
+import { completeSchema, fittingHits, type Hit, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS, type Kind } from './indexing.ts';
 import { minScoreSchema, searchText, vaultSchema } from './semantic-search.ts';
 
@@ -13,6 +13,9 @@ const DUPLICATE_SCORE = 0.93;
 const LOOKED_AT: readonly Kind[] = ['recording', 'note', 'task'];
 /** Of what a text alone could be a duplicate. */
 const WRITTEN: readonly Kind[] = ['note', 'task'];
+
+/** Of an answer. */
+const GROUPS = 4;
 
 const group = (description: string) => z.array(hitSchema).meta({ description });
 
@@ -27,7 +30,7 @@ export function suggest(indexer: Indexer): Tool {
       kind: z.enum(KINDS).optional().meta({ description: 'Of the entry; send it with id.' }),
       id: z.string().max(64).optional().meta({ description: 'Of the entry, or of the recording.' }),
       text: searchText.optional().meta({ description: 'Instead of kind and id: a text, such as a draft.' }),
-      vault: vaultSchema,
+      vaultId: vaultSchema,
       limit: z.int().min(1).max(20).default(5).meta({ description: 'Entries of each group, 1 to 20.' }),
       minScore: minScoreSchema,
     }),
@@ -41,7 +44,7 @@ export function suggest(indexer: Indexer): Tool {
       model: z.string(),
       complete: completeSchema,
     }),
-    async prepare({ kind, id, text, vault }, context) {
+    async prepare({ kind, id, text, vaultId }, context) {
       const item = itemOf(kind, id, text);
       const vector =
         item === undefined
@@ -49,11 +52,11 @@ export function suggest(indexer: Indexer): Tool {
           : await indexer.vectorOf(item.kind, item.id, context);
       const duplicates = item === undefined ? WRITTEN : [item.kind];
       const kinds = [...new Set([...LOOKED_AT, ...duplicates])];
-      const filter: Filter = { kinds, vault: vault ?? null, from: null, to: null };
+      const filter: Filter = { kinds, vault: vaultId ?? null, from: null, to: null };
       const complete = await indexer.embedMissing(filter, fromLiteral(vector).length, context);
       return { vector, item, duplicates, filter, complete };
     },
-    async run({ vault, limit, minScore }, context, { vector, item, duplicates, filter, complete }) {
+    async run({ vaultId, limit, minScore }, context, { vector, item, duplicates, filter, complete }) {
       const look = async (kinds: readonly Kind[], least = minScore) => {
         const search = {
           vector,
@@ -67,23 +70,32 @@ export function suggest(indexer: Indexer): Tool {
           context,
           kinds[0] === 'task' && kinds.length === 1 ? { ...search, only: 'open' } : search,
         );
-        return rows.map((row) => toHit(row, context.bank));
+        return fittingHits(
+          rows.map((row) => toHit(row, context.bank)),
+          GROUPS,
+        );
       };
-      const [recordings, notes, openTasks, possibleDuplicates] = await Promise.all([
+      const looked = await Promise.all([
         look(['recording']),
         look(['note']),
         look(['task']),
         look(duplicates, Math.max(DUPLICATE_SCORE, minScore ?? 0)),
       ]);
+      const [recordings, notes, openTasks, possibleDuplicates] = looked.map(({ shown }) => shown) as [
+        Hit[],
+        Hit[],
+        Hit[],
+        Hit[],
+      ];
       const groups = [
-        ['Possible duplicates', possibleDuplicates],
-        ['Recordings', recordings],
-        ['Notes', notes],
-        ['Open tasks', openTasks],
+        ['Possible duplicates', looked[3]],
+        ['Recordings', looked[0]],
+        ['Notes', looked[1]],
+        ['Open tasks', looked[2]],
       ] as const;
-      const found = groups.filter(([, hits]) => hits.length > 0);
-      if (found.length === 0) await requireVault(context.tx, vault, 'vault');
-      const lines = found.map(([title, hits]) => `${title}:\n${hits.map(hitLine).join('\n')}`);
+      const found = groups.filter(([, { shown }]) => shown.length > 0);
+      if (found.length === 0) await requireVault(context.tx, vaultId);
+      const lines = found.map(([title, { shown, left }]) => `${title}:\n${shown.map(hitLine).join('\n')}${left}`);
       return {
         structured: { recordings, notes, openTasks, possibleDuplicates, model: indexer.model, complete },
         text: `${lines.length === 0 ? 'Nothing related found.' : lines.join('\n')}${incomplete(complete)}`,

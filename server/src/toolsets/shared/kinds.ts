@@ -1,11 +1,18 @@
 import { z } from 'zod';
 
-export const ENTITY_KINDS = ['notes', 'tasks', 'comments', 'chats', 'chat_messages'] as const;
-/** What is searched, by the plural that stands in its URIs. */
-export const KINDS = [...ENTITY_KINDS, 'recordings'] as const;
+export const ENTITY_KINDS = ['note', 'task', 'comment', 'chat', 'chat_message'] as const;
+/** What is searched and queried, in the singular, as every tool names it. */
+export const KINDS = [...ENTITY_KINDS, 'recording'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** The one filter by kind, in every search. A tool about one thing takes its `kind`, in the singular, and its id. */
+/** As it stands in URIs, and in what the search functions of the database take and give. */
+export type PluralKind = `${Kind}s`;
+
+export function pluralOf<K extends Kind>(kind: K): `${K}s` {
+  return `${kind}s`;
+}
+
+/** The one filter by kind, in every search. A tool about one thing takes its `kind` and its id. */
 export const kindsFilter = z
   .array(z.enum(KINDS))
   .min(1)

@@ -2,10 +2,10 @@ import { z } from 'zod';
 
 /** Arguments of everything that comes in pages. */
 export const pageShape = {
-  cursor: z.string().max(1024).optional().meta({
-    description: 'nextCursor of the previous page, sent with the same filters. Leave it out for the first page.',
+  cursor: z.string().min(1).max(1024).optional().meta({
+    description: 'nextCursor of the page before; same filters.',
   }),
-  limit: z.int().min(1).max(100).default(20).meta({ description: 'Entries a page, 1 to 100.' }),
+  limit: z.int().min(1).max(100).default(20).meta({ description: '1 to 100.' }),
 };
 
 export const nextCursor = z
@@ -15,5 +15,5 @@ export const nextCursor = z
 
 /** The end of a page's text. */
 export function morePages(cursor: string | undefined): string {
-  return cursor === undefined ? '' : '\nMore: send nextCursor as cursor.';
+  return cursor === undefined ? '' : `\nMore: the same call with cursor "${cursor}".`;
 }

@@ -12,7 +12,7 @@ const VAULT_EXISTS: Statement = {
  * @param field the argument that names it
  * @throws ToolError `not_found`
  */
-export async function requireVault(tx: Transaction, vault: string | undefined, field: string): Promise<void> {
+export async function requireVault(tx: Transaction, vault: string | undefined, field = 'vaultId'): Promise<void> {
   if (vault === undefined) return;
   const [row] = await tx.rows<{ found: boolean }>(VAULT_EXISTS, [vault]);
   if (row?.found === true) return;

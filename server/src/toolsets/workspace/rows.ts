@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { allFields, type EntityDefinition, type Field } from '../../entities/index.ts';
 import { shownSubject } from '../../subjects.ts';
 import { toInstant, toStart } from '../shared/when.ts';
+import { oneLine } from '../shared/words.ts';
 import type { StoredReceipt } from './api.ts';
 import type { Values } from './schemas.ts';
 
@@ -47,16 +48,36 @@ export function entryLine(definition: EntityDefinition, entry: Values): string {
   ].join(', ');
 }
 
-/** All of a row, for a model that is shown no more than text. */
-export function entryText(definition: EntityDefinition, entry: Values): string {
-  const lists = definition.fields.flatMap(({ name }) => {
+/** A row in a list: its line, its lists, when it was made and changed, and the beginning of its long text. */
+export function listLine(definition: EntityDefinition, entry: Values): string {
+  const long = longText(definition);
+  const text = long === undefined || long.name === definition.label ? '' : oneLine(String(entry[long.name]));
+  const facts = [
+    entryLine(definition, entry),
+    ...listsOf(definition, entry),
+    `made ${day(entry.createdAt)}, changed ${day(entry.updatedAt)}`,
+  ].join(', ');
+  const rest = entry.truncated === true ? `… (get_${definition.name} gives all)` : '';
+  return `- ${facts}${text === '' ? rest : `\n  ${text}${rest}`}`;
+}
+
+function listsOf(definition: EntityDefinition, entry: Values): string[] {
+  return definition.fields.flatMap(({ name }) => {
     const value = entry[name];
     return Array.isArray(value) && value.length > 0 ? [`${name}: ${value.join(', ')}`] : [];
   });
+}
+
+function day(instant: unknown): string {
+  return String(instant).slice(0, 10);
+}
+
+/** All of a row, for a model that is shown no more than text. */
+export function entryText(definition: EntityDefinition, entry: Values): string {
   const long = longText(definition);
   return [
     entryLine(definition, entry),
-    ...lists,
+    ...listsOf(definition, entry),
     `made ${entry.createdAt} by ${entry.createdBy}, changed ${entry.updatedAt} by ${entry.updatedBy}`,
     ...(long === undefined ? [] : ['', entry[long.name]]),
   ].join('\n');

@@ -62,6 +62,10 @@ export async function plant(options: { rows?: number } = {}): Promise<Planted> {
       ] as const) {
         await seedMany(sql, bank, vault, options.rows ?? 300);
       }
+      await sql.query(
+        `insert into bank.moves (id, uid, move, state, same_server, since) values ($1, $2, gen_random_uuid(), 'leaving', false, $3)`,
+        [OTHER, newWord(), '2026-03-04T05:06:07.123456Z'],
+      );
       await seedCalls(sql, OTHER, OPEN_VAULT, 8_100_000, options.rows ?? 300);
       await seedCalls(sql, OWN, HIDDEN_VAULT, 8_200_000, options.rows ?? 300);
       await seedCalls(sql, OWN, OPEN_VAULT, 8_300_000, options.rows ?? 300);

@@ -67,7 +67,7 @@ export const summarizeCall = definePrompt({
           `- Language: ${writeIn(language, 'the language of the call')}.`,
           '- Name people by what they are called in the transcript. Put the moment, such as [12:34], behind every claim that matters.',
           '- Say only what the transcript bears out. Where it is unclear or contradicts the given summary, say so.',
-          `- If it says at its end that it goes on, read the rest first: get_transcript with recordingId "${recording.id}" and fromSeconds at the last moment shown, then nextCursor until there is none.`,
+          `- If it says at its end that it goes on, read the rest first: get_transcript with id "${recording.id}" and fromSeconds at the last moment shown, then nextCursor until there is none.`,
           '',
           MATERIAL_ONLY,
         ].join('\n'),

@@ -3,13 +3,14 @@ import type { Transaction } from '../../../database/transaction.ts';
 import { COMMON_FIELDS, type EntityDefinition } from '../../../entities/index.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
+import { fitting } from '../../shared/budget.ts';
 import { isUuid } from '../../shared/ids.ts';
 import { morePages, nextCursor, pageShape } from '../../shared/page.ts';
 import { requireVault } from '../../shared/vaults.ts';
 import { isWhen } from '../../shared/when.ts';
 import { type Condition, readRows, type SortKey } from '../api.ts';
 import { filtersOf } from '../filters.ts';
-import { entryLine, fieldNames, longText, nouns, SHOWN_CHARACTERS, toEntry } from '../rows.ts';
+import { fieldNames, listLine, longText, nouns, SHOWN_CHARACTERS, toEntry } from '../rows.ts';
 import { rowShape, type Values } from '../schemas.ts';
 
 export function listTool(definition: EntityDefinition): Tool {
@@ -27,7 +28,7 @@ export function listTool(definition: EntityDefinition): Tool {
   return defineTool({
     name: `list_${plural}`,
     title: `List ${nouns(definition)}`,
-    description: `Lists ${nouns(definition)} in pages.${cut} search finds by words, query by any condition.`,
+    description: `Lists ${nouns(definition)} in pages.${cut}`,
     access: 'read',
     input: z.strictObject({
       ...Object.fromEntries(filters.map((filter) => [filter.name, filter.schema])),
@@ -59,12 +60,13 @@ export function listTool(definition: EntityDefinition): Tool {
         limit: limit + 1,
       });
       if (found.length === 0) await requireKnownVault(tx, given.vaultId);
-      const page = found.slice(0, limit);
-      const last = page.at(-1);
+      const all = found.slice(0, limit).map(({ row }) => toEntry(definition, row, iss));
+      const allLines = all.map((one) => listLine(definition, one));
+      const count = fitting(all, allLines);
+      const [entries, lines] = [all.slice(0, count), allLines.slice(0, count)];
+      const last = found[count - 1];
       const next =
-        found.length > limit && last !== undefined ? cursors.encode([String(last.keys[0]), last.id], asked) : undefined;
-      const entries = page.map(({ row }) => toEntry(definition, row, iss));
-      const lines = entries.map((one) => `- ${entryLine(definition, one)}`);
+        found.length > count && last !== undefined ? cursors.encode([String(last.keys[0]), last.id], asked) : undefined;
       return {
         structured: { [plural]: entries, ...(next === undefined ? {} : { nextCursor: next }) },
         text:
@@ -78,7 +80,7 @@ export function listTool(definition: EntityDefinition): Tool {
 
 /** An empty page of a vault that isn't there would mislead. */
 async function requireKnownVault(tx: Transaction, vault: unknown): Promise<void> {
-  if (typeof vault === 'string') await requireVault(tx, vault, 'vaultId');
+  if (typeof vault === 'string') await requireVault(tx, vault);
 }
 
 /** Orders that pages can follow, and that an index has. */

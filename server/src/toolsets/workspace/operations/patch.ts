@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { EntityDefinition } from '../../../entities/index.ts';
+import type { EntityDefinition, Field } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { defineTool, type Tool } from '../../../mcp/toolset.ts';
 import { noun, receiptSchema, receiptText, toValue } from '../rows.ts';
@@ -18,6 +18,7 @@ export function patchTool(definition: EntityDefinition): Tool {
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({ id: rowId(definition), version: readVersion, ...partShape(fields) }),
     output: receiptSchema,
+    emptied: emptiedOf(fields),
     async run({ id, version: read, ...args }, { tx, caller }) {
       const given: Values = args;
       const changed = fields.filter((field) => given[field.name] !== undefined);
@@ -33,6 +34,12 @@ export function patchTool(definition: EntityDefinition): Tool {
       return { structured: receipt, text: receiptText(definition, 'Changed', receipt) };
     },
   });
+}
+
+/** What null empties although the database has no null for it: texts and lists whose default is empty. */
+function emptiedOf(fields: readonly Field[]): Readonly<Record<string, unknown>> {
+  const empty = fields.filter(({ default: value }) => value === '' || (Array.isArray(value) && value.length === 0));
+  return Object.fromEntries(empty.map((field) => [field.name, field.default]));
 }
 
 function nothingGiven(definition: EntityDefinition): ToolError {

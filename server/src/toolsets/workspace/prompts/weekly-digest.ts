@@ -77,7 +77,7 @@ export const weeklyDigest = definePrompt({
           '6. What is likely to need attention next week.',
           '',
           `- Language: ${writeIn(language, 'the language that most of the calls are in')}.`,
-          '- A summary may be missing or too thin: get_recording and get_transcript with its recordingId give more. list_tasks gives tasks that are cut off here.',
+          '- A summary may be missing or too thin: get_recording and get_transcript with its id give more. list_tasks gives tasks that are cut off here.',
           '- Say nothing that the material does not bear out; leave out a part that has nothing in it.',
           '',
           MATERIAL_ONLY,

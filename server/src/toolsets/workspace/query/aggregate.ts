@@ -1,3 +1,4 @@
+import { fitting } from '../../shared/budget.ts';
 import type { Archived, Condition, GroupsAsk, SortKey } from '../api.ts';
 import { isStorable } from '../schemas.ts';
 import type { Queryable, QueryField, QueryType } from './fields.ts';
@@ -64,14 +65,15 @@ export function planGroups(queryable: Queryable, query: GroupsQuery, issuer: str
       ]),
       limit: query.limit + 1,
     },
-    page: (found) => ({
-      rows: found
+    page(found) {
+      const all = found
         .slice(0, query.limit)
         .map((values) =>
           Object.fromEntries(columns.map((column, index) => [column.name, fieldValue(column, values[index], issuer)])),
-        ),
-      truncated: found.length > query.limit,
-    }),
+        );
+      const rows = all.slice(0, fitting(all, []));
+      return { rows, truncated: found.length > rows.length };
+    },
   };
 }
 

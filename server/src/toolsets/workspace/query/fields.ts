@@ -1,4 +1,5 @@
 import { COMMON_FIELDS, type ColumnType, ENTITIES, KINDS, type Kind } from '../../../entities/index.ts';
+import type { Kind as SearchedKind } from '../../shared/kinds.ts';
 
 /** What a field holds, as far as comparing and aggregating goes; aggregates give numbers. */
 export type QueryType = ColumnType | 'number';
@@ -19,8 +20,8 @@ export type FieldMap = ReadonlyMap<string, QueryField>;
 /** What one query can be about. */
 export interface Queryable {
   readonly kind: QueryKind;
-  /** As the database's functions name it. */
-  readonly singular: string;
+  /** For messages. */
+  readonly plural: string;
   readonly fields: FieldMap;
   /** Fields of a row when the caller names none: all but the long ones. */
   readonly usual: readonly string[];
@@ -29,16 +30,15 @@ export interface Queryable {
   readonly newest: string;
 }
 
-export const QUERY_KINDS = ['notes', 'tasks', 'comments', 'chats', 'chat_messages', 'recordings'] as const;
-export type QueryKind = (typeof QUERY_KINDS)[number];
+export type QueryKind = SearchedKind;
 
 const SUBJECTS = COMMON_FIELDS.filter(({ type }) => type === 'subject').map(({ name }) => name);
 
 function queryableOf({ kind, plural, fields, archive, newest }: Kind): Queryable {
   const label = ENTITIES.find(({ name }) => name === kind)?.label;
   return {
-    kind: plural as QueryKind,
-    singular: kind,
+    kind: kind as QueryKind,
+    plural,
     fields: new Map(
       fields.map(({ name, type, nullable, values = [] }) => [
         name,

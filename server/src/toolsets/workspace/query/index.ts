@@ -7,6 +7,7 @@ import { morePages } from '../../shared/page.ts';
 import { groupRows, readRows } from '../api.ts';
 import { checkTimeZone, planGroups } from './aggregate.ts';
 import { QUERYABLES, type Queryable } from './fields.ts';
+import { asMeantQuery } from './meant.ts';
 import { planRows } from './rows.ts';
 import { FIELD_GUIDE, MAX_ROWS, type QueryInput, queryInput, queryOutput } from './schema.ts';
 import { wrong } from './values.ts';
@@ -27,9 +28,10 @@ export const queryTool = defineTool({
   access: 'read',
   input: queryInput,
   output: queryOutput,
-  async run(input, context) {
-    const queryable = QUERYABLES.get(input.entity);
-    if (queryable === undefined) throw new TypeError(input.entity);
+  async run(given, context) {
+    const queryable = QUERYABLES.get(given.kind);
+    if (queryable === undefined) throw new TypeError(given.kind);
+    const input = asMeantQuery(given, queryable.fields);
     const grouped = (input.groupBy?.length ?? 0) > 0 || (input.aggregate?.length ?? 0) > 0;
     return grouped ? runGroups(queryable, input, context) : runRows(queryable, input, context);
   },
@@ -54,7 +56,7 @@ async function runRows(queryable: Queryable, input: QueryInput, { tx, caller }: 
     },
     caller.assertion.iss,
   );
-  const { rows, nextCursor } = plan.page(await bounded(tx, () => readRows(tx, queryable.singular, plan.ask)));
+  const { rows, nextCursor } = plan.page(await bounded(tx, () => readRows(tx, queryable.kind, plan.ask)));
   return {
     structured: { rows, ...(nextCursor === undefined ? {} : { nextCursor }) },
     text: textOf(rows, morePages(nextCursor)),
@@ -81,10 +83,15 @@ async function runGroups(queryable: Queryable, input: QueryInput, { tx, caller }
     },
     caller.assertion.iss,
   );
-  const { rows, truncated } = plan.page(await bounded(tx, () => groupRows(tx, queryable.singular, plan.ask)));
+  const { rows, truncated } = plan.page(await bounded(tx, () => groupRows(tx, queryable.kind, plan.ask)));
   return {
     structured: { rows, truncated },
-    text: textOf(rows, truncated ? `\nThere are more than ${input.limit} groups: filter, or use having.` : ''),
+    text: textOf(
+      rows,
+      truncated
+        ? `\nThere are more than these ${rows.length} groups: filter, use having, or sort so that those you need come first.`
+        : '',
+    ),
   };
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SORTED_CHARACTERS } from '../../../entities/sql.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { shownSubject } from '../../../subjects.ts';
+import { fitting } from '../../shared/budget.ts';
 import { isUuid } from '../../shared/ids.ts';
 import { isWhen, toInstant } from '../../shared/when.ts';
 import type { Archived, Condition, FoundRow, Position, RowsAsk, SortKey } from '../api.ts';
@@ -12,8 +13,6 @@ import { shown, wrong } from './values.ts';
 
 /** Characters of a long text in a row. */
 export const CUT_AT = 1000;
-/** A page ends before it has more, whatever its limit is. */
-const MAX_CHARACTERS = 200_000;
 /** Four texts of that length, in UTF-8 and base64url, and what else is in a cursor. */
 export const MAX_CURSOR = 4000;
 
@@ -77,22 +76,12 @@ export function planRows(queryable: Queryable, query: RowsQuery, issuer: string)
         .map(({ row }) =>
           Object.fromEntries(selected.map((field) => [field.name, fieldValue(field, row[field.name], issuer)])),
         );
-      const rows = all.slice(0, fitting(all));
+      const rows = all.slice(0, fitting(all, [], MAX_CURSOR));
       const last = found[rows.length - 1];
       if (found.length === rows.length || last === undefined) return { rows };
       return { rows, nextCursor: cursors.encode([[...last.keys], last.id], identity) };
     },
   };
-}
-
-/** How many rows of a page fit into an answer; at least one. */
-function fitting(rows: readonly unknown[]): number {
-  let characters = 0;
-  const over = rows.findIndex((row) => {
-    characters += JSON.stringify(row).length;
-    return characters > MAX_CHARACTERS;
-  });
-  return over < 0 ? rows.length : Math.max(over, 1);
 }
 
 /**
@@ -107,7 +96,7 @@ export function filterOf(
 ): Condition | undefined {
   const checked = filter === undefined ? undefined : checkFilter(filter, { fields: queryable.fields, issuer });
   if (archived === 'only' && !queryable.hasArchive) {
-    throw wrong('archived', `${queryable.kind} can't be archived.`, 'Leave archived out.');
+    throw wrong('archived', `${queryable.plural} can't be archived.`, 'Leave archived out.');
   }
   return checked;
 }
@@ -118,8 +107,8 @@ export function knownField(queryable: Queryable, name: string, path: string): Qu
   if (field !== undefined) return field;
   throw wrong(
     path,
-    `${queryable.kind} have no field ${shown(name)}.`,
-    `Fields of ${queryable.kind}: ${describeFields(queryable.fields.values())}.`,
+    `${queryable.plural} have no field ${shown(name)}.`,
+    `Fields of ${queryable.plural}: ${describeFields(queryable.fields.values())}.`,
   );
 }
 

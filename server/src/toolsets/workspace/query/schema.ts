@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { COMMON_FIELDS } from '../../../entities/index.ts';
+import { KINDS } from '../../shared/kinds.ts';
 import { BUCKETS, FUNCTIONS } from './aggregate.ts';
-import { describeFields, QUERY_KINDS, QUERYABLES } from './fields.ts';
+import { describeFields, QUERYABLES } from './fields.ts';
 import { MAX_DEPTH, MAX_NODES, OPERATORS } from './filter.ts';
 import { CUT_AT, MAX_CURSOR } from './rows.ts';
 
@@ -36,45 +37,55 @@ const INNER = {
   },
 };
 
+/** What is no object is JSON as text, or nothing that could be meant. */
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+const NO_OBJECT = { message: 'it must be a condition such as {"field": "status", "op": "eq", "value": "open"}' };
+
 /**
  * The filter as models see it: two levels written out and what is below said to be alike. A recursive schema would be exact, but
  * clients drop tools, or the whole list, over `$ref` (ADR 11). What comes is checked by checkFilter, whose errors name the
  * node; so zod takes anything.
  */
-const filter = z.unknown().meta({
-  description: `Which rows: {field, op, value}, {and: […]}, {or: […]} or {not: …}, at most ${MAX_DEPTH} deep and ${MAX_NODES} nodes. Left out: all. A condition on a field that is null is false, but ne is true.`,
-  type: 'object',
-  properties: {
-    ...CONDITION,
-    and: { type: 'array', items: INNER, description: 'All of them.' },
-    or: { type: 'array', items: INNER, description: 'Any of them.' },
-    not: { ...INNER, description: 'All rows but these.' },
-  },
-  examples: [
-    {
-      and: [
-        { field: 'status', op: 'in', value: ['open', 'in_progress'] },
-        {
-          or: [
-            { field: 'dueAt', op: 'lt', value: '2026-06-01' },
-            { field: 'tags', op: 'has', value: 'renewal' },
-          ],
-        },
-        { not: { field: 'assignee', op: 'isNull', value: true } },
-      ],
+const filter = z
+  .unknown()
+  .refine(isObject, NO_OBJECT)
+  .meta({
+    description: `Which rows: {field, op, value}, {and: […]}, {or: […]} or {not: …}, at most ${MAX_DEPTH} deep and ${MAX_NODES} nodes. Left out: all. A condition on a field that is null is false, but ne is true.`,
+    type: 'object',
+    properties: {
+      ...CONDITION,
+      and: { type: 'array', items: INNER, description: 'All of them.' },
+      or: { type: 'array', items: INNER, description: 'Any of them.' },
+      not: { type: 'object', description: 'All rows but these.' },
     },
-  ],
-});
+    examples: [
+      {
+        and: [
+          { field: 'status', op: 'in', value: ['open', 'in_progress'] },
+          {
+            or: [
+              { field: 'dueAt', op: 'lt', value: '2026-06-01' },
+              { field: 'tags', op: 'has', value: 'renewal' },
+            ],
+          },
+          { not: { field: 'assignee', op: 'isNull', value: true } },
+        ],
+      },
+    ],
+  });
 
-const having = z.unknown().meta({
-  description: 'Which groups, built like filter, over the columns of aggregate.',
-  type: 'object',
-  properties: INNER.properties,
-  examples: [{ field: 'count', op: 'gte', value: 2 }],
-});
+const having = z
+  .unknown()
+  .refine(isObject, NO_OBJECT)
+  .meta({
+    description: 'Which groups, built like filter, over the columns of aggregate.',
+    type: 'object',
+    properties: INNER.properties,
+    examples: [{ field: 'count', op: 'gte', value: 2 }],
+  });
 
 export const queryInput = z.strictObject({
-  entity: z.enum(QUERY_KINDS).meta({ description: 'What to look through, one kind at a time.' }),
+  kind: z.enum(KINDS).meta({ description: 'What to look through, one kind at a time.' }),
   filter: filter.optional(),
   archived: z
     .enum(['exclude', 'include', 'only'])
@@ -131,8 +142,8 @@ export const queryInput = z.strictObject({
     .max(64)
     .default('UTC')
     .meta({ description: 'IANA name of the time zone of buckets.', examples: ['Europe/Berlin'] }),
-  cursor: z.string().max(MAX_CURSOR).optional().meta({
-    description: 'nextCursor of the previous page, sent with the same arguments. Rows only; groups have one page.',
+  cursor: z.string().min(1).max(MAX_CURSOR).optional().meta({
+    description: 'nextCursor of the page before; groups have one page.',
   }),
   limit: z
     .int()
@@ -159,11 +170,11 @@ const own = [...QUERYABLES.values()].map(({ kind, fields, hasArchive }) => {
   const shown = [...fields.values()].filter(({ name }) => !hasArchive || !common.has(name));
   return `${kind}: ${describeFields(shown)}.`;
 });
-const sharedFields = [...(QUERYABLES.get('notes')?.fields.values() ?? [])].filter(({ name }) => common.has(name));
+const sharedFields = [...(QUERYABLES.get('note')?.fields.values() ?? [])].filter(({ name }) => common.has(name));
 
 /** Fields and operators of every kind, for the tool's description. */
 export const FIELD_GUIDE = [
-  `Fields of every kind but recordings: ${describeFields(sharedFields)}.`,
+  `Fields of every kind but recording: ${describeFields(sharedFields)}.`,
   ...own,
   'Operators: text eq, ne, in, contains, startsWith (both in any case); long text all of these but in; id eq, ne, in, startsWith; uuid eq, ne, in; boolean eq, ne; numbers, instants and enums (in the order given) eq, ne, in, lt, lte, gt, gte; texts has, hasAny, hasAll, isEmpty; what can be null isNull.',
 ].join('\n');

@@ -3,7 +3,8 @@ import type { Transaction } from '../../../database/transaction.ts';
 import { defineTool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { filterShape, filterValues } from '../../recordings/schemas.ts';
-import { ENTITY_KINDS, KINDS, type Kind, kindsFilter } from '../../shared/kinds.ts';
+import { fitting } from '../../shared/budget.ts';
+import { ENTITY_KINDS, KINDS, type Kind, kindsFilter, type PluralKind, pluralOf } from '../../shared/kinds.ts';
 import { morePages, nextCursor, pageShape } from '../../shared/page.ts';
 import { languageFilter } from '../../shared/search-language.ts';
 import { resourceUri } from '../../shared/uris.ts';
@@ -43,7 +44,9 @@ const input = z.strictObject({
       examples: ['renewal "price list" -draft'],
     }),
   kinds: kindsFilter,
-  vault: filterShape.vault.meta({ description: 'Only what is in the vault with this id; list_vaults gives the ids.' }),
+  vaultId: filterShape.vaultId.meta({
+    description: 'Only what is in the vault with this id; list_vaults gives the ids.',
+  }),
   from: filterShape.from.meta({
     description:
       'Only what was made, or recordings that began, at this instant or later. A plain date: its midnight, UTC.',
@@ -100,18 +103,24 @@ export const searchTool = defineTool({
   output: z.object({ results: z.array(hitSchema), nextCursor }),
   async run({ cursor, limit, ...asked }, { tx, bank }) {
     const kinds = KINDS.filter((kind) => asked.kinds?.includes(kind) ?? true);
-    const identity = [asked.query, kinds, asked.vault, asked.from, asked.to, asked.archived, asked.language];
+    const identity = [asked.query, kinds, asked.vaultId, asked.from, asked.to, asked.archived, asked.language];
     const [offsets, asOf] =
       cursor === undefined ? [KINDS.map(() => 0), await now(tx)] : cursors.decode(cursor, identity);
     const streams = await readStreams(tx, { asked, kinds, offsets, asOf, limit });
     const inLanguage = ({ recording }: Match) =>
       recording === undefined || asked.language === undefined || languageOf(recording) === asked.language;
-    const { page, taken, more } = mergeStreams(streams, limit, inLanguage);
-    const results = await describe(tx, bank, page, asked.query);
-    if (results.length === 0) await requireVault(tx, asked.vault, 'vault');
+    const merged = mergeStreams(streams, limit, inLanguage);
+    const described = await describe(tx, bank, merged.page, asked.query);
+    const lines = described.map(hitLine);
+    const count = fitting(described, lines);
+    const results = described.slice(0, count);
+    // A shorter page takes as many as it shows; where a page ends makes no difference to what comes next.
+    const shown = count < described.length ? merged.page.findIndex(({ id }) => id === results.at(-1)?.id) + 1 : limit;
+    const { taken, more } = shown === limit ? merged : mergeStreams(streams, shown, inLanguage);
+    if (results.length === 0) await requireVault(tx, asked.vaultId);
     const reached = offsets.map((offset, at) => offset + (taken[at] ?? 0));
     const next =
-      more && sum(reached) + limit <= MAX_OFFSET && sum(taken) > 0
+      more && sum(reached) <= MAX_OFFSET - limit && sum(taken) > 0
         ? cursors.encode([reached, asOf], identity)
         : undefined;
     return {
@@ -119,7 +128,7 @@ export const searchTool = defineTool({
       text:
         results.length === 0 && next === undefined
           ? 'Nothing found. Fewer or other words may match.'
-          : `${results.length} results:\n${results.map(hitLine).join('\n')}${morePages(next)}`,
+          : `${results.length} results:\n${lines.slice(0, count).join('\n')}${morePages(next)}`,
     };
   },
 });
@@ -149,13 +158,13 @@ async function readStreams(
   const [from, to] = filterValues(asked);
   const until = to === null || Date.parse(asOf) < Date.parse(to) ? asOf : to;
   const entities = ENTITY_KINDS.filter((kind) => kinds.includes(kind));
-  const vault = asked.vault ?? null;
+  const vault = asked.vaultId ?? null;
   const [matches, recordings] = await Promise.all([
     entities.length === 0
       ? []
       : tx.rows<MatchRow>(MATCH_ENTITIES, [
           asked.query,
-          entities,
+          entities.map(pluralOf),
           entities.map((kind) => offsets[KINDS.indexOf(kind)]),
           limit + 1,
           vault,
@@ -164,22 +173,22 @@ async function readStreams(
           asked.archived,
           asked.language ?? null,
         ]),
-    kinds.includes('recordings') && asked.archived !== 'only'
+    kinds.includes('recording') && asked.archived !== 'only'
       ? tx.rows<RecordingMatch>(MATCH_RECORDINGS, [
           asked.query,
           from,
           to,
           vault,
           limit + 1,
-          offsets[KINDS.indexOf('recordings')],
+          offsets[KINDS.indexOf('recording')],
           asked.language ?? null,
         ])
       : [],
   ]);
   const found: Match[] = [
-    ...matches.map(({ kind, id, rank }) => ({ kind: kind as Kind, id, rank })),
+    ...matches.map(({ kind, id, rank }) => ({ kind: singularOf(kind), id, rank })),
     ...recordings.map((recording) => ({
-      kind: 'recordings' as const,
+      kind: 'recording' as const,
       id: recording.id,
       rank: recording.rank,
       recording,
@@ -198,17 +207,26 @@ async function describe(tx: Transaction, bank: string, page: readonly Match[], q
     entities.length === 0
       ? []
       : await tx.rows<DescribedRow>(DESCRIBE_MATCHES, [
-          entities.map((match) => match.kind),
+          entities.map((match) => pluralOf(match.kind)),
           entities.map((match) => match.id),
           query,
         ]);
-  const told = new Map(rows.map((row) => [`${row.kind} ${row.id}`, row]));
+  const told = new Map(rows.map((row) => [`${singularOf(row.kind)} ${row.id}`, row]));
   return page.flatMap((match): Hit[] => {
-    const common = { kind: match.kind, id: match.id, rank: match.rank, uri: resourceUri(bank, match.kind, match.id) };
+    const common = {
+      kind: match.kind,
+      id: match.id,
+      rank: match.rank,
+      uri: resourceUri(bank, pluralOf(match.kind), match.id),
+    };
     if (match.recording !== undefined) return [{ ...common, ...recordingPart(match.recording) }];
     const row = told.get(`${match.kind} ${match.id}`);
     return row === undefined ? [] : [{ ...common, ...entityPart(row) }];
   });
+}
+
+function singularOf(plural: PluralKind): Kind {
+  return plural.slice(0, -1) as Kind;
 }
 
 function entityPart(row: DescribedRow): Omit<Hit, 'kind' | 'id' | 'rank' | 'uri'> {
@@ -220,7 +238,10 @@ function entityPart(row: DescribedRow): Omit<Hit, 'kind' | 'id' | 'rank' | 'uri'
     status: row.status,
     archived: row.archived,
     language: row.language,
-    parent: row.parent_kind === null || row.parent_id === null ? null : { kind: row.parent_kind, id: row.parent_id },
+    parent:
+      row.parent_kind === null || row.parent_id === null
+        ? null
+        : { kind: singularOf(row.parent_kind), id: row.parent_id },
     startSeconds: null,
   };
 }

@@ -1,8 +1,9 @@
 import type { Statement } from '../../../database/transaction.ts';
+import type { PluralKind } from '../../shared/kinds.ts';
 import { instantSql } from '../../shared/when.ts';
 
 export interface MatchRow {
-  kind: string;
+  kind: PluralKind;
   id: string;
   rank: number;
 }
@@ -15,7 +16,7 @@ export const MATCH_ENTITIES: Statement = {
 };
 
 export interface DescribedRow {
-  kind: string;
+  kind: PluralKind;
   id: string;
   vault_id: string | null;
   status: string;
@@ -23,7 +24,7 @@ export interface DescribedRow {
   archived: boolean;
   language: string | null;
   title: string | null;
-  parent_kind: string | null;
+  parent_kind: PluralKind | null;
   parent_id: string | null;
   snippet: string | null;
 }
