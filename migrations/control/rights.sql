@@ -1,5 +1,5 @@
 -- Who owns each function of control and who may call it; applied after the functions, each time. What mirrors into the tenants' tables is
--- bankhouse_data's; everything else is the migrating role's. What the operator may call are the four about ids.
+-- bankhouse_data's; everything else is the migrating role's. What the operator may call are those about ids.
 
 do $$
 begin
@@ -9,7 +9,8 @@ begin
   revoke create on schema control from bankhouse_data;
   revoke all on all functions in schema control from public;
   grant execute on function
-    control.claim_id(text, text, text, text, text, text, jsonb), control.release_id(text, text, timestamptz),
+    control.claim_id(text, text, text, text, text, text, jsonb),
+    control.claim_id(text, text, text, text, text, text, jsonb, text), control.release_id(text, text, timestamptz),
     control.due_ids(timestamptz, int), control.forget_id(text, text, jsonb)
     to bankhouse_operator;
 end

@@ -3,6 +3,7 @@ export {
   type BankCredentials,
   type BankRecord,
   type BankState,
+  type Claimed,
   createDatabase,
   type Database,
   DatabaseError,

@@ -47,6 +47,25 @@ begin
 end
 $$;
 
+-- The same for a Bank whose rows shall be in a placement, which is written down with an id that was free. An id that is held or returned keeps
+-- the one that its rows are in. Answers {"outcome": as above, "placement": where the rows are or are to be made}.
+create or replace function control.claim_id(
+  p_id text, p_uid text, p_owner text, p_namespace_uid text, p_display_name text, p_type text, p_vaults jsonb, p_placement text
+) returns jsonb
+  language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
+as $$
+declare
+  outcome constant text := control.claim_id(p_id, p_uid, p_owner, p_namespace_uid, p_display_name, p_type, p_vaults);
+  place text;
+begin
+  if outcome = 'claimed' then
+    update control.bank_ids set placement = p_placement where id = p_id;
+  end if;
+  select b.placement into place from control.bank_ids b where b.id = p_id;
+  return jsonb_build_object('outcome', outcome, 'placement', place);
+end
+$$;
+
 -- A Bank is gone: the id is kept for its owner. Its tokens end. Repeating it is harmless; the time to erase is what was said last.
 --   p_erase_after: null: never by itself
 create or replace function control.release_id(p_id text, p_uid text, p_erase_after timestamptz) returns boolean

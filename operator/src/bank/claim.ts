@@ -1,6 +1,7 @@
 import { canonical } from '../cluster/owned.ts';
 import { DatabaseError, type IdClaim } from '../database/index.ts';
 import { fails, holds } from '../decide/verdict.ts';
+import { placementName, placementOf } from '../placement/index.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import { awayFailure } from './database-failure.ts';
 import { type BankSnapshot, bankStep } from './kind.ts';
@@ -15,14 +16,17 @@ export const claimStep = bankStep({
   name: 'claim',
   condition: 'Accepted',
   needs: ['class', 'finalizer'],
-  async run(snapshot, _, { claimed, database, namespaces, places }) {
+  async run(snapshot, { class: choice }, { claimed, database, namespaces, places, settings }) {
     const { key, id, uid, bank, hadId } = snapshot;
     const namespace = await namespaces.get(bank.metadata.namespace ?? '');
-    const claim = claimOf(snapshot, namespace.uid);
+    const wanted = choice.kind === 'chosen' ? choice.bankClass.spec.database : undefined;
+    const placement = placementName(placementOf(uid, wanted, settings));
+    const claim = claimOf(snapshot, namespace.uid, placement);
     const digest = canonical(claim);
-    if (claimed.has(uid, digest)) return { kind: 'done', output: undefined, verdict: ACCEPTED };
+    if (claimed.has(uid, digest)) return { kind: 'done', output: { placement }, verdict: ACCEPTED };
+    let rowsIn: string;
     try {
-      await database.claim(claim);
+      rowsIn = (await database.claim(claim)).placement;
     } catch (error) {
       if (error instanceof DatabaseError && error.code === 'id_taken') {
         claimed.forget(uid);
@@ -32,14 +36,16 @@ export const claimStep = bankStep({
       }
       if (!hadId) throw awayFailure(error, database, key);
       // What it has stays; the database step says what is wrong, and goes on when it can.
-      return { kind: 'done', output: undefined, verdict: ACCEPTED };
+      return { kind: 'done', output: { unknown: error }, verdict: ACCEPTED };
     }
-    claimed.put(uid, digest);
-    return { kind: 'done', output: undefined, verdict: ACCEPTED };
+    // Elsewhere than its class says: asked again at each pass, since it may be moved.
+    if (rowsIn === placement) claimed.put(uid, digest);
+    else claimed.forget(uid);
+    return { kind: 'done', output: { placement: rowsIn }, verdict: ACCEPTED };
   },
 });
 
-function claimOf({ key, id, uid, bank }: BankSnapshot, namespaceUid: string): IdClaim {
+function claimOf({ key, id, uid, bank }: BankSnapshot, namespaceUid: string, placement: string): IdClaim {
   const { displayName, type, vaults } = bank.spec;
   return {
     id,
@@ -49,5 +55,6 @@ function claimOf({ key, id, uid, bank }: BankSnapshot, namespaceUid: string): Id
     displayName: displayName ?? id,
     type,
     vaults: (vaults ?? []).map((vault) => ({ id: vault.id, displayName: vault.displayName ?? vault.id })),
+    placement,
   };
 }

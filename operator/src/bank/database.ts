@@ -5,6 +5,7 @@ import { canonical } from '../cluster/owned.ts';
 import { bankPath } from '../cluster/paths.ts';
 import type { BankRecord, BankState } from '../database/index.ts';
 import { fails, holds } from '../decide/verdict.ts';
+import { StepFailure } from '../reconcile/index.ts';
 import type { BankSecrets } from '../resources/index.ts';
 import { KEY_GENERATION, type Settings } from '../settings.ts';
 import { awayFailure } from './database-failure.ts';
@@ -12,20 +13,33 @@ import { type BankDeps, type BankSnapshot, bankStep } from './kind.ts';
 
 const READY = holds('Ready', 'The role, its grants and the vaults are in the database.');
 
+/** The common database of the platform. */
+const SERVED = 'platform';
+
+function elsewhere(placement: string): string {
+  return `The bank's rows are in the placement "${placement}", and this operator serves only the common database; nothing of them was touched. Run the release that placed them there.`;
+}
+
 /** The bank's rows, role and database seal keys in Postgres. Asks only when something is new, or now and then. */
 export const databaseStep = bankStep({
   name: 'database',
   condition: 'DatabaseReady',
-  needs: ['credentials'],
-  async run(snapshot, { credentials }, deps) {
+  needs: ['credentials', 'claim'],
+  async run(snapshot, { credentials, claim }, deps) {
     const { ensured, database, settings } = deps;
     const { id, key, uid, probe } = snapshot;
+    // Made here, its rows would be in two places.
+    if ('placement' in claim && claim.placement !== SERVED) {
+      ensured.forget(uid);
+      throw new StepFailure(fails('NotSupported', elsewhere(claim.placement)), 'stall');
+    }
     const { record, password, keys } = recordOf(snapshot, credentials, settings);
     const digest = canonical(record);
     // A role can change its own password (D7): then its pod is refused, though what we stored of it is as it was.
     const lift = snapshot.bank.metadata.annotations?.[LIFT_QUARANTINE_ANNOTATION] !== undefined;
     const force = lift || probe?.databaseRefused === true;
     if (!force && ensured.has(uid, digest)) return { kind: 'done', output: undefined, verdict: READY };
+    if ('unknown' in claim) throw awayFailure(claim.unknown, database, key);
     try {
       if (lift) await database.lift(id);
       const state = await database.state(id);

@@ -61,7 +61,8 @@ export interface BankKind {
   outputs: {
     class: ClassChoice;
     finalizer: undefined;
-    claim: undefined;
+    /** Name of the placement that its rows are in; unknown while the database is away. */
+    claim: { placement: string } | { unknown: unknown };
     credentials: BankSecrets;
     database: undefined;
     confinement: undefined;

@@ -12,6 +12,14 @@ export interface IdClaim {
   displayName: string;
   type: string;
   vaults: readonly { id: string; displayName: string }[];
+  /** Name of the placement in which its rows shall be made, if the id was free. */
+  placement: string;
+}
+
+/** What became of it, and the name of the placement that the bank's rows are in, or are to be made in. */
+export interface Claimed {
+  outcome: 'claimed' | 'held' | 'returned';
+  placement: string;
 }
 
 /** What the tenants' part of the database shall have of a bank. */
@@ -53,7 +61,7 @@ export interface Erased {
 /** What the operator does in Postgres; every method raises DatabaseError, and can be repeated. */
 export interface Database {
   /** Gives the id to the Bank; `id_taken` where it is another's. */
-  claim(claim: IdClaim): Promise<'claimed' | 'held' | 'returned'>;
+  claim(claim: IdClaim): Promise<Claimed>;
   /** Takes the id back from the Bank, if it has it, and keeps it for its owner. @param eraseAfter undefined: for ever */
   release(id: string, uid: string, eraseAfter: Date | undefined): Promise<void>;
   /** Ids whose rows are to be erased by now. */
@@ -133,9 +141,9 @@ export function createDatabase(url: string, options: { connections: number }): D
   }
 
   return {
-    async claim({ id, uid, owner, namespaceUid, displayName, type, vaults }) {
-      const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults)];
-      return (await call<'claimed' | 'held' | 'returned'>('control.claim_id', values)) ?? 'held';
+    async claim({ id, uid, owner, namespaceUid, displayName, type, vaults, placement }) {
+      const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults), placement];
+      return (await call<Claimed>('control.claim_id', values)) ?? { outcome: 'held', placement };
     },
     async lift(id) {
       await call('admin.lift_quarantine', [id]);

@@ -2,6 +2,7 @@ export {
   type BankCredentials,
   type BankRecord,
   type BankState,
+  type Claimed,
   createDatabase,
   type Database,
   DatabaseError,

@@ -434,3 +434,41 @@ describe('no other role', () => {
     },
   );
 });
+
+describe('claim_id with a placement', () => {
+  async function claimIn(asked: Asked, placement: string): Promise<{ outcome: string; placement: string }> {
+    const { id, uid, owner, namespaceUid, displayName, type, vaults } = asked;
+    const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults), placement];
+    const { rows } = await operator.query('select control.claim_id($1, $2, $3, $4, $5, $6, $7, $8) as answer', values);
+    return rows[0].answer;
+  }
+
+  it('writes it down with an id that was free', async () => {
+    const asked = fresh();
+    expect(await claimIn(asked, 'secret:big')).toEqual({ outcome: 'claimed', placement: 'secret:big' });
+    expect(await held(asked)).toMatchObject({ uid: asked.uid, placement: 'secret:big' });
+  });
+
+  it('answers the one that the rows are in to who has the id, and to who gets it back', async () => {
+    const asked = fresh();
+    await claimIn(asked, 'secret:big');
+    expect(await claimIn(asked, 'platform')).toEqual({ outcome: 'held', placement: 'secret:big' });
+    await release(asked);
+    const again = { ...asked, uid: randomUUID() };
+    expect(await claimIn(again, 'platform')).toEqual({ outcome: 'returned', placement: 'secret:big' });
+  });
+
+  it('gives an id that was erased and is claimed again another one', async () => {
+    const asked = fresh();
+    await claimIn(asked, 'secret:big');
+    await release(asked, new Date(0).toISOString());
+    await forget(asked);
+    const again = { ...asked, uid: randomUUID() };
+    expect(await claimIn(again, 'platform')).toEqual({ outcome: 'claimed', placement: 'platform' });
+  });
+
+  it("leaves what an operator of the version before gave away in the platform's database", async () => {
+    const asked = await claimed();
+    expect(await claimIn(asked, 'secret:big')).toEqual({ outcome: 'held', placement: 'platform' });
+  });
+});

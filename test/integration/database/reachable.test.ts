@@ -128,7 +128,7 @@ const EXPECTED: [string, () => string, string[]][] = [
     [
       'database: CONNECT',
       ...OF_THE_OPERATOR.map(([name, owner]) => `function admin.${name} as ${owner}`),
-      ...['claim_id', 'due_ids', 'forget_id', 'release_id'].map(
+      ...['claim_id', 'claim_id', 'due_ids', 'forget_id', 'release_id'].map(
         (name) => `function control.${name} as bankhouse_owner`,
       ),
       'schema admin: USAGE',

@@ -100,6 +100,24 @@ describe('a Bank in a real Postgres (R1.6)', () => {
     });
   });
 
+  test('a placement that this release does not know: the Bank waits in words, and nothing is made here', async () => {
+    const spec = { deletionPolicy: 'Retain' };
+    await readyBank('abroad', spec);
+    const { banks } = pathsOf('abroad');
+    await world.delete(`${banks}/abroad`);
+    await eventually(async () => expect(await world.find(`${banks}/abroad`)).toBeUndefined());
+    const place = (name: string) =>
+      withClient(postgres.superuserUrl, (client) =>
+        client.query("update control.bank_ids set placement = $1 where id = 'abroad'", [name]),
+      );
+    await place('abroad:x');
+    const made = await world.createBank('abroad', 'abroad', spec);
+    const stalled = await world.bankWhen('abroad', 'abroad', 'False', 'NotSupported');
+    const condition = stalled.status?.conditions?.find(({ type }) => type === 'DatabaseReady');
+    expect(condition?.message).toContain('"abroad:x"');
+    expect((await database.state('abroad'))?.uid).not.toBe(made.metadata.uid);
+  });
+
   test('K1: rows that were kept refuse another Bank, which gets nothing of them, and take the same one back', async () => {
     await readyBank('kept', { deletionPolicy: 'Retain', vaults: [{ id: 'sales' }] });
     const { banks } = pathsOf('kept');

@@ -2,6 +2,7 @@ import {
   type BankCredentials,
   type BankRecord,
   type BankState,
+  type Claimed,
   type Database,
   DatabaseError,
   type Erased,
@@ -30,25 +31,26 @@ export class MemoryDatabase implements Database {
   /** What an erasure waits for. */
   beforeErasing: (id: string, signal: AbortSignal) => Promise<void> = async () => {};
 
-  async claim(claim: IdClaim): Promise<'claimed' | 'held' | 'returned'> {
+  async claim(claim: IdClaim): Promise<Claimed> {
     this.called('claim');
     const given = this.ids.get(claim.id);
     if (given === undefined) {
       this.writes += 1;
       this.ids.set(claim.id, { claim });
-      return 'claimed';
+      return { outcome: 'claimed', placement: claim.placement };
     }
+    const { placement } = given.claim;
     if (given.retained === undefined && given.claim.uid === claim.uid) {
-      this.ids.set(claim.id, { claim });
-      return 'held';
+      this.ids.set(claim.id, { claim: { ...claim, placement } });
+      return { outcome: 'held', placement };
     }
     const { owner, namespaceUid } = given.claim;
     if (given.retained === undefined || owner !== claim.owner || namespaceUid !== claim.namespaceUid) {
       throw new DatabaseError('id_taken', 'The id is taken.');
     }
     this.writes += 1;
-    this.ids.set(claim.id, { claim });
-    return 'returned';
+    this.ids.set(claim.id, { claim: { ...claim, placement } });
+    return { outcome: 'returned', placement };
   }
 
   async lift(id: string): Promise<void> {

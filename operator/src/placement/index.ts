@@ -1,0 +1,1 @@
+export { COMMON_DATABASE, type Placement, parsePlacement, placementName, placementOf } from './placement.ts';

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { BankhouseError } from '@bankhouse/core';
+
+/** Where a bank's rows live. */
+export interface Placement {
+  /** dedicated: a database of the bank's own; shared: the one that the server's other banks are in too. */
+  isolation: 'shared' | 'dedicated';
+  /** The Postgres: the platform's own, or that of a Secret in the platform's namespace. */
+  server: { kind: 'platform' } | { kind: 'secret'; namespace: string; name: string };
+  /** Name of the database there. */
+  database: string;
+}
+
+/** What a class says of it. */
+export interface WantedDatabase {
+  isolation: 'shared' | 'dedicated';
+  secretRef?: { name: string } | undefined;
+}
+
+/** What is common to all placements. */
+export interface PlacementSettings {
+  PLATFORM_NAMESPACE: string;
+  /** Of the platform's own database. */
+  DATABASE_URL: string;
+}
+
+/** Name of the common database on a Postgres of a class's own. */
+export const COMMON_DATABASE = 'bankhouse';
+
+/**
+ * Where the rows of a bank of this class are made. Where those are that it has already is what `control.bank_ids.placement` says.
+ *
+ * @param uid metadata.uid of the Bank: the name of a database of its own tells nothing of the tenant, as that of its login role
+ * @param wanted `spec.database` of the class; undefined: the common database of the platform
+ */
+export function placementOf(uid: string, wanted: WantedDatabase | undefined, settings: PlacementSettings): Placement {
+  const isolation = wanted?.isolation ?? 'shared';
+  const name = wanted?.secretRef?.name;
+  const own = isolation === 'dedicated' ? ownDatabase(uid) : undefined;
+  return placed(name, own, settings);
+}
+
+/**
+ * As it is written down: `platform`, `platform/<database>`, `secret:<name>` or `secret:<name>/<database>`. A database is named where it is
+ * the bank's own; neither namespace nor host is in it, so that a platform that is put up again elsewhere finds its rows.
+ */
+export function placementName({ isolation, server, database }: Placement): string {
+  const at = server.kind === 'platform' ? 'platform' : `secret:${server.name}`;
+  return isolation === 'dedicated' ? `${at}/${database}` : at;
+}
+
+const NAME = /^(?:platform|secret:([a-z0-9][-a-z0-9.]*))(?:\/(bank_[0-9a-f]{24}))?$/;
+
+/** The placement of a name. @throws BankhouseError `placement_unknown`: a later release may have written it */
+export function parsePlacement(name: string, settings: PlacementSettings): Placement {
+  const parts = NAME.exec(name);
+  if (parts === null) {
+    throw new BankhouseError('placement_unknown', `This release knows no placement of the form "${name}".`);
+  }
+  return placed(parts[1], parts[2], settings);
+}
+
+function placed(secret: string | undefined, own: string | undefined, settings: PlacementSettings): Placement {
+  const server =
+    secret === undefined
+      ? ({ kind: 'platform' } as const)
+      : ({ kind: 'secret', namespace: settings.PLATFORM_NAMESPACE, name: secret } as const);
+  if (own !== undefined) return { isolation: 'dedicated', server, database: own };
+  const common =
+    secret === undefined
+      ? decodeURIComponent(new URL(settings.DATABASE_URL).pathname.replace(/^\//, ''))
+      : COMMON_DATABASE;
+  return { isolation: 'shared', server, database: common };
+}
+
+function ownDatabase(uid: string): string {
+  return `bank_${createHash('sha256').update(`bankhouse/database/${uid}`).digest('hex').slice(0, 24)}`;
+}
