@@ -16,6 +16,7 @@ beforeAll(() => {
     JSON.stringify({ frontDoor: 'https://localhost:8443', caFile: '.cluster/ca.pem' }),
   );
   writeFileSync(join(root, '.cluster/admin-key'), 'local-admin-key\n');
+  writeFileSync(join(root, '.cluster/admin-url'), 'http://198.18.255.2:30433\n');
   writeFileSync(join(empty, 'key'), 'other-admin-key');
 });
 afterAll(() => {
@@ -64,6 +65,13 @@ describe('which platform is meant', () => {
     expect({ url: settings.url, caFile: settings.caFile }).toEqual({ url: expected.url, caFile: expected.caFile });
     if (expected.key === undefined) expect(() => settings.adminKey()).toThrow(/no admin key: name its file/);
     else expect(settings.adminKey()).toBe(expected.key);
+  });
+
+  it('takes the admin key to the local port for it, to the one that is named, and never to the front door (G10)', () => {
+    expect(loadSettings({}, {}, inside).adminUrl()).toBe('http://198.18.255.2:30433');
+    const env = { BANKHOUSE_URL: 'https://mcp.example.com', BANKHOUSE_ADMIN_URL: 'http://127.0.0.1:8081' };
+    expect(loadSettings({}, env, root).adminUrl()).toBe('http://127.0.0.1:8081');
+    expect(() => loadSettings({ url: 'https://mcp.example.com' }, {}, root).adminUrl()).toThrow(/port-forward/);
   });
 
   it.each<[string, GlobalOptions, RegExp]>([

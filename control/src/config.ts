@@ -1,4 +1,5 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { isIP } from 'node:net';
 import { databaseUrlSchema, frontDoorSchema } from '@bankhouse/core';
 import { z } from 'zod';
 
@@ -26,10 +27,29 @@ const signingKeySchema = z
   })
   .describe('give an EC P-256 private key as PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)');
 
+const isNetwork = (text: string) => {
+  const [address = '', bits, ...more] = text.split('/');
+  const family = isIP(address);
+  const isLength = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+  return family !== 0 && more.length === 0 && isLength;
+};
+
+const networksSchema = z
+  .string()
+  .transform((text) => text.split(',').map((network) => network.trim()))
+  .refine((networks) => networks.every(isNetwork), {
+    message: 'it must be addresses or networks such as 10.0.0.0/8, separated by commas',
+  });
+
 export const configSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   PORT: portSchema.default(8080),
+  /** Where what takes the admin key is; nothing from outside the cluster is routed there. */
+  ADMIN_API_PORT: portSchema.default(8081),
+  /** Probes and metrics. */
   ADMIN_PORT: portSchema.default(9090),
+  /** Proxies whose X-Forwarded-For is believed, for counting wrong credentials by client. */
+  TRUSTED_PROXIES: networksSchema.default([]),
   /** Public origin: the issuer of our tokens, and the front of every bank's URL. */
   FRONT_DOOR_URL: frontDoorSchema,
   DATABASE_URL: databaseUrlSchema,

@@ -9,18 +9,21 @@ import { forgetExpired } from './database/revocations.ts';
 import { waitForSchema } from './database/wait.ts';
 import { createAdminServer } from './http/admin.ts';
 import { createApp } from './http/app.ts';
-import { createFailureLimit, createKeyCheck } from './http/keys.ts';
-import type { App } from './http/services.ts';
+import { createFailureLimit } from './http/failure-limit.ts';
+import { createKeyCheck } from './http/keys.ts';
+import type { App, Door } from './http/services.ts';
 import { createSigner } from './issuer/signer.ts';
 import { createMetrics } from './metrics.ts';
 
-const FAILURES_A_MINUTE = 10;
+/** Of one wrong credential, and of one client address. */
+const FAILURES_A_MINUTE = { maxByCredential: 10, maxBySource: 120 };
 const CLOSE_LIMIT_MS = 10_000;
 const FORGET_EVERY_MS = 3_600_000;
 
 export interface ControlProcess {
   /** Ports really listened on; 0 in the configuration takes any. */
   port: number;
+  adminApiPort: number;
   adminPort: number;
   /** Resolves when the schema is there; requests before are answered by 503. */
   ready: Promise<void>;
@@ -34,22 +37,34 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
   const stopping = new AbortController();
   let notReady: string | undefined = 'waiting for the database';
 
-  const app = await createApp({
+  const signer = await createSigner(config.SIGNING_KEY);
+  const metrics = createMetrics(registry);
+  const keys = { admin: config.ADMIN_KEY, verifier: config.VERIFIER_KEY };
+  const servicesOf = (door: Door) => ({
     frontDoor: config.FRONT_DOOR_URL,
     database,
-    signer: await createSigner(config.SIGNING_KEY),
-    checkKey: createKeyCheck({ admin: config.ADMIN_KEY, verifier: config.VERIFIER_KEY }),
-    failures: createFailureLimit({ max: FAILURES_A_MINUTE, windowMs: 60_000, now: () => performance.now() }),
+    signer,
+    // Where it is of no use the admin key is any wrong one, so that nobody can try keys there either.
+    checkKey: createKeyCheck(door === 'admin' ? keys : { verifier: keys.verifier }),
+    failures: createFailureLimit({ ...FAILURES_A_MINUTE, windowMs: 60_000, now: () => performance.now() }),
+    trustedProxies: config.TRUSTED_PROXIES,
     now: () => Math.floor(Date.now() / 1000),
     newTokenId: () => randomBytes(16).toString('base64url'),
     log,
-    metrics: createMetrics(registry),
+    metrics,
   });
+  const app = await createApp('public', servicesOf('public'));
+  const adminApi = await createApp('admin', servicesOf('admin'));
   const admin = createAdminServer({ registry, notReady: () => notReady });
   admin.listen(config.ADMIN_PORT);
   await once(admin, 'listening');
   await listenEverywhere(app, config.PORT);
-  const ports = { port: portOf(app.server.address()), adminPort: portOf(admin.address()) };
+  await listenEverywhere(adminApi, config.ADMIN_API_PORT);
+  const ports = {
+    port: portOf(app.server.address()),
+    adminApiPort: portOf(adminApi.server.address()),
+    adminPort: portOf(admin.address()),
+  };
   log.info(ports, 'listening');
 
   const ready = waitForSchema(database, {
@@ -74,7 +89,10 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
       notReady = 'stopping';
       stopping.abort();
       clearInterval(forgetting);
-      await Promise.race([app.close(), sleep(CLOSE_LIMIT_MS, undefined, { ref: false })]);
+      await Promise.race([
+        Promise.all([app.close(), adminApi.close()]),
+        sleep(CLOSE_LIMIT_MS, undefined, { ref: false }),
+      ]);
       await ready;
       await database.close();
       admin.close();

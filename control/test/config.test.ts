@@ -30,6 +30,8 @@ describe('the configuration of control', () => {
     ['a short admin key', { ADMIN_KEY: 'secret' }, /ADMIN_KEY is wrong: .*32/],
     ['a verifier key with a space', { VERIFIER_KEY: `${'v'.repeat(32)} x` }, /VERIFIER_KEY is wrong/],
     ['a front door with a path', { FRONT_DOOR_URL: 'https://x/y' }, /FRONT_DOOR_URL is wrong/],
+    ['a proxy that is a name', { TRUSTED_PROXIES: 'traefik' }, /TRUSTED_PROXIES is wrong: .*10\.0\.0\.0\/8/],
+    ['a network that is too long', { TRUSTED_PROXIES: '10.0.0.0/33' }, /TRUSTED_PROXIES is wrong/],
     ['a port that is none', { PORT: 'http' }, /PORT is wrong: .*port/],
   ])('%s is one sentence without the value', (_sentence, changes, message) => {
     const env = { ...good, ...changes };

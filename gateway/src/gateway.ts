@@ -3,7 +3,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type Logger, parseBankTarget } from '@bankhouse/core';
 import type { CallHandler } from './calls/call-handler.ts';
 import type { IssuerConfig } from './config.ts';
-import { type Answer, errorAnswer, MCP_METHODS, metadataAnswer, methodRefused, send } from './http/answers.ts';
+import {
+  type Answer,
+  errorAnswer,
+  MCP_METHODS,
+  metadataAnswer,
+  methodRefused,
+  nothingHereAnswer,
+  send,
+} from './http/answers.ts';
 import { corsHeaders, Origins, PUBLIC_CORS, preflightHeaders } from './http/cors.ts';
 import { requestIdOf } from './http/headers.ts';
 import type { GatewayMetrics, Outcome } from './metrics.ts';
@@ -106,9 +114,7 @@ export class Gateway {
     const rawTarget = request.url ?? '';
     const target = rawTarget.length <= MAX_TARGET_BYTES ? parseBankTarget(rawTarget) : undefined;
     if (target === undefined) {
-      const message =
-        'Nothing is here. A bank answers at exactly /mcp/bank-<id>, with nothing encoded, doubled or added.';
-      send(response, errorAnswer(404, 'path_unknown', message), headers);
+      send(response, nothingHereAnswer(rawTarget), headers);
       return 'path_refused';
     }
     if (target.kind === 'metadata') return this.answerMetadata(request, response, target.id, headers);

@@ -51,6 +51,34 @@ describe('protected-resource metadata (RFC 9728, R1.8)', () => {
   });
 });
 
+describe('a path that nobody owns (P7)', () => {
+  const OAUTH = { error: 'not_found', error_description: expect.stringContaining('oauth-protected-resource') };
+  const MCP = { jsonrpc: '2.0', id: null, error: { data: { code: 'path_unknown' } } };
+  it.each<[string, string, object]>([
+    ['GET', '/', MCP],
+    ['POST', '/', MCP],
+    ['GET', '/favicon.ico', MCP],
+    ['POST', '/v1/tokens', MCP],
+    ['POST', '/mcp', MCP],
+    ['POST', '/register', OAUTH],
+    ['GET', '/authorize?response_type=code', OAUTH],
+    ['POST', '/token', OAUTH],
+    ['GET', '/.well-known/oauth-authorization-server', OAUTH],
+    ['GET', '/.well-known/oauth-authorization-server/mcp/bank-acme', OAUTH],
+    ['GET', '/.well-known/openid-configuration', OAUTH],
+    ['GET', '/.well-known/oauth-protected-resource', OAUTH],
+  ])('%s %s: 404 as JSON', async (method, target, body) => {
+    const answer = await send(gateway.port, { method, target });
+    expect(answer).toMatchObject({ status: 404, headers: { 'content-type': 'application/json' } });
+    expect(JSON.parse(answer.body)).toMatchObject(body);
+  });
+
+  it('answers HEAD without a body', async () => {
+    const answer = await send(gateway.port, { method: 'HEAD', target: '/' });
+    expect([answer.status, answer.body]).toEqual([404, '']);
+  });
+});
+
 describe('authorization_servers (P3)', () => {
   it('are the issuers that name the bank, before ours, which has no authorization endpoint; never those of other banks', async () => {
     const foreign = (name: string, banks: string[]) => ({ issuer: name, url: issuer.url, more: { banks } });

@@ -23,7 +23,9 @@ export interface Cluster {
   images: Record<'server' | 'platform', ImageReference> & { postgres?: ImageReference };
   /** Address and port of this host's way to Postgres. */
   databaseAddress: string;
-  /** As what Postgres may see this host, for its network policy: CIDRs. */
+  /** The same to what takes control's admin key. */
+  adminApiAddress: string;
+  /** As what Postgres and control may see this host, for their network policies: CIDRs. */
   hostCidrs: string[];
   storageClass?: string;
   /** Whether it lives on this machine alone, and no longer than it. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Fault, step } from '../shared/index.ts';
 import { kubectl } from './addons.ts';
 import { type Cluster, startFrontDoor } from './cluster.ts';
-import { FRONT_DOOR_PORT, POSTGRES_NODE_PORT } from './names.ts';
+import { ADMIN_API_NODE_PORT, FRONT_DOOR_PORT, POSTGRES_NODE_PORT } from './names.ts';
 
 /**
  * The cluster of the current kubeconfig. IMAGE_REPOSITORY (and IMAGE_TAG, `dev` unless given) name images that it can pull;
@@ -44,5 +44,6 @@ export async function useExistingCluster(): Promise<Cluster> {
     isOurs: false,
     hostCidrs: HOST_CIDR === undefined ? ofNodes : [...ofNodes, HOST_CIDR],
     databaseAddress: `${nodes[0]}:${POSTGRES_NODE_PORT}`,
+    adminApiAddress: `${nodes[0]}:${ADMIN_API_NODE_PORT}`,
   };
 }

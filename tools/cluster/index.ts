@@ -11,6 +11,7 @@ export {
 export { useExistingCluster } from './existing.ts';
 export { removeKindCluster, startKindCluster } from './kind.ts';
 export {
+  ADMIN_API_NODE_PORT,
   CONTAINERD_SOCKET,
   FRONT_DOOR_PORT,
   HOST_ADDRESS,

@@ -3,7 +3,15 @@ import { hostname } from 'node:os';
 import { Fault, KUBECONFIG, LOGS, ROOT, run, step, tryRun } from '../shared/index.ts';
 import { frontDoorClass, INGRESS_CLASS, kubectl } from './addons.ts';
 import { type Cluster, type ImageReference, startFrontDoor, stateFile } from './cluster.ts';
-import { CLUSTER_RANGE, FRONT_DOOR_PORT, KIND_CLUSTER, POD_RANGE, POSTGRES_NODE_PORT, SERVICE_RANGE } from './names.ts';
+import {
+  ADMIN_API_NODE_PORT,
+  CLUSTER_RANGE,
+  FRONT_DOOR_PORT,
+  KIND_CLUSTER,
+  POD_RANGE,
+  POSTGRES_NODE_PORT,
+  SERVICE_RANGE,
+} from './names.ts';
 
 const LOG = `${LOGS}/kind.log`;
 
@@ -31,6 +39,7 @@ export async function startKindCluster(): Promise<Cluster> {
     },
     images,
     databaseAddress: `${node}:${POSTGRES_NODE_PORT}`,
+    adminApiAddress: `${node}:${ADMIN_API_NODE_PORT}`,
     isOurs: true,
     hostCidrs: [`${gateway}/32`],
   };

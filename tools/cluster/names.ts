@@ -34,3 +34,4 @@ export const NODE_ADDRESS = '198.18.255.2';
 export const API_PORT = 6443;
 export const FRONT_DOOR_PORT = 8443;
 export const POSTGRES_NODE_PORT = 30432;
+export const ADMIN_API_NODE_PORT = 30433;

@@ -102,6 +102,7 @@ export async function writePlatform(cluster: Cluster, databaseUrl: string): Prom
   const isLocal = cluster.frontDoor.url.startsWith('https://localhost');
   const settings: Record<string, string> = {
     BANKHOUSE_URL: cluster.frontDoor.url,
+    BANKHOUSE_ADMIN_URL: `http://${cluster.adminApiAddress}`,
     BANKHOUSE_ADMIN_KEY_FILE: ADMIN_KEY_FILE,
     ...(isLocal ? { BANKHOUSE_CA_FILE: CA_FILE } : {}),
   };

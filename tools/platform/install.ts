@@ -1,7 +1,26 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Cluster, kubectl, POSTGRES_NODE_PORT, stateFile, toolPath } from '../cluster/index.ts';
-import { ADMIN_KEY_FILE, CA_FILE, digest, Fault, LOGS, ROOT, run, say, step, tryRun } from '../shared/index.ts';
+import {
+  ADMIN_API_NODE_PORT,
+  type Cluster,
+  kubectl,
+  POSTGRES_NODE_PORT,
+  stateFile,
+  toolPath,
+} from '../cluster/index.ts';
+import {
+  ADMIN_KEY_FILE,
+  ADMIN_URL_FILE,
+  CA_FILE,
+  digest,
+  Fault,
+  LOGS,
+  ROOT,
+  run,
+  say,
+  step,
+  tryRun,
+} from '../shared/index.ts';
 
 export const NAMESPACE = 'bankhouse-system';
 const RELEASE = 'bankhouse';
@@ -16,6 +35,7 @@ const QUICK_POSTGRES = { fsync: 'off', full_page_writes: 'off', synchronous_comm
 /** The chart's values for this cluster. */
 function valuesFor(cluster: Cluster): object {
   const { frontDoor, images, hostCidrs, storageClass } = cluster;
+  const thisHost = hostCidrs.map((cidr) => ({ ipBlock: { cidr } }));
   return {
     frontDoor: {
       url: frontDoor.url,
@@ -27,11 +47,12 @@ function valuesFor(cluster: Cluster): object {
       platform: images.platform,
       server: { repository: images.server.repository, tag: images.server.tag },
     },
+    control: { adminApi: { nodePort: ADMIN_API_NODE_PORT, allowFrom: thisHost } },
     postgres: {
       nodePort: POSTGRES_NODE_PORT,
       settings: cluster.isOurs ? QUICK_POSTGRES : {},
       ...(images.postgres === undefined ? {} : { image: images.postgres }),
-      allowFrom: hostCidrs.map((cidr) => ({ ipBlock: { cidr } })),
+      allowFrom: thisHost,
       ...(storageClass === undefined ? {} : { storage: { className: storageClass } }),
     },
   };
@@ -131,13 +152,14 @@ export async function writeDiagnosis(cluster: Cluster, namespace: string): Promi
   }
 }
 
-/** URL of the database as its owner, from this host; and the admin key to its file. */
+/** URL of the database as its owner, from this host; and the admin key, and where it is taken, to their files. */
 export async function readSecrets(cluster: Cluster): Promise<{ databaseUrl: string }> {
   const [database, keys] = await Promise.all([
     secret(cluster, `${RELEASE}-database`),
     secret(cluster, `${RELEASE}-keys`),
   ]);
   writeFileSync(ADMIN_KEY_FILE, `${keys['admin-key']}\n`, { mode: 0o600 });
+  writeFileSync(ADMIN_URL_FILE, `http://${cluster.adminApiAddress}\n`);
   const [user, password] = [database.username, database.password].map((text) => encodeURIComponent(text ?? ''));
   return { databaseUrl: `postgres://${user}:${password}@${cluster.databaseAddress}/${database.dbname}` };
 }

@@ -1,6 +1,7 @@
 import { buildAll } from '../build/index.ts';
 import { bundle } from '../bundle.ts';
 import {
+  ADMIN_API_NODE_PORT,
   applyAddons,
   applyGatewayApi,
   bootOwnCluster,
@@ -101,6 +102,7 @@ function describe(images: Record<'server' | 'platform' | 'postgres', BuiltImage>
     },
     images: { server: reference('server'), platform: reference('platform'), postgres: reference('postgres') },
     databaseAddress: `${NODE_ADDRESS}:${POSTGRES_NODE_PORT}`,
+    adminApiAddress: `${NODE_ADDRESS}:${ADMIN_API_NODE_PORT}`,
     hostCidrs: [`${HOST_ADDRESS}/32`],
     storageClass: STORAGE_CLASS,
     isOurs: true,

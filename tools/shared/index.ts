@@ -2,6 +2,7 @@ export { digest } from './digest.ts';
 export { Fault, main } from './fault.ts';
 export {
   ADMIN_KEY_FILE,
+  ADMIN_URL_FILE,
   BIN,
   binary,
   CA_FILE,

@@ -16,6 +16,8 @@ export const KUBECONFIG = join(STATE, 'kubeconfig');
 export const PLATFORM_FILE = join(STATE, 'platform.json');
 /** Read by `npx bankhouse`. */
 export const ADMIN_KEY_FILE = join(STATE, 'admin-key');
+/** Where the admin key is taken; platform.json stays as it is. */
+export const ADMIN_URL_FILE = join(STATE, 'admin-url');
 
 export function binary(name: string): string {
   return join(BIN, name);

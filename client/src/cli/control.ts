@@ -88,7 +88,7 @@ export function createControlClient(settings: Settings): ControlClient {
     if (!answer.success) {
       throw new BankhouseError(
         'not_bankhouse',
-        `${settings.url} answered ${response.status} ${response.statusText}, but not as Bankhouse does; is it the front door, and is the platform ready?`,
+        `${settings.adminUrl()} answered ${response.status} ${response.statusText}, but not as control's port for the admin key does; is it that one, and is the platform ready?`,
       );
     }
     if (!answer.data.ok) throw new BankhouseError(answer.data.error.code, answer.data.error.message);
@@ -136,9 +136,10 @@ export function createControlClient(settings: Settings): ControlClient {
 }
 
 async function send(settings: Settings, method: string, path: string, body: unknown): Promise<Response> {
+  const url = settings.adminUrl();
   const authorization = `Bearer ${settings.adminKey()}`;
   try {
-    return await fetch(`${settings.url}${path}`, {
+    return await fetch(`${url}${path}`, {
       method,
       redirect: 'error',
       signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -146,11 +147,11 @@ async function send(settings: Settings, method: string, path: string, body: unkn
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch (error) {
-    throw explainFetch(error, settings);
+    throw explainFetch(error, { ...settings, url });
   }
 }
 
-/** Why the front door did not answer, as one sentence. */
+/** Why it did not answer, as one sentence. */
 export function explainFetch(error: unknown, settings: Pick<Settings, 'url' | 'caFile'>): BankhouseError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';

@@ -25,6 +25,10 @@ export function createProgram({ env, cwd, out, err }: Surroundings): Command {
     .description('Banks, their tokens and their MCP endpoints.')
     .option('--url <origin>', 'front door (BANKHOUSE_URL; default: the platform of "make up" in this folder or above)')
     .option('--ca-file <path>', "PEM of the front door's CA (BANKHOUSE_CA_FILE)")
+    .option(
+      '--admin-url <origin>',
+      'where control takes the admin key, as by kubectl port-forward (BANKHOUSE_ADMIN_URL)',
+    )
     .option('--admin-key-file <path>', 'file with the admin key (BANKHOUSE_ADMIN_KEY_FILE)')
     .configureOutput({ writeOut: out, writeErr: err })
     .showHelpAfterError('(see --help)')

@@ -15,6 +15,7 @@ import { UsageError } from './errors.ts';
 export interface GlobalOptions {
   url?: string;
   caFile?: string;
+  adminUrl?: string;
   adminKeyFile?: string;
 }
 
@@ -24,9 +25,12 @@ export interface Settings {
   url: string;
   /** Path of the PEM of its CA, where that is not a public one. */
   caFile?: string;
+  /** Origin of what takes the admin key; the front door does not. @throws UsageError when there is none */
+  adminUrl(): string;
   /** @throws BankhouseError when there is none */
   adminKey(): string;
-  hasAdminKey: boolean;
+  /** Whether it is known where the admin key is, and who takes it. */
+  hasAdmin: boolean;
   /** Whether it is the one of `make up` around the current folder, which needs no naming. */
   isLocal: boolean;
 }
@@ -39,21 +43,28 @@ const platformSchema = z.object({
 });
 
 /**
- * Flags first, then BANKHOUSE_URL, BANKHOUSE_CA_FILE and BANKHOUSE_ADMIN_KEY_FILE, then what `make up` wrote to .cluster/ in
+ * Flags first, then BANKHOUSE_URL, BANKHOUSE_CA_FILE, BANKHOUSE_ADMIN_URL and BANKHOUSE_ADMIN_KEY_FILE, then what `make up` wrote to .cluster/ in
  * this folder or one above. What belongs to the local platform is never used for another URL.
  */
 export function loadSettings(options: GlobalOptions, env: Environment, cwd: string): Settings {
   const local = findLocalPlatform(cwd);
   const wanted = options.url ?? nonEmpty(env.BANKHOUSE_URL);
-  const url = checkOrigin(wanted ?? local?.url);
+  const url = checkFrontDoor(wanted ?? local?.url);
   const own = local?.url === url ? local : undefined;
   const caFile = options.caFile ?? nonEmpty(env.BANKHOUSE_CA_FILE) ?? own?.caFile;
   const keyFile = options.adminKeyFile ?? nonEmpty(env.BANKHOUSE_ADMIN_KEY_FILE) ?? own?.adminKeyFile;
+  const adminUrl = options.adminUrl ?? nonEmpty(env.BANKHOUSE_ADMIN_URL) ?? own?.adminUrl;
   return {
     url,
     ...(caFile === undefined ? {} : { caFile: resolve(cwd, caFile) }),
-    hasAdminKey: keyFile !== undefined,
+    hasAdmin: keyFile !== undefined && adminUrl !== undefined,
     isLocal: own !== undefined,
+    adminUrl() {
+      if (adminUrl !== undefined) return checkOrigin(adminUrl, "control's port for the admin key");
+      throw new UsageError(
+        "Nobody is named who takes the admin key: run kubectl -n bankhouse-system port-forward service/bankhouse-control 8081, and give --admin-url or BANKHOUSE_ADMIN_URL as http://127.0.0.1:8081 (inside the cluster: the Service's port 8081).",
+      );
+    },
     adminKey() {
       if (keyFile === undefined) {
         throw new UsageError(
@@ -87,12 +98,16 @@ export function readText(path: string, what: string): string {
   }
 }
 
-function checkOrigin(url: string | undefined): string {
+function checkFrontDoor(url: string | undefined): string {
   if (url === undefined) {
     throw new UsageError(
       `There is no platform: run "make up", or name its front door by --url or BANKHOUSE_URL, such as https://mcp.example.com.`,
     );
   }
+  return checkOrigin(url, 'front door');
+}
+
+function checkOrigin(url: string, what: string): string {
   const origin = URL.canParse(url) ? new URL(url) : undefined;
   if (
     origin === undefined ||
@@ -100,7 +115,7 @@ function checkOrigin(url: string | undefined): string {
     !/^\/?$/.test(origin.pathname) ||
     origin.search !== ''
   ) {
-    throw new UsageError(`"${url}" is no front door; give an origin such as https://mcp.example.com.`);
+    throw new UsageError(`"${url}" is no ${what}; give an origin such as https://mcp.example.com.`);
   }
   return origin.origin;
 }
@@ -108,6 +123,7 @@ function checkOrigin(url: string | undefined): string {
 interface LocalPlatform {
   url: string;
   caFile?: string;
+  adminUrl?: string;
   adminKeyFile?: string;
   databaseUrl?: string;
 }
@@ -124,10 +140,12 @@ function readPlatform(path: string, root: string): LocalPlatform {
   try {
     const platform = platformSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
     const adminKeyFile = join(root, STATE_FOLDER, 'admin-key');
+    const adminUrlFile = join(root, STATE_FOLDER, 'admin-url');
     return {
       url: platform.frontDoor,
       ...(platform.caFile === undefined ? {} : { caFile: resolve(root, platform.caFile) }),
       ...(existsSync(adminKeyFile) ? { adminKeyFile } : {}),
+      ...(existsSync(adminUrlFile) ? { adminUrl: readFileSync(adminUrlFile, 'utf8').trim() } : {}),
       ...(platform.databaseUrl === undefined ? {} : { databaseUrl: platform.databaseUrl }),
     };
   } catch (error) {

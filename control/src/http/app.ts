@@ -14,17 +14,32 @@ import { bankRoutes } from './banks.ts';
 import { failure } from './errors.ts';
 import { issuerRoutes } from './issuer.ts';
 import { receiptRoutes } from './receipts.ts';
-import type { App, Services } from './services.ts';
-import { tokenRoutes } from './tokens.ts';
+import { revocationRoutes } from './revocations.ts';
+import type { App, Door, Services } from './services.ts';
+import { mintRoute } from './tokens.ts';
 
 /** The largest request that means anything here has a hundred vaults of forty characters. */
 export const BODY_LIMIT_BYTES = 16 * 1024;
 const LIMITS = { bodyBytes: BODY_LIMIT_BYTES };
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+const NOTHING_HERE: Record<Door, string> = {
+  public:
+    "There is nothing at this path; /v1/openapi.json lists what there is. What takes the admin key is at control's own port for it (Service port admin-api).",
+  admin: 'There is nothing at this path; /v1/openapi.json lists what there is.',
+};
 
-/** The public HTTP server: issuer metadata and keys, tokens, banks, receipts of deletions. Not yet listening. */
-export async function createApp(services: Services): Promise<App> {
+/**
+ * One of control's two doors, not yet listening:
+ *
+ * | door   | who reaches it                          | what it has                                                                   |
+ * |--------|-----------------------------------------|-------------------------------------------------------------------------------|
+ * | public | the front door's routes, and the cluster | keys of the issuer, a token's own bank; for the operator inside, its handshake |
+ * | admin  | whom a network policy lets in           | everything that takes the admin key, which is worth nothing at the other one   |
+ */
+export async function createApp(door: Door, services: Services): Promise<App> {
   const app = Fastify({
+    // The admin's door has no proxy in front of it, and believes nobody's word for an address.
+    trustProxy: door === 'public' && services.trustedProxies.length > 0 ? [...services.trustedProxies] : false,
     loggerInstance: services.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
@@ -60,25 +75,18 @@ export async function createApp(services: Services): Promise<App> {
       const sentence = `${path} does not take ${request.method}; it takes ${takes.join(' and ')}.`;
       return reply.code(405).header('allow', takes.join(', ')).send(failure('method_not_allowed', sentence));
     }
-    return reply
-      .code(404)
-      .send(
-        failure(
-          'not_found',
-          `There is nothing at this path; ${services.frontDoor}/v1/openapi.json lists what there is.`,
-        ),
-      );
+    return reply.code(404).send(failure('not_found', NOTHING_HERE[door]));
   });
 
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
-        title: 'Bankhouse control',
+        title: door === 'admin' ? "Bankhouse control, the admin's door" : 'Bankhouse control',
         version: '1',
         description: 'Tokens, the banks they are for, and receipts of deletions.',
       },
-      servers: [{ url: services.frontDoor }],
+      ...(door === 'admin' ? {} : { servers: [{ url: services.frontDoor }] }),
       components: {
         securitySchemes: { key: { type: 'http', scheme: 'bearer', description: "The admin key, or a bank's token." } },
       },
@@ -86,10 +94,14 @@ export async function createApp(services: Services): Promise<App> {
     transform: jsonSchemaTransform,
   });
   await app.register(async (scope) => {
-    issuerRoutes(scope as unknown as App, services);
-    tokenRoutes(scope as unknown as App, services);
-    bankRoutes(scope as unknown as App, services);
-    receiptRoutes(scope as unknown as App, services);
+    const typed = scope as unknown as App;
+    mintRoute(typed, services, door === 'admin' ? ['admin', 'verifier'] : ['verifier']);
+    bankRoutes(typed, services, door === 'admin' ? ['admin', 'token'] : ['token']);
+    if (door === 'public') issuerRoutes(typed, services);
+    else {
+      revocationRoutes(typed, services);
+      receiptRoutes(typed, services);
+    }
   });
   app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
   return app;

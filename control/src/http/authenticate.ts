@@ -6,6 +6,8 @@ import { isRevoked } from '../database/revocations.ts';
 import type { Minter } from '../issuer/grant.ts';
 import { readOwnToken } from '../issuer/verify.ts';
 import { ApiError } from './errors.ts';
+import { sourceOf } from './failure-limit.ts';
+import { digestOf } from './keys.ts';
 import type { Services } from './services.ts';
 
 export type Caller = { kind: Minter } | { kind: 'token'; claims: TokenClaims; bank: BankEntry };
@@ -24,16 +26,9 @@ export async function authenticate<K extends Caller['kind']>(
 ): Promise<Extract<Caller, { kind: K }>> {
   const header = request.headers.authorization;
   if (header === undefined) throw unauthorized(`Send "Authorization: Bearer KEY" with ${namesOf(allowed)}.`);
-  const credential = /^Bearer +([\x21-\x7e]{1,8192})$/i.exec(header)?.[1];
-  const caller = credential === undefined ? undefined : await identify(credential, services);
+  const caller = await identify(/^Bearer +([\x21-\x7e]{1,8192})$/i.exec(header)?.[1], header, request, services);
   if (caller === undefined) {
-    const waitSeconds = services.failures.add(request.ip);
     services.metrics.refused.inc();
-    if (waitSeconds !== undefined) {
-      throw new ApiError(429, 'too_many_failures', `Too many wrong credentials; try again in ${waitSeconds} seconds.`, {
-        headers: { 'retry-after': String(waitSeconds) },
-      });
-    }
     throw unauthorized(`This is not ${namesOf(allowed)}, or it is expired or revoked.`);
   }
   if (!isAllowed(caller, allowed)) {
@@ -59,9 +54,37 @@ function isAllowed<K extends Caller['kind']>(
   return (allowed as readonly string[]).includes(caller.kind);
 }
 
-async function identify(credential: string, services: Services): Promise<Caller | undefined> {
-  const minter = services.checkKey(credential);
+/** A key of ours is told at once, and never has to wait; anything else is counted before it costs more. */
+async function identify(
+  credential: string | undefined,
+  header: string,
+  request: FastifyRequest,
+  services: Services,
+): Promise<Caller | undefined> {
+  const digest = digestOf(credential ?? header);
+  const minter = credential === undefined ? undefined : services.checkKey(digest);
   if (minter !== undefined) return { kind: minter };
+  const attempt = services.failures.begin(digest.toString('base64'), sourceOf(request.ip, isFromUnknownProxy(request)));
+  if ('waitSeconds' in attempt) {
+    services.metrics.refused.inc();
+    const { waitSeconds } = attempt;
+    throw new ApiError(429, 'too_many_failures', `Too many wrong credentials; try again in ${waitSeconds} seconds.`, {
+      headers: { 'retry-after': String(waitSeconds) },
+    });
+  }
+  const caller = credential === undefined ? undefined : await identifyToken(credential, services);
+  attempt[caller === undefined ? 'wrong' : 'right']();
+  return caller;
+}
+
+/** Somebody speaks for others who is not among TRUSTED_PROXIES: not believed, and not taken for the client either. */
+function isFromUnknownProxy(request: FastifyRequest): boolean {
+  const { ips, headers } = request;
+  if (ips !== undefined && ips.length > 1) return false;
+  return headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined;
+}
+
+async function identifyToken(credential: string, services: Services): Promise<Caller | undefined> {
   const token = await readOwnToken(credential, services.signer, services.frontDoor);
   if (token === undefined || token.claims.exp <= services.now()) return undefined;
   const bank = await findBank(services.database, token.bank);

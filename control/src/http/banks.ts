@@ -35,7 +35,8 @@ const pageSchema = z.object({
     .meta({ description: 'Send it as `after` for the next page; null: this is the last.' }),
 });
 
-export function bankRoutes(app: App, services: Services): void {
+/** @param callers who may ask at this door */
+export function bankRoutes(app: App, services: Services, callers: readonly ('admin' | 'token')[]): void {
   app.get(
     '/v1/banks',
     {
@@ -48,7 +49,7 @@ export function bankRoutes(app: App, services: Services): void {
       },
     },
     async (request) => {
-      const caller = await authenticate(request, services, ['admin', 'token']);
+      const caller = await authenticate(request, services, callers);
       if (caller.kind === 'token') {
         const data = { banks: [ownBank(caller, services.frontDoor)], nextAfter: null };
         return { ok: true as const, data };

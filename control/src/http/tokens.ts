@@ -1,9 +1,6 @@
-import { BANK_ID_PATTERN, TOKEN_MAX_TTL_SECONDS } from '@bankhouse/core';
 import { z } from 'zod';
 import { type BankEntry, findBank, listBanks } from '../database/directory.ts';
-import { advanceEpoch, revokeToken } from '../database/revocations.ts';
-import { decideGrant, tokenRequestSchema } from '../issuer/grant.ts';
-import { readOwnToken } from '../issuer/verify.ts';
+import { decideGrant, type Minter, tokenRequestSchema } from '../issuer/grant.ts';
 import { authenticate } from './authenticate.ts';
 import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
@@ -20,27 +17,14 @@ const mintedSchema = z.object({
   vaults: z.array(z.string()).nullable().meta({ description: 'null: every vault of the bank.' }),
 });
 
-const revokeSchema = z
-  .strictObject({
-    jti: z.string().min(1).max(128).optional().meta({ description: "The token's number." }),
-    token: z.string().min(1).max(8192).optional().meta({ description: 'Or the token itself, if it is ours.' }),
-    expiresAt: z.iso
-      .datetime('must be a time such as 2026-12-01T12:00:00Z')
-      .optional()
-      .meta({ description: "When a foreign issuer's token expires; ours never outlive 48 hours." }),
-  })
-  .refine((body) => (body.jti === undefined) !== (body.token === undefined), 'must have either jti or token');
-
-const revokedSchema = z.object({ jti: z.string(), until: z.iso.datetime() });
-const epochSchema = z.object({ bank: z.string(), notBefore: z.iso.datetime() });
-const bankParamsSchema = z.object({ id: z.string().regex(BANK_ID_PATTERN, "must be a bank's id, such as acme") });
 const security = [{ key: [] }];
 
-export function tokenRoutes(app: App, services: Services): void {
+/** @param minters whose key is taken at this door */
+export function mintRoute(app: App, services: Services, minters: readonly Minter[]): void {
   app.post(
     '/v1/tokens',
     {
-      preValidation: async (request) => void (await authenticate(request, services, ['admin', 'verifier'])),
+      preValidation: async (request) => void (await authenticate(request, services, minters)),
       schema: {
         summary: 'Make a token for a bank',
         security,
@@ -49,7 +33,7 @@ export function tokenRoutes(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const { kind } = await authenticate(request, services, ['admin', 'verifier']);
+      const { kind } = await authenticate(request, services, minters);
       const bank = await requireBank(request.body.bank, services, kind === 'admin');
       const grant = decideGrant(request.body, kind, bank, { frontDoor: services.frontDoor, now: services.now() });
       const jti = services.newTokenId();
@@ -64,70 +48,10 @@ export function tokenRoutes(app: App, services: Services): void {
       return reply.code(201).send({ ok: true, data });
     },
   );
-
-  app.post(
-    '/v1/tokens/revoke',
-    {
-      preValidation: async (request) => void (await authenticate(request, services, ['admin'])),
-      schema: {
-        summary: 'Revoke a token',
-        description:
-          'It is refused by every gateway within a second. Revoking again, or what was never made, is no error.',
-        security,
-        body: revokeSchema,
-        response: { 200: success(revokedSchema), ...failureSchemas },
-      },
-    },
-    async (request) => {
-      const { jti, exp } = await tokenToRevoke(request.body, services);
-      await revokeToken(services.database, jti, exp);
-      request.log.info({ jti }, 'revoked a token');
-      return { ok: true as const, data: { jti, until: isoTime(exp) } };
-    },
-  );
-
-  app.post(
-    '/v1/banks/:id/epoch',
-    {
-      preValidation: async (request) => void (await authenticate(request, services, ['admin'])),
-      schema: {
-        summary: 'Revoke all tokens of a bank that were issued until now',
-        security,
-        params: bankParamsSchema,
-        response: { 200: success(epochSchema), ...failureSchemas },
-      },
-    },
-    async (request) => {
-      const bank = await requireBank(request.params.id, services, true);
-      const notBefore = await advanceEpoch(services.database, bank.id);
-      request.log.info({ bank: bank.id, notBefore }, 'revoked all tokens of a bank');
-      return { ok: true as const, data: { bank: bank.id, notBefore: isoTime(notBefore) } };
-    },
-  );
-}
-
-async function tokenToRevoke(
-  body: z.infer<typeof revokeSchema>,
-  services: Services,
-): Promise<{ jti: string; exp: number }> {
-  if (body.token !== undefined) {
-    const read = await readOwnToken(body.token, services.signer, services.frontDoor);
-    if (read === undefined) {
-      throw new ApiError(
-        400,
-        'token_foreign',
-        'token is not a token that this platform signed; for one of another issuer send its jti and expiresAt.',
-      );
-    }
-    return { jti: read.claims.jti, exp: read.claims.exp };
-  }
-  // Kept for as long as the longest-lived token of ours could still be valid.
-  const exp = body.expiresAt === undefined ? services.now() + TOKEN_MAX_TTL_SECONDS : Date.parse(body.expiresAt) / 1000;
-  return { jti: body.jti ?? '', exp: Math.ceil(exp) };
 }
 
 /** @param tellOthers whether the caller may know which banks there are */
-async function requireBank(id: string, services: Services, tellOthers: boolean): Promise<BankEntry> {
+export async function requireBank(id: string, services: Services, tellOthers: boolean): Promise<BankEntry> {
   const bank = await findBank(services.database, id);
   if (bank !== undefined) return bank;
   if (!tellOthers) throw new ApiError(404, 'bank_unknown', `There is no bank "${id}".`);
@@ -138,6 +62,6 @@ async function requireBank(id: string, services: Services, tellOthers: boolean):
   throw new ApiError(404, 'bank_unknown', `There is no bank "${id}"; ${there}.`);
 }
 
-function isoTime(seconds: number): string {
+export function isoTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString();
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { bankMetadataUrl, bankUrl, RPC, type Scope } from '@bankhouse/core';
 import { TOKEN_REASONS, type TokenReason } from '../authentication/token-error.ts';
 import type { IssuerConfig } from '../config.ts';
+import { PUBLIC_CORS } from './cors.ts';
 
 /** A whole answer that the gateway gives itself. */
 export interface Answer {
@@ -46,6 +47,25 @@ export function unauthorizedAnswer(frontDoor: string, bank: string, reason: Toke
     rpcCode: RPC.unauthorized,
     headers: { 'www-authenticate': `Bearer ${parameters.join(', ')}` },
   });
+}
+
+/** Where clients look for an authorization server, or fall back to when they find none (MCP 2025-03-26): all of them are nobody's. */
+const OAUTH_PATH = /^\/(register|authorize|token|revoke|introspect|\.well-known\/[^?]*)(\?|$)/;
+
+/** 404 of a path that nobody owns: as OAuth clients read it (RFC 6749 section 5.2) where they ask, else as MCP clients do (P7). */
+export function nothingHereAnswer(target: string): Answer {
+  if (!OAUTH_PATH.test(target)) {
+    const message =
+      'Nothing is here. A bank answers at exactly /mcp/bank-<id>, with nothing encoded, doubled or added.';
+    return errorAnswer(404, 'path_unknown', message);
+  }
+  const description =
+    "Nothing is here. A bank's authorization servers stand in /.well-known/oauth-protected-resource/mcp/bank-<id>.";
+  return {
+    status: 404,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...PUBLIC_CORS },
+    body: JSON.stringify({ error: 'not_found', error_description: description }),
+  };
 }
 
 const NO_BANK =

@@ -41,6 +41,42 @@ describe('the front door', () => {
     expect(rules?.map((rule) => rule.host)).toEqual([host]);
   });
 
+  const PUBLIC = [
+    ['/mcp', 'bankhouse-gateway'],
+    ['/.well-known/oauth-protected-resource', 'bankhouse-gateway'],
+    ['/v1/banks', 'bankhouse-control'],
+    ['/v1/openapi.json', 'bankhouse-control'],
+    ['/oauth', 'bankhouse-control'],
+    ['/', 'bankhouse-gateway'],
+  ];
+
+  it('leads every path that nobody owns to the gateway, and nowhere to what takes the admin key (G10, P7)', () => {
+    interface Rule {
+      http: { paths: { path: string; backend: { service: { name: string; port: { name: string } } } }[] };
+    }
+    const [rule] = (render().get('Ingress/bankhouse')?.spec.rules ?? []) as Rule[];
+    expect(rule?.http.paths.map(({ path, backend }) => [path, backend.service.name])).toEqual(PUBLIC);
+    expect(new Set(rule?.http.paths.map(({ backend }) => backend.service.port.name))).toEqual(new Set(['http']));
+  });
+
+  it('does so by an HTTPRoute too', () => {
+    interface Rule {
+      matches: { path: { value: string } }[];
+      backendRefs: { name: string; port: number }[];
+    }
+    const values = {
+      'ingress.enabled': false,
+      'httpRoute.enabled': true,
+      'httpRoute.parentRefs': [{ name: 'public' }],
+    };
+    const rules = (render(values).get('HTTPRoute/bankhouse')?.spec.rules ?? []) as Rule[];
+    const paths = rules.flatMap(({ matches, backendRefs }) =>
+      matches.map(({ path }) => [path.value, backendRefs[0]?.name]),
+    );
+    expect(paths.sort()).toEqual([...PUBLIC].sort());
+    expect(rules.map(({ backendRefs }) => backendRefs[0]?.port)).toEqual([80, 80]);
+  });
+
   it('can be an HTTPRoute instead', () => {
     const objects = render({
       'ingress.enabled': false,
@@ -66,6 +102,44 @@ describe('the front door', () => {
       { issuer: 'https://mcp.example.com', jwksUrl: 'http://bankhouse-control.bankhouse-system.svc/oauth/jwks' },
       foreign,
     ]);
+  });
+});
+
+describe("what takes control's admin key (G10)", () => {
+  interface Policy {
+    ingress: { ports: { port: number }[]; from?: unknown[] }[];
+  }
+  const sources = (values: Record<string, unknown>) =>
+    ((render(values).get('NetworkPolicy/bankhouse-control')?.spec ?? {}) as unknown as Policy).ingress.filter(
+      ({ ports }) => ports.some(({ port }) => port === 8081),
+    );
+  const somebody = { podSelector: { matchLabels: { app: 'console' } } };
+
+  it('has a port of its own, and no pod may connect to it unless the values say so', () => {
+    expect(sources({})).toEqual([]);
+    expect(sources({ 'networkPolicy.frontDoorFrom': [somebody] })).toEqual([]);
+    expect(sources({ 'control.adminApi.allowFrom': [somebody] })).toEqual([
+      { ports: [{ protocol: 'TCP', port: 8081 }], from: [somebody] },
+    ]);
+    expect(render().get('Service/bankhouse-control')?.spec.ports).toContainEqual({
+      name: 'admin-api',
+      port: 8081,
+      targetPort: 'admin-api',
+      appProtocol: 'http',
+    });
+  });
+
+  it('is on the nodes where that is asked for', () => {
+    expect(render().has('Service/bankhouse-control-admin')).toBe(false);
+    const service = render({ 'control.adminApi.nodePort': 30433 }).get('Service/bankhouse-control-admin');
+    expect(service?.spec).toMatchObject({ type: 'NodePort', ports: [{ nodePort: 30433, targetPort: 'admin-api' }] });
+  });
+
+  it('believes the proxies that the values name', () => {
+    const control = 'Deployment/bankhouse-control';
+    expect(environmentOf(render(), control)).not.toHaveProperty('TRUSTED_PROXIES');
+    const { TRUSTED_PROXIES } = environmentOf(render({ 'control.trustedProxies': ['10.42.0.0/16', '::1'] }), control);
+    expect(TRUSTED_PROXIES).toBe('10.42.0.0/16,::1');
   });
 });
 

@@ -127,6 +127,16 @@ describe('values that are refused', () => {
       /postgres\.nodePort is 5432: .*between 30000 and 32767/,
     ],
     [
+      "a node port for the admin's API that is out of range",
+      { ...GOOD, 'control.adminApi.nodePort': 8081 },
+      /control\.adminApi\.nodePort is 8081: .*between 30000 and 32767/,
+    ],
+    [
+      'a proxy that is a name',
+      { ...GOOD, 'control.trustedProxies': ['traefik'] },
+      /'\/control\/trustedProxies\/0': 'traefik' does not match pattern/,
+    ],
+    [
       'a size that is none',
       { ...GOOD, 'postgres.storage.size': '8 gigabytes' },
       /postgres\.storage\.size is .*such as 8Gi/,

@@ -30,7 +30,12 @@ async function cli(args: readonly string[], env: Record<string, string> = {}) {
   let stdout = '';
   let stderr = '';
   const code = await runCli(args, {
-    env: { BANKHOUSE_URL: control.url, BANKHOUSE_ADMIN_KEY_FILE: 'admin-key', ...env },
+    env: {
+      BANKHOUSE_URL: FRONT_DOOR,
+      BANKHOUSE_ADMIN_URL: control.apiUrl,
+      BANKHOUSE_ADMIN_KEY_FILE: 'admin-key',
+      ...env,
+    },
     cwd: folder,
     out: (text) => {
       stdout += text;
@@ -91,12 +96,20 @@ describe('bankhouse', () => {
     ['an admin key that is not there', ['banks'], { BANKHOUSE_ADMIN_KEY_FILE: 'no-key' }, 1, /admin key can't be read/],
     ['a CA that is none', ['banks', '--ca-file', 'admin-key'], {}, 1, /is no PEM certificate/],
     [
-      'a front door where nothing listens',
-      ['banks', '--url', 'http://127.0.0.1:1'],
+      'an admin URL where nothing listens',
+      ['banks', '--admin-url', 'http://127.0.0.1:1'],
       {},
       1,
       /127\.0\.0\.1:1 can't be reached/,
     ],
+    [
+      'nobody who takes the admin key (G10)',
+      ['banks'],
+      { BANKHOUSE_ADMIN_URL: '' },
+      2,
+      /port-forward service\/bankhouse-control 8081/,
+    ],
+    ['an admin URL that is none', ['banks', '--admin-url', 'localhost'], {}, 2, /"localhost" is no control's port/],
   ])('%s: one clear sentence', async (_sentence, args, env, code, message) => {
     const ran = await cli(args, env);
     expect({ code: ran.code, stdout: ran.stdout }).toEqual({ code, stdout: '' });

@@ -15,7 +15,11 @@ export interface Answer {
 }
 
 export interface Harness {
+  /** The public door. */
   url: string;
+  /** The one that takes the admin key, where `get` and `post` go. */
+  apiUrl: string;
+  /** Probes and metrics. */
   adminUrl: string;
   /** Lines of the log so far. */
   log: () => Record<string, unknown>[];
@@ -25,12 +29,18 @@ export interface Harness {
   stop(): Promise<void>;
 }
 
-export async function startHarness(postgres: Pick<TestPostgres, 'serviceUrl'>): Promise<Harness> {
+/** @param env further configuration */
+export async function startHarness(
+  postgres: Pick<TestPostgres, 'serviceUrl'>,
+  env: Record<string, string> = {},
+): Promise<Harness> {
   const lines: string[] = [];
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const config = loadConfig(configSchema, {
     PORT: '0',
+    ADMIN_API_PORT: '0',
     ADMIN_PORT: '0',
+    ...env,
     FRONT_DOOR_URL: FRONT_DOOR,
     DATABASE_URL: postgres.serviceUrl('control'),
     SIGNING_KEY: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
@@ -42,8 +52,9 @@ export async function startHarness(postgres: Pick<TestPostgres, 'serviceUrl'>): 
     createLogger({ component: 'control', level: 'debug', destination: { write: (line) => void lines.push(line) } }),
   );
   const url = `http://127.0.0.1:${control.port}`;
+  const apiUrl = `http://127.0.0.1:${control.adminApiPort}`;
   const send = async (method: string, path: string, key: string | undefined, body: unknown): Promise<Answer> => {
-    const response = await fetch(`${url}${path}`, {
+    const response = await fetch(`${apiUrl}${path}`, {
       method,
       headers: {
         ...(key === undefined || key === '' ? {} : { authorization: `Bearer ${key}` }),
@@ -55,6 +66,7 @@ export async function startHarness(postgres: Pick<TestPostgres, 'serviceUrl'>): 
   };
   return {
     url,
+    apiUrl,
     adminUrl: `http://127.0.0.1:${control.adminPort}`,
     log: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
     post: (path, body, key = ADMIN_KEY) => send('POST', path, key, body),

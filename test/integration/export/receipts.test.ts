@@ -82,7 +82,15 @@ async function filled(id: string): Promise<TestBank> {
 }
 
 const cli = (...args: string[]) =>
-  fixture.cli('--url', control.url, '--admin-key-file', fixture.path('admin-key'), ...args);
+  fixture.cli(
+    '--url',
+    FRONT_DOOR,
+    '--admin-url',
+    control.apiUrl,
+    '--admin-key-file',
+    fixture.path('admin-key'),
+    ...args,
+  );
 
 describe('deleting a bank with its rows', () => {
   it('leaves nothing of it in any table, and a receipt that counts what was there', async () => {

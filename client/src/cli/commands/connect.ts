@@ -28,7 +28,7 @@ export function connectCommand(program: Command, context: Context): void {
         throw new UsageError(`"${name}" is no name for a server: letters, digits, "-" and "_", at most 64.`);
       }
       const settings = context.settings();
-      if (settings.hasAdminKey) await requireBank(bank, settings);
+      if (settings.hasAdmin) await requireBank(bank, settings);
       const url = bankUrl(settings.url, bank);
       const preamble = [
         `# URL: ${url}`,
