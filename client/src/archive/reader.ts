@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
 import { BankhouseError } from '@bankhouse/core';
 import { z } from 'zod';
+import { readChunks } from '../files.ts';
 import { Chain, sha256 } from './chain.ts';
 import {
   type Checkpoint,
@@ -50,6 +50,7 @@ export async function* readArchive(path: string): AsyncGenerator<Line> {
   }
 }
 
+const CHUNK_BYTES = 1024 * 1024;
 const ROW_START = Buffer.from('{"table":"');
 const ROW_MIDDLE = Buffer.from('","row":');
 const ROW_SEAL = /^,"sum":"([0-9a-f]{16})"\}$/;
@@ -167,7 +168,7 @@ async function* splitLines(path: string): AsyncGenerator<RawLine> {
   let held = 0;
   let line = 0;
   let end = 0;
-  for await (const chunk of readChunks(path)) {
+  for await (const chunk of readChunks(path, CHUNK_BYTES)) {
     let from = 0;
     for (let to = chunk.indexOf(10); to !== -1; to = chunk.indexOf(10, from)) {
       parts.push(chunk.subarray(from, to));
@@ -183,16 +184,4 @@ async function* splitLines(path: string): AsyncGenerator<RawLine> {
     if (held > MAX_LINE_BYTES) throw new DamagedError(line + 1, 'it is longer than any line of an export.');
   }
   if (held > 0) yield { line: line + 1, end: end + held, bytes: Buffer.concat(parts), whole: false };
-}
-
-async function* readChunks(path: string): AsyncGenerator<Buffer> {
-  const stream = createReadStream(path, { highWaterMark: 1024 * 1024 });
-  try {
-    for await (const chunk of stream) yield chunk as Buffer;
-  } catch (error) {
-    if (error instanceof Error && 'syscall' in error) {
-      throw new BankhouseError('file_unreadable', `${path} can't be read: ${error.message}`, { cause: error });
-    }
-    throw error;
-  }
 }

@@ -14,7 +14,7 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
   } catch (error) {
     // Commander has said it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    surroundings.err(`bankhouse: ${messageOf(error)}\n`);
+    surroundings.err(`bankhouse: ${messageOf(error).replace(/\s*\n\s*/g, ' ')}\n`);
     return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }
 }

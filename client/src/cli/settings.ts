@@ -1,14 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import {
-  BankhouseError,
-  databaseUrlSchema,
-  type Environment,
-  loadConfig,
-  messageOf,
-  withPassword,
-} from '@bankhouse/core';
+import { BankhouseError, databaseUrlSchema, type Environment, loadConfig, withPassword } from '@bankhouse/core';
 import { z } from 'zod';
+import { unreadable } from '../files.ts';
 import { UsageError } from './errors.ts';
 
 /** Options that every command takes, as typed. */
@@ -90,11 +84,12 @@ export function databaseUrlOf(env: Environment, cwd: string): string {
   return withPassword(DATABASE_URL, DATABASE_PASSWORD);
 }
 
-export function readText(path: string, what: string): string {
+/** @param file a path, or 0 for standard input; @param what it is, as a sentence begins with it */
+export function readText(file: string | 0, what: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new BankhouseError('file_unreadable', `${what} can't be read: ${messageOf(error)}`, { cause: error });
+    throw unreadable(file === 0 ? what : `${what} in ${file}`, error);
   }
 }
 

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { BankhouseError, messageOf } from '@bankhouse/core';
+import { BankhouseError } from '@bankhouse/core';
+import { reasonOf } from '../files.ts';
 
 /** Where lines go. */
 export interface Sink {
@@ -133,5 +134,5 @@ async function attempt<T>(what: string, write: () => Promise<T>): Promise<T> {
 }
 
 function unwritable(what: string, error: unknown): BankhouseError {
-  return new BankhouseError('file_unwritable', `${what} can't be written: ${messageOf(error)}`, { cause: error });
+  return new BankhouseError('file_unwritable', `${what} can't be written: ${reasonOf(error)}.`, { cause: error });
 }

@@ -1,4 +1,4 @@
-import { BankhouseError, bankUrl } from '@bankhouse/core';
+import { BankhouseError, bankUrl, field } from '@bankhouse/core';
 import type { CallToolResult, Client } from '@modelcontextprotocol/client';
 import { type Command, Option } from 'commander';
 import { type Context, collect } from '../context.ts';
@@ -77,9 +77,18 @@ async function connect(url: string, token: string, era: CallOptions['era'], sett
     );
     return client;
   } catch (error) {
-    if (error instanceof TypeError && error.message === 'fetch failed') throw explainFetch(error, settings);
-    throw error;
+    const failed = fetchFailureIn(error);
+    throw failed === undefined ? error : explainFetch(failed, settings);
   }
+}
+
+/** The SDK wraps what fetch throws, which has the reason in its cause. */
+function fetchFailureIn(error: unknown): TypeError | undefined {
+  for (let cause = error, depth = 0; depth < 5 && cause instanceof Error; depth += 1) {
+    if (cause instanceof TypeError && cause.message === 'fetch failed') return cause;
+    cause = cause.cause ?? field(cause, 'data', 'cause');
+  }
+  return undefined;
 }
 
 function printResult(tool: string, result: CallToolResult, context: Context): void {

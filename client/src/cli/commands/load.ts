@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { BankhouseError } from '@bankhouse/core';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { readChunks, requireReadable, unreadable } from '../../files.ts';
 import { type LoadOptions, listVaults, loadRecordings, numbered, type Progress, readLines } from '../../load/index.ts';
 import { generateCalls } from '../../samples/index.ts';
 import type { Context } from '../context.ts';
@@ -42,13 +42,14 @@ export function loadCommand(program: Command, context: Context): void {
       if ([file, options.generate, options.samples].filter((source) => source !== undefined).length !== 1) {
         throw new UsageError('Name one source: a file (or - for standard input), --generate COUNT, or --samples FILE.');
       }
+      if (file !== undefined && file !== '-') await requireReadable(file);
       const databaseUrl = context.databaseUrl();
       if (options.samples !== undefined) return loadSamples(context, databaseUrl, options.samples);
       const bank = options.bank;
       if (bank === undefined) throw new UsageError('Name the bank by --bank ID.');
       const lines =
         options.generate === undefined
-          ? readLines(file === '-' ? process.stdin : openFile(file ?? ''))
+          ? readLines(file === undefined || file === '-' ? standardInput() : readChunks(file))
           : await generated(
               databaseUrl,
               bank,
@@ -57,6 +58,14 @@ export function loadCommand(program: Command, context: Context): void {
             );
       finish(await loadOne(context, { databaseUrl, bank, lines }));
     });
+}
+
+async function* standardInput(): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of process.stdin) yield chunk as Buffer;
+  } catch (error) {
+    throw unreadable('Standard input', error);
+  }
 }
 
 async function loadSamples(context: Context, databaseUrl: string, path: string): Promise<void> {
@@ -114,20 +123,6 @@ function finish(progress: Progress): void {
       `${progress.failed} of ${progress.read} lines were refused; the others are loaded.`,
     );
   }
-}
-
-function openFile(path: string) {
-  const stream = createReadStream(path);
-  return (async function* () {
-    try {
-      for await (const chunk of stream) yield chunk as Buffer;
-    } catch (error) {
-      if (error instanceof Error && 'syscall' in error) {
-        throw new BankhouseError('file_unreadable', `${path} can't be read: ${error.message}`, { cause: error });
-      }
-      throw error;
-    }
-  })();
 }
 
 function parseJson(text: string, path: string): unknown {

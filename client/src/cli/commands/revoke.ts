@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { createControlClient, trust } from '../control.ts';
 import { UsageError } from '../errors.ts';
+import { readText } from '../settings.ts';
 
 export function revokeCommand(program: Command, context: Context): void {
   program
@@ -21,7 +21,7 @@ export function revokeCommand(program: Command, context: Context): void {
         const { bank, notBefore } = await control.revokeAll(options.all);
         return context.print(`Every token of ${bank} that was made before ${notBefore} is revoked.`);
       }
-      const text = (token === '-' ? readFileSync(0, 'utf8') : (token ?? '')).trim();
+      const text = (token === '-' ? readText(0, 'Standard input') : (token ?? '')).trim();
       const { jti } = await control.revoke(text.split('.').length === 3 ? { token: text } : { jti: text });
       context.print(`The token ${jti} is revoked.`);
     });
