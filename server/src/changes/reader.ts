@@ -64,9 +64,7 @@ export class ChangeReader {
     }
     this.#feeds.set(feed, reader);
     this.#bell.ring();
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   remove(feed: string): void {
@@ -90,9 +88,9 @@ export class ChangeReader {
   async #run(): Promise<void> {
     let failures = 0;
     while (this.#busy) {
-      const url = this.#secrets.databaseUrl();
       let connection: FeedConnection | undefined;
       try {
+        const url = this.#secrets.databaseUrl();
         connection = await FeedConnection.open(url, () => this.#bell.ring());
         await this.#follow(connection, url, () => {
           if (failures > 0) this.#logger.info({ failures }, 'changes are heard again');
@@ -109,6 +107,8 @@ export class ChangeReader {
       }
       if (failures > 0 && this.#busy) await this.#backOff(failures);
     }
+    // In the same turn as the last look, so that who comes next begins anew.
+    this.#running = undefined;
   }
 
   /** Reads until nobody is there any more, or the login changed. */

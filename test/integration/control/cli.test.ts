@@ -93,7 +93,13 @@ describe('bankhouse', () => {
     ['arguments that are no JSON', ['call', 'acme', 'list_vaults', '{limit}'], {}, 2, /must be a JSON object/],
     ['neither token nor bank', ['revoke'], {}, 2, /either a token .* or a bank by --all/],
     ['a wrong admin key', ['banks'], { BANKHOUSE_ADMIN_KEY_FILE: 'wrong-key' }, 1, /not the admin key/],
-    ['an admin key that is not there', ['banks'], { BANKHOUSE_ADMIN_KEY_FILE: 'no-key' }, 1, /admin key can't be read/],
+    [
+      'an admin key that is not there',
+      ['banks'],
+      { BANKHOUSE_ADMIN_KEY_FILE: 'no-key' },
+      1,
+      /The admin key in \S+no-key can't be read: /,
+    ],
     ['a CA that is none', ['banks', '--ca-file', 'admin-key'], {}, 1, /is no PEM certificate/],
     [
       'an admin URL where nothing listens',
