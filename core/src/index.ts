@@ -86,6 +86,15 @@ export {
   VERSION,
 } from './names.ts';
 export {
+  type Access,
+  BUILT_IN_CATALOGUE,
+  type Catalogue,
+  type CatalogueTool,
+  type ToolLookup,
+} from './policy/catalogue.ts';
+export { type Decision, decide, decideAll, type Grant, type Operation, SESSION_OPERATION } from './policy/decide.ts';
+export { type BankResource, bankResourcesAt, type Resource } from './policy/resource.ts';
+export {
   BANK_CONDITIONS,
   type Bank,
   type BankCondition,
@@ -120,7 +129,7 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
-export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { DATABASE_LOGIN_REFUSED, SCOPES, type Scope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {
   scopesOf,

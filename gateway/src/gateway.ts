@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Logger, parseBankTarget } from '@bankhouse/core';
+import { type BankResource, bankResourcesAt, type Logger, parseBankTarget } from '@bankhouse/core';
 import type { CallHandler } from './calls/call-handler.ts';
 import type { IssuerConfig } from './config.ts';
 import {
@@ -29,6 +29,7 @@ const METADATA_METHODS = 'GET, HEAD, OPTIONS';
 /** The public door: everything that comes in from the ingress. */
 export class Gateway {
   private readonly frontDoor: string;
+  private readonly resourceOf: (bank: string) => BankResource;
   private readonly issuers: readonly IssuerConfig[];
   private readonly origins: Origins;
   private readonly calls: CallHandler;
@@ -48,6 +49,7 @@ export class Gateway {
     logger: Logger;
   }) {
     this.frontDoor = options.frontDoor;
+    this.resourceOf = bankResourcesAt(options.frontDoor);
     this.issuers = options.issuers;
     this.origins = new Origins(options.frontDoor, options.allowedOrigins);
     this.calls = options.calls;
@@ -117,7 +119,8 @@ export class Gateway {
       send(response, nothingHereAnswer(rawTarget), headers);
       return 'path_refused';
     }
-    if (target.kind === 'metadata') return this.answerMetadata(request, response, target.id, headers);
+    const resource = this.resourceOf(target.id);
+    if (target.kind === 'metadata') return this.answerMetadata(request, response, resource, headers);
     const { origin } = request.headers;
     if (!this.origins.isAllowed(origin)) {
       const message =
@@ -132,7 +135,7 @@ export class Gateway {
       case 'DELETE':
       // Clients probe with it for the challenge before anything else.
       case 'HEAD':
-        return this.calls.handle(request, response, { bank: target.id, requestId, headers: withCors });
+        return this.calls.handle(request, response, { resource, requestId, headers: withCors });
       case 'OPTIONS':
         send(response, preflight(MCP_METHODS, request), withCors);
         return 'preflight';
@@ -145,14 +148,14 @@ export class Gateway {
   private answerMetadata(
     request: IncomingMessage,
     response: ServerResponse,
-    bank: string,
+    resource: BankResource,
     headers: Record<string, string>,
   ): Outcome {
     const withCors = { ...headers, ...PUBLIC_CORS };
     switch (request.method) {
       case 'GET':
       case 'HEAD':
-        send(response, metadataAnswer(this.frontDoor, bank, this.issuers), withCors);
+        send(response, metadataAnswer(resource, this.issuers, this.frontDoor), withCors);
         return 'metadata';
       case 'OPTIONS':
         send(response, preflight(METADATA_METHODS, request), withCors);

@@ -61,6 +61,7 @@ export async function startBankServer(
     port: config.port,
     secrets,
     mcp,
+    tools: surface.tools,
     logger,
     metrics: metrics.render,
     onRequest() {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
+import { BankhouseError, bankPath, type Logger, messageOf, type ToolLookup } from '@bankhouse/core';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
@@ -28,6 +28,8 @@ export interface HttpOptions {
   port: number;
   secrets: Secrets;
   mcp: McpService;
+  /** That the bank offers. */
+  tools: ToolLookup;
   logger: Logger;
   /** Text for /metrics. */
   metrics(): string;
@@ -62,7 +64,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return exchange(options.mcp, request, response, { authInfo });
     }
     const body = await readJsonBody(request);
-    checkScopes(body, caller.assertion.scopes);
+    checkScopes(body, caller.assertion, options.tools);
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
