@@ -62,7 +62,7 @@ export async function startBankServer(
     secrets,
     mcp,
     logger,
-    metrics: metrics.render,
+    metrics,
     onRequest() {
       metrics.count();
       rest.touch();

@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bankPath, flatLines, type Logger, messageOf, RPC } from '@bankhouse/core';
+import { bankPath, flatLines, type Logger, MODERN_REVISION, messageOf, RPC } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
 import {
-  MODERN_VERSION,
   missingScopes,
   type Operation,
   operationOfHeaders,
@@ -173,7 +172,7 @@ export class CallHandler {
       if (body.isEmpty) return { ...call, body: () => null };
       throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
     }
-    if (received.deciding.get('mcp-protocol-version') === MODERN_VERSION) {
+    if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
       const method = received.deciding.get('mcp-method');
       this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
       if (!body.isSmall) return { ...call, body: () => body.parts() };
@@ -291,6 +290,6 @@ export class CallHandler {
 function kindOf({ request, received }: Authenticated): CallKind {
   if (request.method === 'GET') return 'stream';
   const { deciding } = received;
-  const isModern = deciding.get('mcp-protocol-version') === MODERN_VERSION;
+  const isModern = deciding.get('mcp-protocol-version') === MODERN_REVISION;
   return isModern && deciding.get('mcp-method') === 'subscriptions/listen' ? 'stream' : 'call';
 }

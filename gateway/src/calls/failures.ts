@@ -79,7 +79,7 @@ function row<E extends Error>(
 }
 
 const ROWS: readonly Row[] = [
-  row(TokenError, 'unauthorized', (error, { frontDoor, bank }) => unauthorizedAnswer(frontDoor, bank, error.code)),
+  row(TokenError, 'unauthorized', (error, { frontDoor, bank }) => unauthorizedAnswer(frontDoor, bank, error)),
   row(UndecidedError, 'undecided', (error) => tryAgain(error, error.retryAfter)),
   row(ScopeError, 'forbidden', (error, { frontDoor, bank }) => scopeAnswer(frontDoor, bank, error.needed)),
   row(BankUnavailableError, 'forbidden', noBankAnswer),

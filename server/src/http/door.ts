@@ -4,6 +4,7 @@ import {
   AssertionError,
   BankhouseError,
   DATABASE_ASSERTION_HEADER,
+  field,
   openAssertion,
   POD_ASSERTION_HEADER,
   RPC,
@@ -84,7 +85,7 @@ export function checkScopes(body: unknown, scopes: readonly string[]): void {
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
-    const tool = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
+    const tool = method === 'tools/call' ? field(message, 'params', 'name') : undefined;
     const required = requiredScopes(method, typeof tool === 'string' ? tool : undefined);
     if (required.some((scope) => scopes.includes(scope))) continue;
     const id = Array.isArray(body) ? null : field(message, 'id');
@@ -95,10 +96,6 @@ export function checkScopes(body: unknown, scopes: readonly string[]): void {
       { scopes: required, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 function single(value: string | string[] | undefined): string | undefined {
