@@ -1,6 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type BankResource, bankResourcesAt, type Logger, parseBankTarget } from '@bankhouse/core';
+import {
+  type BankResource,
+  bankResourcesAt,
+  type Logger,
+  parseBankTarget,
+  REQUEST_HEADERS_MAX_BYTES,
+} from '@bankhouse/core';
 import type { CallHandler } from './calls/call-handler.ts';
 import type { IssuerConfig } from './config.ts';
 import {
@@ -16,8 +22,6 @@ import { corsHeaders, Origins, PUBLIC_CORS, preflightHeaders } from './http/cors
 import { requestIdOf } from './http/headers.ts';
 import type { GatewayMetrics, Outcome } from './metrics.ts';
 
-/** Request line and headers together, in bytes. */
-export const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_TARGET_BYTES = 1024;
 const HEADERS_LIMIT_MS = 10_000;
 const REQUEST_LIMIT_MS = 60_000;
@@ -69,7 +73,7 @@ export class Gateway {
     };
     this.server = createServer(
       {
-        maxHeaderSize: MAX_HEADER_BYTES,
+        maxHeaderSize: REQUEST_HEADERS_MAX_BYTES,
         headersTimeout: HEADERS_LIMIT_MS,
         requestTimeout: REQUEST_LIMIT_MS,
         keepAliveTimeout: KEEP_ALIVE_MS,
@@ -197,7 +201,7 @@ function brokenRequestAnswer(code: string | undefined): Answer {
       return errorAnswer(
         431,
         'headers_too_large',
-        `Request line and headers are longer than ${MAX_HEADER_BYTES} bytes.`,
+        `Request line and headers are longer than ${REQUEST_HEADERS_MAX_BYTES} bytes.`,
       );
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return errorAnswer(408, 'request_timeout', 'The request did not arrive in time.');

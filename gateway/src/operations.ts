@@ -9,9 +9,6 @@ import {
   SESSION_OPERATION,
 } from '@bankhouse/core';
 
-/** The revision whose headers say what a request does; the bank server compares them with the body (-32020). */
-export const MODERN_VERSION = '2026-07-28';
-
 /** A request that says too little or nonsense; answered by 400 with the JSON-RPC error code. */
 export class RequestError extends BankhouseError {
   readonly rpcCode: number;

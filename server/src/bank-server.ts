@@ -63,7 +63,7 @@ export async function startBankServer(
     mcp,
     tools: surface.tools,
     logger,
-    metrics: metrics.render,
+    metrics,
     onRequest() {
       metrics.count();
       rest.touch();

@@ -1,8 +1,7 @@
 /** A 2026-07-28 tool call as bytes on a kept-alive connection: measures the platform, not a client library. */
 import { readFileSync } from 'node:fs';
+import { MCP_HEADERS, MODERN_REVISION } from '@bankhouse/core';
 import { Pool } from 'undici';
-
-const PROTOCOL = '2026-07-28';
 
 export interface Wire {
   /** One tool call. @throws when the answer is not a result, or a tool error */
@@ -32,9 +31,9 @@ export function openWire(
         ...headers(),
         'content-type': 'application/json',
         accept: 'application/json, text/event-stream',
-        'mcp-protocol-version': PROTOCOL,
-        'mcp-method': 'tools/call',
-        'mcp-name': tool,
+        [MCP_HEADERS.revision]: MODERN_REVISION,
+        [MCP_HEADERS.method]: 'tools/call',
+        [MCP_HEADERS.name]: tool,
       },
       body: JSON.stringify({
         jsonrpc: '2.0',
@@ -44,7 +43,7 @@ export function openWire(
           name: tool,
           arguments: args,
           _meta: {
-            'io.modelcontextprotocol/protocolVersion': PROTOCOL,
+            'io.modelcontextprotocol/protocolVersion': MODERN_REVISION,
             'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
             'io.modelcontextprotocol/clientCapabilities': {},
           },

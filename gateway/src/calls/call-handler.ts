@@ -5,6 +5,7 @@ import {
   decideAll,
   flatLines,
   type Logger,
+  MODERN_REVISION,
   messageOf,
   type Operation,
   type Resource,
@@ -17,7 +18,7 @@ import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
-import { MODERN_VERSION, operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
+import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
 import type { RoutingTable } from '../routing/routing-table.ts';
 import type { Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
@@ -179,7 +180,7 @@ export class CallHandler {
       if (body.isEmpty) return { ...call, access, body: () => null };
       throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
     }
-    if (received.deciding.get('mcp-protocol-version') === MODERN_VERSION) {
+    if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
       const method = received.deciding.get('mcp-method');
       const access = this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
       if (!body.isSmall) return { ...call, access, body: () => body.parts() };
@@ -304,6 +305,6 @@ export class CallHandler {
 function kindOf({ request, received }: Authenticated): CallKind {
   if (request.method === 'GET') return 'stream';
   const { deciding } = received;
-  const isModern = deciding.get('mcp-protocol-version') === MODERN_VERSION;
+  const isModern = deciding.get('mcp-protocol-version') === MODERN_REVISION;
   return isModern && deciding.get('mcp-method') === 'subscriptions/listen' ? 'stream' : 'call';
 }

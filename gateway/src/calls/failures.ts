@@ -78,7 +78,7 @@ function row<E extends Error>(
 }
 
 const ROWS: readonly Row[] = [
-  row(TokenError, 'unauthorized', (error, resource) => unauthorizedAnswer(resource, error.code)),
+  row(TokenError, 'unauthorized', (error, resource) => unauthorizedAnswer(resource, error)),
   row(UndecidedError, 'undecided', (error) => tryAgain(error, error.retryAfter)),
   row(ScopeError, 'forbidden', (error, resource) => scopeAnswer(resource, error.needed)),
   row(BankUnavailableError, 'forbidden', noBankAnswer),

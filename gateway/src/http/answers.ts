@@ -1,7 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Resource, RPC, type Scope } from '@bankhouse/core';
-import { TOKEN_REASONS, type TokenReason } from '../authentication/token-error.ts';
-import type { IssuerConfig } from '../config.ts';
 import { PUBLIC_CORS } from './cors.ts';
 
 /** A whole answer that the gateway gives itself. */
@@ -34,16 +32,21 @@ export function errorAnswer(
 /**
  * 401 with the challenge of RFC 6750 section 3 and RFC 9728 section 5.1. A caller without a token gets no error code. The
  * answer depends on the path and the token alone, never on whether the bank exists.
+ *
+ * @param error `token_absent`, or what is wrong with the token
  */
-export function unauthorizedAnswer(resource: Resource, reason: TokenReason): Answer {
+export function unauthorizedAnswer(
+  resource: Resource,
+  { code, message }: { readonly code: string; readonly message: string },
+): Answer {
   const parameters = [
-    ...(reason === 'token_absent'
+    ...(code === 'token_absent'
       ? []
-      : ['error="invalid_token"', `error_description="${TOKEN_REASONS[reason].replaceAll('"', "'")}"`]),
+      : ['error="invalid_token"', `error_description="${message.replaceAll('"', "'")}"`]),
     `resource_metadata="${resource.metadata}"`,
     `scope="${OFFERED_SCOPES.join(' ')}"`,
   ];
-  return errorAnswer(401, reason, TOKEN_REASONS[reason], {
+  return errorAnswer(401, code, message, {
     rpcCode: RPC.unauthorized,
     headers: { 'www-authenticate': `Bearer ${parameters.join(', ')}` },
   });
@@ -139,13 +142,19 @@ function discardRest(request: IncomingMessage, then: () => void): void {
   request.resume();
 }
 
+/** An issuer, and the banks that it is trusted for by name (`namespace/id`). */
+interface Announced {
+  readonly issuer: string;
+  readonly banks?: readonly string[] | undefined;
+}
+
 /**
  * Protected-resource metadata (RFC 9728 section 2): a matter of configuration alone, so that it tells nobody whether a bank exists. Foreign
  * issuers that are trusted for a bank of this id by name come first: clients take the first, and ours has no authorization endpoint yet.
  *
  * @param ownIssuer the platform's, which is trusted for every bank
  */
-export function metadataAnswer(resource: Resource, issuers: readonly IssuerConfig[], ownIssuer: string): Answer {
+export function metadataAnswer(resource: Resource, issuers: readonly Announced[], ownIssuer: string): Answer {
   const { bank, audience } = resource;
   const named = issuers.filter(({ banks }) => banks?.some((trusted) => trusted.endsWith(`/${bank}`)));
   const own = issuers.filter(({ issuer }) => issuer === ownIssuer);

@@ -5,6 +5,7 @@ import {
   BankhouseError,
   DATABASE_ASSERTION_HEADER,
   decide,
+  field,
   type Grant,
   openAssertion,
   POD_ASSERTION_HEADER,
@@ -87,7 +88,7 @@ export function checkScopes(body: unknown, grant: Grant, tools: ToolLookup): voi
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
-    const name = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
+    const name = method === 'tools/call' ? field(message, 'params', 'name') : undefined;
     const tool = typeof name === 'string' ? name : undefined;
     const { allowed, needed } = decide({ catalogue: { tools } }, { method, tool }, grant);
     if (allowed) continue;
@@ -99,10 +100,6 @@ export function checkScopes(body: unknown, grant: Grant, tools: ToolLookup): voi
       { scopes: needed, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 function single(value: string | string[] | undefined): string | undefined {
