@@ -1,3 +1,4 @@
+export { ACCESSES, type Access, allows, mostAccess, neededAccess } from './access.ts';
 export {
   ASSERTION_HEADER_PREFIX,
   ASSERTION_MAX_BYTES,
@@ -7,6 +8,7 @@ export {
   AssertionError,
   DATABASE_ASSERTION_HEADER,
   deriveSealKey,
+  isFor,
   openAssertion,
   POD_ASSERTION_HEADER,
   type SealTarget,

@@ -1,5 +1,6 @@
+import type { Access } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
-import { checkScopes, DoorError, openDoor } from '../src/http/door.ts';
+import { checkAccess, DoorError, openDoor } from '../src/http/door.ts';
 import { openSecrets } from '../src/secrets.ts';
 import { makeAssertion, makeSecretDir, nowSeconds, sealedHeaders } from './fixtures.ts';
 
@@ -54,7 +55,12 @@ describe('the door (R3.2)', () => {
     ],
     [
       'one that is too old',
-      () => sealedHeaders(makeAssertion('acme', { iat: nowSeconds() - 302 })),
+      () => sealedHeaders(makeAssertion('acme', { iat: nowSeconds() - 62 })),
+      'assertion_expired',
+    ],
+    [
+      'one whose token has expired (G7)',
+      () => sealedHeaders(makeAssertion('acme', { exp: nowSeconds() - 7 })),
       'assertion_expired',
     ],
     [
@@ -88,8 +94,23 @@ describe('the door (R3.2)', () => {
   });
 });
 
-describe('scopes', () => {
+describe('what an assertion is for', () => {
   const call = (name: unknown) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name } });
+
+  it.each<[string, unknown, Access, boolean]>([
+    ['reading by one for reading', call('list_vaults'), 'read', true],
+    ['writing by one for reading', call('create_note'), 'read', false],
+    ['writing by one for writing', call('create_note'), 'write', true],
+    ['reading by one for writing', call('list_vaults'), 'write', true],
+    ['reading by one for a handshake', call('list_vaults'), 'none', false],
+    ['a handshake by one for it', { method: 'initialize' }, 'none', true],
+    ['a batch with one message too many', [{ method: 'tools/list' }, call('delete_note')], 'read', false],
+    ['a batch of readers', [call('get_recording'), call('list_vaults')], 'read', true],
+  ])('G7: %s, whatever the scopes of its token are', (_sentence, body, access, allowed) => {
+    const check = () => checkAccess(body, { access, scopes: ['mcp:read', 'mcp:write', 'mcp:verify'] });
+    if (allowed) expect(check).not.toThrow();
+    else expect(check).toThrow(expect.objectContaining({ status: 403, code: 'insufficient_scope' }));
+  });
 
   it.each<[string, unknown, string[], boolean]>([
     ['reading by a reader', call('list_vaults'), ['mcp:read'], true],
@@ -104,8 +125,8 @@ describe('scopes', () => {
     ['a batch of readers', [call('get_recording'), call('list_vaults')], ['mcp:read'], true],
     ['what is no request', 'hello', [], true],
     ['nothing', null, [], true],
-  ])('%s', (_sentence, body, scopes, allowed) => {
-    const check = () => checkScopes(body, scopes);
+  ])('of a gateway before `access` is as its scopes say: %s', (_sentence, body, scopes, allowed) => {
+    const check = () => checkAccess(body, { scopes });
     if (allowed) expect(check).not.toThrow();
     else expect(check).toThrow(expect.objectContaining({ status: 403, code: 'insufficient_scope' }));
   });

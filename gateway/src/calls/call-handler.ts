@@ -1,5 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bankPath, flatLines, type Logger, messageOf, RPC } from '@bankhouse/core';
+import {
+  type Access,
+  bankPath,
+  flatLines,
+  type Logger,
+  messageOf,
+  mostAccess,
+  neededAccess,
+  RPC,
+} from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
 import {
@@ -251,6 +260,7 @@ export class CallHandler {
       bank: call.bank,
       sub: claims.sub,
       iss: claims.iss,
+      access: accessOf(call.trace.operations),
       scopes: [...scopes],
       vaults: vaults === null ? null : [...vaults],
       jti: claims.jti,
@@ -285,6 +295,15 @@ export class CallHandler {
     else if (outcome === 'internal_error') this.audit.error(fields, 'call');
     else this.audit.info(fields, 'call');
   }
+}
+
+/** What the operations of a request need together: no more is sealed, whatever the token would allow (G7). */
+function accessOf(operations: readonly Operation[]): Access {
+  return mostAccess(
+    operations.map((operation) =>
+      operation === SESSION_OPERATION ? 'none' : neededAccess(operation.method, operation.tool),
+    ),
+  );
 }
 
 /** What listens is a stream; what is asked and answered, however long it takes, a call. */

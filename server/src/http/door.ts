@@ -1,9 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import {
   ASSERTION_MAX_BYTES,
+  type Assertion,
   AssertionError,
   BankhouseError,
   DATABASE_ASSERTION_HEADER,
+  isFor,
+  neededAccess,
   openAssertion,
   POD_ASSERTION_HEADER,
   RPC,
@@ -75,23 +78,24 @@ function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
 }
 
 /**
- * Checks the assertion's scopes against every message of a request body. What is no JSON-RPC request is let through: the
- * SDK answers it without running anything.
+ * Whether the assertion is for every message of a request body (G7). What is no JSON-RPC request is let through: the SDK answers it
+ * without running anything.
  *
  * @throws DoorError 403
  */
-export function checkScopes(body: unknown, scopes: readonly string[]): void {
+export function checkAccess(body: unknown, assertion: Pick<Assertion, 'access' | 'scopes'>): void {
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
     const tool = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
-    const required = requiredScopes(method, typeof tool === 'string' ? tool : undefined);
-    if (required.some((scope) => scopes.includes(scope))) continue;
+    const name = typeof tool === 'string' ? tool : undefined;
+    if (isFor(assertion, neededAccess(method, name))) continue;
+    const required = requiredScopes(method, name);
     const id = Array.isArray(body) ? null : field(message, 'id');
     throw new DoorError(
       403,
       'insufficient_scope',
-      `${typeof tool === 'string' ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
+      `${name === undefined ? method.slice(0, 64) : `The tool ${name.slice(0, 64)}`} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
       { scopes: required, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }

@@ -6,7 +6,7 @@ import { isJsonContentType } from '@modelcontextprotocol/server';
 import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
 import { BodyError, readJsonBody } from './body.ts';
-import { checkScopes, DoorError, openDoor } from './door.ts';
+import { checkAccess, DoorError, openDoor } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
 /** Two sealed assertions of at most 8 KiB each, and what else a client sends. */
@@ -62,7 +62,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return exchange(options.mcp, request, response, { authInfo });
     }
     const body = await readJsonBody(request);
-    checkScopes(body, caller.assertion.scopes);
+    checkAccess(body, caller.assertion);
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
