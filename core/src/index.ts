@@ -92,8 +92,8 @@ export {
   SECRET_SEAL_KEYS,
   VERSION,
 } from './names.ts';
+export { ACCESSES, type Access, allows, mostAccess } from './policy/access.ts';
 export {
-  type Access,
   BUILT_IN_CATALOGUE,
   type Catalogue,
   type CatalogueTool,

@@ -260,6 +260,7 @@ export class CallHandler {
       bank: call.bank,
       sub: claims.sub,
       iss: claims.iss,
+      access: call.access,
       scopes: [...scopes],
       vaults: vaults === null ? null : [...vaults],
       jti: claims.jti,

@@ -16,7 +16,7 @@ import { isJsonContentType } from '@modelcontextprotocol/server';
 import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
 import { BodyError, readJsonBody } from './body.ts';
-import { checkScopes, DoorError, openDoor } from './door.ts';
+import { checkAccess, DoorError, openDoor } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -80,7 +80,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return exchange(options.mcp, request, response, { authInfo });
     }
     const body = await readJsonBody(request);
-    checkScopes(body, caller.assertion, options.tools);
+    checkAccess(body, caller.assertion, options.tools);
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
