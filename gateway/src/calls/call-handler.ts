@@ -178,7 +178,11 @@ export class CallHandler {
     if (request.method !== 'POST') {
       const access = this.permit(call, [SESSION_OPERATION]);
       if (body.isEmpty) return { ...call, access, body: () => null };
-      throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
+      throw new RequestError(
+        'body_unexpected',
+        RPC.invalidRequest,
+        `${request.method} takes no body; messages are sent by POST.`,
+      );
     }
     if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
       const method = received.deciding.get('mcp-method');
