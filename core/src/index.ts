@@ -87,6 +87,7 @@ export {
   SECRET_SEAL_KEYS,
   VERSION,
 } from './names.ts';
+export { isProof, PROOF_HEADER, PROVEN_IMAGE_HEADER, proofOf } from './proof.ts';
 export {
   BANK_CONDITIONS,
   type Bank,
@@ -97,6 +98,7 @@ export {
   bankSchema,
   bankSpecSchema,
   bankStatusSchema,
+  PROVEN_IMAGES_MAX,
   TOOLSETS,
   type Toolset,
 } from './resources/bank.ts';

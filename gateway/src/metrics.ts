@@ -32,6 +32,8 @@ export interface GatewayMetrics {
   /** From there until the answer's headers, in seconds. */
   upstream(seconds: number): void;
   retried(): void;
+  /** An answer was thrown away since nothing proved that it is the bank's. */
+  unproven(): void;
 }
 
 export function createGatewayMetrics(
@@ -66,6 +68,11 @@ export function createGatewayMetrics(
   const retries = new Counter({
     name: 'bankhouse_gateway_upstream_retries_total',
     help: 'Addresses that did not take the connection, so that another attempt was made.',
+    registers,
+  });
+  const unproven = new Counter({
+    name: 'bankhouse_gateway_unproven_answers_total',
+    help: "Answers thrown away, since they came without the proof that they are the bank's, or with a wrong one.",
     registers,
   });
   new Gauge({
@@ -107,5 +114,6 @@ export function createGatewayMetrics(
     added: (seconds) => added.observe(seconds),
     upstream: (seconds) => upstream.observe(seconds),
     retried: () => retries.inc(),
+    unproven: () => unproven.inc(),
   };
 }

@@ -1,4 +1,4 @@
-import { type Access, type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
+import { type Access, type Assertion, deriveSealKey, isProof, sealAssertion } from '@bankhouse/core';
 import type { BankRoute } from './routing/routing-table.ts';
 
 const MAX_CACHED = 20_000;
@@ -13,6 +13,13 @@ interface SealKeys {
 /** About a caller that came with a token, as all do here: what the token opens must not outlive it, and is no more than the request needs. */
 export type TokenAssertion = Assertion & { readonly exp: number; readonly access: Access };
 
+export interface Sealed {
+  readonly pod: string;
+  readonly database: string;
+  /** Whether an answer's proof is that of this request, by who has the pod's key (G9). */
+  isProvenBy(claimed: string): boolean;
+}
+
 /** Seals assertions for a bank's pod and for the database; the keys of a bank are derived once per incarnation and generation. */
 export class Sealer {
   private readonly root: Uint8Array;
@@ -23,15 +30,14 @@ export class Sealer {
   }
 
   /** @param bound what the keys are bound to: the bank's incarnation, and their generation */
-  seal(
-    assertion: TokenAssertion,
-    bound: Pick<BankRoute, 'incarnation' | 'keyGeneration'>,
-  ): { pod: string; database: string } {
+  seal(assertion: TokenAssertion, bound: Pick<BankRoute, 'incarnation' | 'keyGeneration'>): Sealed {
     const { incarnation, keyGeneration } = bound;
     const keys = this.keysOf(assertion.bank, incarnation, keyGeneration);
+    const pod = sealAssertion(assertion, keys.pod, keyGeneration);
     return {
-      pod: sealAssertion(assertion, keys.pod, keyGeneration),
+      pod,
       database: sealAssertion(assertion, keys.database, keyGeneration),
+      isProvenBy: (claimed) => isProof(claimed, pod, keys.pod),
     };
   }
 

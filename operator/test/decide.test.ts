@@ -7,6 +7,7 @@ import { transitionOf } from '../src/bank/index.ts';
 import { chooseClass } from '../src/decide/class.ts';
 import { judgeMcpServer } from '../src/decide/mcp-server.ts';
 import { phaseOf } from '../src/decide/phase.ts';
+import { provenWith } from '../src/decide/proven.ts';
 import { isSettled, judgeServer } from '../src/decide/server.ts';
 import { fails, holds, starting, type Verdict, waits } from '../src/decide/verdict.ts';
 import { versionOf } from '../src/decide/version.ts';
@@ -394,5 +395,22 @@ describe('whether the database is as wanted', () => {
 
   test('there is nothing yet', () => {
     expect(isAsWanted(undefined, record)).toBe(false);
+  });
+});
+
+describe('G9: the images that have proven themselves', () => {
+  test.each<{ sentence: string; before: string[] | undefined; image: string | undefined; expected: object }>([
+    { sentence: 'stay as they are without a proof', before: ['a'], image: undefined, expected: {} },
+    { sentence: 'stay as they are when one is known', before: ['a', 'b'], image: 'b', expected: {} },
+    { sentence: 'begin with the first', before: undefined, image: 'a', expected: { provenImages: ['a'] } },
+    { sentence: 'have a new one first', before: ['a'], image: 'b', expected: { provenImages: ['b', 'a'] } },
+    {
+      sentence: 'are four, and the oldest goes',
+      before: ['d', 'c', 'b', 'a'],
+      image: 'e',
+      expected: { provenImages: ['e', 'd', 'c', 'b'] },
+    },
+  ])('$sentence', ({ before, image, expected }) => {
+    expect(provenWith(before, image)).toEqual(expected);
   });
 });

@@ -7,6 +7,7 @@ import {
   messageOf,
   mostAccess,
   neededAccess,
+  PROVEN_IMAGE_HEADER,
   RPC,
 } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
@@ -24,15 +25,17 @@ import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
-import type { RoutingTable } from '../routing/routing-table.ts';
-import type { Sealer, TokenAssertion } from '../seal.ts';
-import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
+import type { Endpoint, RoutingTable } from '../routing/routing-table.ts';
+import type { Sealed, Sealer, TokenAssertion } from '../seal.ts';
+import { exchange, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
 import type { Holding, MemoryBudget } from './budget.ts';
 import { failureOf, ScopeError, UpstreamError } from './failures.ts';
 import { type CallKind, type OpenCall, type OpenCalls, SlowReaderError } from './open-calls.ts';
 import { recordOf, type Trace } from './record.ts';
+
+const NO_HEADERS = {};
 
 export interface CallHandlerOptions {
   frontDoor: string;
@@ -213,13 +216,16 @@ export class CallHandler {
     for (;;) {
       signal.throwIfAborted();
       const upstream = await reach.next();
+      // Anew: waiting must not use up the assertion's window.
+      const sealed = this.seal(call);
+      const { endpoint } = upstream;
       const attempt = await exchange({
         upstream,
-        // Sealed anew: waiting must not use up the assertion's window.
-        request: this.upstreamRequest(call),
+        request: this.upstreamRequest(call, sealed),
         response: call.response,
         headers: call.headers,
         signal,
+        judge: (proof) => this.judge(call, endpoint, sealed, proof),
         onSent: () => {
           trace.sentAt = performance.now();
           metrics.added((trace.sentAt - call.startedAt) / 1000);
@@ -253,8 +259,7 @@ export class CallHandler {
     }
   }
 
-  private upstreamRequest(call: Authorized): UpstreamRequest {
-    const { body, received } = call;
+  private seal(call: Authorized): Sealed {
     const { claims, scopes, vaults } = call.caller;
     const assertion: TokenAssertion = {
       bank: call.bank,
@@ -268,7 +273,33 @@ export class CallHandler {
       iat: Math.floor(Date.now() / 1000),
       rid: call.requestId,
     };
-    const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
+    return this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
+  }
+
+  /**
+   * Whether an answer is the bank's (G9). A proof that is there must be of this request; there must be one where the pod's image is known to
+   * give it, which is never the answer's own word. Others are of the version before, or new: then the operator is told, by whose word they are
+   * known.
+   *
+   * @returns headers to be added
+   * @throws UnprovenError
+   */
+  private judge(
+    call: Authorized,
+    { address, image, mustProve }: Endpoint,
+    sealed: Sealed,
+    claimed: string | undefined,
+  ): Readonly<Record<string, string>> {
+    if (claimed === undefined ? mustProve : !sealed.isProvenBy(claimed)) {
+      this.options.metrics.unproven();
+      throw new UnprovenError(address, claimed);
+    }
+    const isTold = claimed !== undefined && image !== undefined && call.caller.scopes.includes('mcp:verify');
+    return isTold ? { [PROVEN_IMAGE_HEADER]: image } : NO_HEADERS;
+  }
+
+  private upstreamRequest(call: Authorized, sealed: Sealed): UpstreamRequest {
+    const { body, received } = call;
     const headers = ['host', this.host, ...received.passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);

@@ -47,6 +47,13 @@ function describe(cause: Error & { code?: string }): { status: 502 | 504; code: 
         message:
           'The bank does not accept the gateway at the moment; nothing was carried out. Ask whoever runs the platform.',
       };
+    case 'unproven':
+      return {
+        status: 502,
+        code: 'bank_unproven',
+        message:
+          "What answered has not shown that it is the bank's server, so its answer was thrown away. Whether the call was carried out is not known.",
+      };
     default:
       return {
         status: 502,

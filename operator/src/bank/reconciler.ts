@@ -6,6 +6,7 @@ import { bankPath } from '../cluster/paths.ts';
 import { writeStatus } from '../cluster/status.ts';
 import { phaseOf } from '../decide/phase.ts';
 import { answeringImage, type StoredPod } from '../decide/pods.ts';
+import { provenWith } from '../decide/proven.ts';
 import { isSettled } from '../decide/server.ts';
 import { fails, type Verdict } from '../decide/verdict.ts';
 import { versionOf } from '../decide/version.ts';
@@ -155,7 +156,7 @@ function identityOf(
   serverAnswers: boolean,
   deps: BankDeps,
 ): Partial<BankStatus> {
-  const { id, uid, pods, bank } = snapshot;
+  const { id, uid, pods, bank, probe } = snapshot;
   const choice = outputs.class;
   const bankClass = choice?.kind === 'chosen' ? choice.bankClass : undefined;
   const wanted = bankClass === undefined ? undefined : serverImage(bankClass.spec, deps.settings);
@@ -171,6 +172,7 @@ function identityOf(
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
     keyGeneration: KEY_GENERATION,
+    ...provenWith(bank.status?.provenImages, probe?.provenImage),
   };
 }
 

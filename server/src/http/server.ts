@@ -1,7 +1,15 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
+import {
+  BankhouseError,
+  bankPath,
+  type Logger,
+  messageOf,
+  POD_ASSERTION_HEADER,
+  PROOF_HEADER,
+  proofOf,
+} from '@bankhouse/core';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
@@ -56,6 +64,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     if (!OWN_PATHS.has(url)) options.onRequest();
     if (url !== path && !url.startsWith(`${path}?`)) return answerPlain(url, response, state.draining, options);
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
+    prove(request, response, options.secrets);
     const authInfo = toAuthInfo(caller);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
@@ -89,6 +98,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       await drain(server, options.mcp, running, listening);
     },
   };
+}
+
+/** On whatever is answered from here on: that it comes from who has the bank's key (G9). The door has opened the assertion. */
+function prove(request: IncomingMessage, response: ServerResponse, secrets: Secrets): void {
+  const sealed = request.headers[POD_ASSERTION_HEADER];
+  const proof = typeof sealed === 'string' ? proofOf(sealed, secrets.sealKeys()) : undefined;
+  if (proof !== undefined) response.setHeader(PROOF_HEADER, proof);
 }
 
 /**
