@@ -84,10 +84,11 @@ export {
   SECRET_BANK_NAME,
   SECRET_DATABASE_URL,
   SECRET_EMBEDDINGS_KEY,
+  SECRET_PASSWORD_PROOF,
   SECRET_SEAL_KEYS,
   VERSION,
 } from './names.ts';
-export { isProof, PROOF_HEADER, PROVEN_IMAGE_HEADER, proofOf } from './proof.ts';
+export { checkProof, PROOF_HEADER, PROVEN_IMAGE_HEADER, proofOf } from './proof.ts';
 export {
   BANK_CONDITIONS,
   type Bank,
@@ -124,6 +125,8 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
+export { generationUpTo, newestGeneration, type RootKeys, rootKeysSchema } from './root-keys.ts';
+export { sameText } from './same-text.ts';
 export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {

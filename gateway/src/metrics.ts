@@ -32,6 +32,8 @@ export interface GatewayMetrics {
   /** From there until the answer's headers, in seconds. */
   upstream(seconds: number): void;
   retried(): void;
+  /** An assertion was sealed for a pod with keys of this generation. */
+  sealed(generation: number): void;
   /** An answer was thrown away since nothing proved that it is the bank's. */
   unproven(): void;
 }
@@ -68,6 +70,12 @@ export function createGatewayMetrics(
   const retries = new Counter({
     name: 'bankhouse_gateway_upstream_retries_total',
     help: 'Addresses that did not take the connection, so that another attempt was made.',
+    registers,
+  });
+  const seals = new Counter({
+    name: 'bankhouse_gateway_seals_total',
+    help: 'Assertions sealed for pods, by the generation of the root key. A rotation is through when only the new one counts.',
+    labelNames: ['generation'] as const,
     registers,
   });
   const unproven = new Counter({
@@ -114,6 +122,7 @@ export function createGatewayMetrics(
     added: (seconds) => added.observe(seconds),
     upstream: (seconds) => upstream.observe(seconds),
     retried: () => retries.inc(),
+    sealed: (generation) => seals.inc({ generation }),
     unproven: () => unproven.inc(),
   };
 }

@@ -1,4 +1,10 @@
-import { databaseUrlSchema, embeddingsVariables, frontDoorSchema, keySchema, namespacesSchema } from '@bankhouse/core';
+import {
+  databaseUrlSchema,
+  embeddingsVariables,
+  frontDoorSchema,
+  namespacesSchema,
+  rootKeysSchema,
+} from '@bankhouse/core';
 import { z } from 'zod';
 
 const peerSchema = z.union([
@@ -54,7 +60,7 @@ export const configSchema = z.object({
     .optional(),
   /** PEM. */
   FRONT_DOOR_CA: z.string().startsWith('-----BEGIN', 'it must be a PEM certificate').optional(),
-  ROOT_KEY: keySchema,
+  ROOT_KEY: rootKeysSchema,
   DATABASE_URL: databaseUrlSchema,
   DATABASE_PASSWORD: z.string().optional(),
   CONTROL_URL: urlSchema('give the URL of the control service, such as http://bankhouse-control'),

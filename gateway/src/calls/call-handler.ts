@@ -27,9 +27,9 @@ import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
 import type { Endpoint, RoutingTable } from '../routing/routing-table.ts';
 import type { Sealed, Sealer, TokenAssertion } from '../seal.ts';
-import { exchange, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
+import { exchange, SealRefusedError, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
-import type { Upstreams } from '../upstream/upstreams.ts';
+import type { Upstream, Upstreams } from '../upstream/upstreams.ts';
 import type { Holding, MemoryBudget } from './budget.ts';
 import { failureOf, ScopeError, UpstreamError } from './failures.ts';
 import { type CallKind, type OpenCall, type OpenCalls, SlowReaderError } from './open-calls.ts';
@@ -217,7 +217,7 @@ export class CallHandler {
       signal.throwIfAborted();
       const upstream = await reach.next();
       // Anew: waiting must not use up the assertion's window.
-      const sealed = this.seal(call);
+      const sealed = this.seal(call, upstream);
       const { endpoint } = upstream;
       const attempt = await exchange({
         upstream,
@@ -225,7 +225,7 @@ export class CallHandler {
         response: call.response,
         headers: call.headers,
         signal,
-        judge: (proof) => this.judge(call, endpoint, sealed, proof),
+        judge: (proof) => this.judge(call, { upstream, endpoint }, sealed, proof),
         onSent: () => {
           trace.sentAt = performance.now();
           metrics.added((trace.sentAt - call.startedAt) / 1000);
@@ -248,6 +248,10 @@ export class CallHandler {
         case 'aborted':
           throw signal.reason;
         case 'failed':
+          // It may have keys of the other generation alone, in the last moments of a rotation: the next call tries these.
+          if (attempt.error instanceof SealRefusedError) {
+            upstream.keyGeneration = upstream.keyGeneration === undefined ? Number.POSITIVE_INFINITY : undefined;
+          }
           // Also what stopped the sending from our side: a body over the limit, a client that went away in its middle.
           if (signal.aborted) throw signal.reason;
           throw attempt.error.name === 'BodyTooLargeError' ? attempt.error : new UpstreamError(attempt.error);
@@ -259,7 +263,7 @@ export class CallHandler {
     }
   }
 
-  private seal(call: Authorized): Sealed {
+  private seal(call: Authorized, upstream: Upstream): Sealed {
     const { claims, scopes, vaults } = call.caller;
     const assertion: TokenAssertion = {
       bank: call.bank,
@@ -273,7 +277,10 @@ export class CallHandler {
       iat: Math.floor(Date.now() / 1000),
       rid: call.requestId,
     };
-    return this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
+    const { sealer, routes, metrics } = this.options;
+    const sealed = sealer.seal(assertion, routeOf(routes, call.bank), upstream.keyGeneration);
+    metrics.sealed(sealed.generation);
+    return sealed;
   }
 
   /**
@@ -286,14 +293,16 @@ export class CallHandler {
    */
   private judge(
     call: Authorized,
-    { address, image, mustProve }: Endpoint,
+    { upstream, endpoint: { address, image, mustProve } }: { upstream: Upstream; endpoint: Endpoint },
     sealed: Sealed,
     claimed: string | undefined,
   ): Readonly<Record<string, string>> {
-    if (claimed === undefined ? mustProve : !sealed.isProvenBy(claimed)) {
+    const generation = claimed === undefined ? undefined : sealed.check(claimed);
+    if (claimed === undefined ? mustProve : generation === undefined) {
       this.options.metrics.unproven();
       throw new UnprovenError(address, claimed);
     }
+    if (generation !== undefined) upstream.keyGeneration = generation;
     const isTold = claimed !== undefined && image !== undefined && call.caller.scopes.includes('mcp:verify');
     return isTold ? { [PROVEN_IMAGE_HEADER]: image } : NO_HEADERS;
   }

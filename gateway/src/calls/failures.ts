@@ -4,6 +4,7 @@ import { RequestError } from '../authorization.ts';
 import { type Answer, errorAnswer, noBankAnswer, scopeAnswer, unauthorizedAnswer } from '../http/answers.ts';
 import { BodyTooLargeError, ClientGoneError } from '../http/body.ts';
 import type { Outcome } from '../metrics.ts';
+import { RootKeyUnknownError } from '../seal.ts';
 import { BankUnavailableError, NoEndpointError } from '../upstream/reach.ts';
 import { BudgetError } from './budget.ts';
 import { OverloadedError, SlowReaderError } from './open-calls.ts';
@@ -95,6 +96,7 @@ const ROWS: readonly Row[] = [
   row(BudgetError, 'overloaded', (error) => tryAgain(error, 1)),
   row(OverloadedError, 'overloaded', (error) => tryAgain(error, 1)),
   row(NoEndpointError, 'no_endpoint', (error) => tryAgain(error, 2)),
+  row(RootKeyUnknownError, 'undecided', (error) => tryAgain(error, 2)),
   row(UpstreamError, 'upstream_failed', (error) => errorAnswer(error.status, error.code, error.message)),
   // Nobody is there to answer.
   row(ClientGoneError, 'client_gone', () => undefined),

@@ -11,6 +11,8 @@ export interface Upstream {
   readonly pool: Pool;
   /** The pod at the address, as it was known when it was last picked. */
   endpoint: Endpoint;
+  /** The newest generation of seal keys that the pod has said to have; undefined: not known. */
+  keyGeneration: number | undefined;
   /** Calls under way. */
   outstanding: number;
   /** When it was last picked; a later pick has a higher number. */
@@ -83,7 +85,7 @@ export class Upstreams {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: { timeout: CONNECT_TIMEOUT_MS },
     });
-    const upstream = { address, pool, endpoint, outstanding: 0, picked: 0 };
+    const upstream: Upstream = { address, pool, endpoint, keyGeneration: undefined, outstanding: 0, picked: 0 };
     bank.set(address, upstream);
     return upstream;
   }

@@ -1,4 +1,13 @@
-import { type BankStatus, bankIdOf, bankUrl, childName, databaseRole, FINALIZER, type Logger } from '@bankhouse/core';
+import {
+  type BankStatus,
+  bankIdOf,
+  bankUrl,
+  childName,
+  databaseRole,
+  FINALIZER,
+  type Logger,
+  newestGeneration,
+} from '@bankhouse/core';
 import type { Outcome } from '@bankhouse/kube';
 import type { EventRecorder } from '../cluster/events.ts';
 import { ownerOf } from '../cluster/owner.ts';
@@ -12,7 +21,7 @@ import { fails, type Verdict } from '../decide/verdict.ts';
 import { versionOf } from '../decide/version.ts';
 import { type Conclusion, conditionsOf, createReconciler, type Step, summarize } from '../reconcile/index.ts';
 import { serverImage } from '../resources/index.ts';
-import { KEY_GENERATION, RESYNC_MS } from '../settings.ts';
+import { RESYNC_MS } from '../settings.ts';
 import { claimStep } from './claim.ts';
 import { classStep } from './class.ts';
 import { childrenStep, podsStep, retireStep } from './cleanup.ts';
@@ -171,7 +180,7 @@ function identityOf(
     ...(bankClass === undefined ? {} : { className: bankClass.metadata.name }),
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
-    keyGeneration: KEY_GENERATION,
+    ...('database' in outputs ? { keyGeneration: newestGeneration(deps.settings.ROOT_KEY) } : {}),
     ...provenWith(bank.status?.provenImages, probe?.provenImage),
   };
 }

@@ -87,7 +87,7 @@ const world: World = useWorld(async () => {
     settings: {
       ...settings,
       FRONT_DOOR_URL,
-      ROOT_KEY: Buffer.from(rootKey, 'base64'),
+      ROOT_KEY: new Map([[1, Buffer.from(rootKey, 'base64')]]),
       DATABASE_URL: operatorUrl.toString(),
     },
   };

@@ -1,6 +1,8 @@
 /** What the pod answers to requests that no client library would send, and around the protocol. */
+
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
+import type { Assertion } from '@bankhouse/core';
 import { defineTool } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -60,11 +62,12 @@ describe('the door', () => {
     expect((await fetch(running.url, { method })).status).toBe(401);
   });
 
-  it('checks scopes again: a writer may not read', async () => {
+  it.each<[string, Partial<Assertion>]>([
+    ['a handshake (G7)', { access: 'none' }],
+    ['a writer, by a gateway before access', { access: undefined, scopes: ['mcp:write'] }],
+  ])('refuses to read by an assertion for %s', async (_sentence, changes) => {
     const { body, headers } = listVaults();
-    expect(
-      await answer(await running.post(body, { ...headers, ...running.headers({ scopes: ['mcp:write'] }) })),
-    ).toMatchObject({
+    expect(await answer(await running.post(body, { ...headers, ...running.headers(changes) }))).toMatchObject({
       status: 403,
       body: { id: 1, error: { code: -32003, data: { code: 'insufficient_scope', scopes: ['mcp:read'] } } },
     });
