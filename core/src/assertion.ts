@@ -1,7 +1,8 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, hkdfSync } from 'node:crypto';
 import { z } from 'zod';
 import { BankhouseError } from './errors.ts';
 import { ACCESSES } from './policy/access.ts';
+import { sameText } from './same-text.ts';
 
 /** Header with the assertion sealed for the bank's pod. */
 export const POD_ASSERTION_HEADER = 'bankhouse-assertion';
@@ -149,10 +150,4 @@ function malformed(): AssertionError {
     'assertion_malformed',
     'The assertion does not have its form <generation>.<payload>.<mac>.',
   );
-}
-
-function sameText(a: string, b: string): boolean {
-  const left = Buffer.from(a);
-  const right = Buffer.from(b);
-  return left.length === right.length && timingSafeEqual(left, right);
 }

@@ -89,6 +89,7 @@ export {
   SECRET_BANK_NAME,
   SECRET_DATABASE_URL,
   SECRET_EMBEDDINGS_KEY,
+  SECRET_PASSWORD_PROOF,
   SECRET_SEAL_KEYS,
   VERSION,
 } from './names.ts';
@@ -101,6 +102,7 @@ export {
 } from './policy/catalogue.ts';
 export { type Decision, decide, decideAll, type Grant, type Operation, SESSION_OPERATION } from './policy/decide.ts';
 export { type BankResource, bankResourcesAt, type Resource } from './policy/resource.ts';
+export { checkProof, PROOF_HEADER, PROVEN_IMAGE_HEADER, proofOf } from './proof.ts';
 export {
   BANK_CONDITIONS,
   type Bank,
@@ -111,6 +113,7 @@ export {
   bankSchema,
   bankSpecSchema,
   bankStatusSchema,
+  PROVEN_IMAGES_MAX,
   TOOLSETS,
   type Toolset,
 } from './resources/bank.ts';
@@ -136,6 +139,8 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
+export { generationUpTo, newestGeneration, type RootKeys, rootKeysSchema } from './root-keys.ts';
+export { sameText } from './same-text.ts';
 export { DATABASE_LOGIN_REFUSED, SCOPES, type Scope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {

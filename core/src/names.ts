@@ -46,6 +46,8 @@ export const BANK_SECRET_DIR = '/var/run/bankhouse';
 export const SECRET_DATABASE_URL = 'database-url';
 /** File: JSON `{"<generation>": "<base64 key>"}` of the pod seal's keys, one or two generations. */
 export const SECRET_SEAL_KEYS = 'seal-keys';
+/** File, which no pod reads: that the password in the URL is the operator's, where the root key that it was made with has been replaced. */
+export const SECRET_PASSWORD_PROOF = 'password-proof';
 /** File: key of the endpoint for embeddings; absent where there is none. */
 export const SECRET_EMBEDDINGS_KEY = 'embeddings-key';
 

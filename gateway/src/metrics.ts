@@ -32,6 +32,10 @@ export interface GatewayMetrics {
   /** From there until the answer's headers, in seconds. */
   upstream(seconds: number): void;
   retried(): void;
+  /** An assertion was sealed for a pod with keys of this generation. */
+  sealed(generation: number): void;
+  /** An answer was thrown away since nothing proved that it is the bank's. */
+  unproven(): void;
 }
 
 export function createGatewayMetrics(
@@ -66,6 +70,17 @@ export function createGatewayMetrics(
   const retries = new Counter({
     name: 'bankhouse_gateway_upstream_retries_total',
     help: 'Addresses that did not take the connection, so that another attempt was made.',
+    registers,
+  });
+  const seals = new Counter({
+    name: 'bankhouse_gateway_seals_total',
+    help: 'Assertions sealed for pods, by the generation of the root key. A rotation is through when only the new one counts.',
+    labelNames: ['generation'] as const,
+    registers,
+  });
+  const unproven = new Counter({
+    name: 'bankhouse_gateway_unproven_answers_total',
+    help: "Answers thrown away, since they came without the proof that they are the bank's, or with a wrong one.",
     registers,
   });
   new Gauge({
@@ -107,5 +122,7 @@ export function createGatewayMetrics(
     added: (seconds) => added.observe(seconds),
     upstream: (seconds) => upstream.observe(seconds),
     retried: () => retries.inc(),
+    sealed: (generation) => seals.inc({ generation }),
+    unproven: () => unproven.inc(),
   };
 }

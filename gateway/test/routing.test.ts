@@ -86,7 +86,7 @@ describe('the routing table', () => {
     const table = new BankTable();
     table.setBank('banks/acme', bank('acme'));
     table.setPod('banks/p', podAt('acme', '10.0.0.1', { state: 'starting' }));
-    expect(table.lookup('acme')?.endpoints).toEqual([{ address: '10.0.0.1:8080', isServing: false }]);
+    expect(table.lookup('acme')?.endpoints).toEqual([{ address: '10.0.0.1:8080', isServing: false, mustProve: false }]);
     table.setPod('banks/p', podAt('acme', '10.0.0.1', { state: 'sick' }));
     expect(addresses(table)).toEqual([]);
     const restarted = altered(podObject('acme', '10.0.0.1', { state: 'sick' }), ({ status }) => {
@@ -222,7 +222,11 @@ function replaced(object: object, path: readonly string[], value: unknown): obje
 }
 
 describe('the choice of an address', () => {
-  const endpoint = (port: number, isServing = true) => ({ address: `127.0.0.1:${port}`, isServing });
+  const endpoint = (port: number, isServing = true) => ({
+    address: `127.0.0.1:${port}`,
+    isServing,
+    mustProve: false,
+  });
   const route = (...endpoints: ReturnType<typeof endpoint>[]) => ({
     id: 'acme',
     namespace: 'banks',

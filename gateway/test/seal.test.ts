@@ -15,6 +15,7 @@ import {
   startTestGateway,
 } from './support.ts';
 
+const ROOTS = new Map([[1, ROOT_KEY]]);
 const TARGETS = { pod: 'bankhouse-assertion', database: 'bankhouse-database-assertion' } as const;
 type Target = keyof typeof TARGETS;
 
@@ -107,12 +108,12 @@ describe('a sealer', () => {
   };
 
   it.each<Target>(['pod', 'database'])('seals for the %s what it is given, and nothing else', (target) => {
-    const sealed = new Sealer(ROOT_KEY).seal(assertion, bound)[target];
+    const sealed = new Sealer(ROOTS).seal(assertion, bound)[target];
     expect(opened(sealed, target, NOW)).toEqual(assertion);
   });
 
   it('seals with other keys once the id has passed to another Bank, though it has the old ones at hand', () => {
-    const sealer = new Sealer(ROOT_KEY);
+    const sealer = new Sealer(ROOTS);
     sealer.seal(assertion, { ...bound, incarnation: 'uid-before' });
     expect(opened(sealer.seal(assertion, bound).pod, 'pod', NOW)).toEqual(assertion);
     const foreign = sealer.seal(assertion, { ...bound, incarnation: 'uid-after' });
@@ -122,10 +123,10 @@ describe('a sealer', () => {
   it('is not given an assertion without exp or access: the compiler refuses it, and nobody would open it', () => {
     const { exp: _, ...lasting } = assertion;
     // @ts-expect-error what such an assertion opens would not end with its token
-    const sealed = new Sealer(ROOT_KEY).seal(lasting, bound);
+    const sealed = new Sealer(ROOTS).seal(lasting, bound);
     expect(() => opened(sealed.database, 'database', NOW)).toThrow(/does not have its form/);
     const { access: __, ...wide } = assertion;
     // @ts-expect-error it would be for whatever the token allows
-    expect(new Sealer(ROOT_KEY).seal(wide, bound)).toBeDefined();
+    expect(new Sealer(ROOTS).seal(wide, bound)).toBeDefined();
   });
 });

@@ -2,10 +2,10 @@ import {
   databaseUrlSchema,
   embeddingsVariables,
   frontDoorSchema,
-  keySchema,
   logLevelSchema,
   namespacesSchema,
   portSchema,
+  rootKeysSchema,
   wholeNumber,
 } from '@bankhouse/core';
 import { z } from 'zod';
@@ -56,7 +56,7 @@ export const configSchema = z.object({
     .optional(),
   /** PEM. */
   FRONT_DOOR_CA: z.string().startsWith('-----BEGIN', 'it must be a PEM certificate').optional(),
-  ROOT_KEY: keySchema,
+  ROOT_KEY: rootKeysSchema,
   DATABASE_URL: databaseUrlSchema,
   DATABASE_PASSWORD: z.string().optional(),
   CONTROL_URL: urlSchema('give the URL of the control service, such as http://bankhouse-control'),

@@ -21,7 +21,5 @@ export type Settings = Readonly<
   >
 >;
 
-/** The generation of seal keys in force; rotation will make it move. */
-export const KEY_GENERATION = 1;
 /** A bank without news is looked at again so often, in milliseconds: drift in the database shows by then. */
 export const RESYNC_MS = 600_000;

@@ -1,16 +1,18 @@
 import { databaseRole } from '@bankhouse/core';
 import { describe, expect, test } from 'vitest';
 import { eraseTime } from '../src/bank/cleanup.ts';
-import { makePassword, passwordIn } from '../src/bank/credentials.ts';
+import { makePassword, passwordIn, sealKeysOf, secretsOf } from '../src/bank/credentials.ts';
 import { isAsWanted } from '../src/bank/database.ts';
 import { transitionOf } from '../src/bank/index.ts';
 import { chooseClass } from '../src/decide/class.ts';
 import { judgeMcpServer } from '../src/decide/mcp-server.ts';
 import { phaseOf } from '../src/decide/phase.ts';
+import { provenWith } from '../src/decide/proven.ts';
 import { isSettled, judgeServer } from '../src/decide/server.ts';
 import { fails, holds, starting, type Verdict, waits } from '../src/decide/verdict.ts';
 import { versionOf } from '../src/decide/version.ts';
-import { aBank, aClass, aDefaultClass, aDeployment, anMcpServer } from './fixtures.ts';
+import { buildSecret } from '../src/resources/index.ts';
+import { aBank, aClass, aDefaultClass, aDeployment, anMcpServer, settings } from './fixtures.ts';
 
 const standard = aDefaultClass('standard', '2026-01-01T00:00:00Z');
 const newer = aDefaultClass('newer', '2026-02-02T00:00:00Z');
@@ -312,7 +314,7 @@ describe('versions of images', () => {
 });
 
 describe('K5: the password in a Secret', () => {
-  const makers = { root: Buffer.alloc(32, 7), uid: 'uid-acme' };
+  const makers = { roots: new Map([[1, Buffer.alloc(32, 7)]]), uid: 'uid-acme' };
   const role = databaseRole(makers.uid, 'a');
   const secret = (url: string) => ({ data: { 'database-url': Buffer.from(url).toString('base64') } });
   const password = makePassword(makers);
@@ -336,7 +338,9 @@ describe('K5: the password in a Secret', () => {
     },
     {
       sentence: 'is not one of another platform',
-      given: secret(`postgres://${role}:${makePassword({ ...makers, root: Buffer.alloc(32, 8) })}@db/x`),
+      given: secret(
+        `postgres://${role}:${makePassword({ ...makers, roots: new Map([[1, Buffer.alloc(32, 8)]]) })}@db/x`,
+      ),
       expected: undefined,
     },
     { sentence: 'is not a short one', given: secret(`postgres://${role}:short@db/x`), expected: undefined },
@@ -386,13 +390,80 @@ describe('whether the database is as wanted', () => {
       expected: false,
     },
     { sentence: 'the keys are gone', change: { keyGenerations: [] }, expected: false },
+    { sentence: 'it has only the keys of another root (G7)', change: { keyGenerations: [2] }, expected: false },
     { sentence: 'access was ended', change: { retired: true }, expected: false },
     { sentence: 'K1: it is of an earlier life of the id', change: { uid: 'uid-before' }, expected: false },
   ])('$sentence: $expected', ({ change, expected }) => {
-    expect(isAsWanted({ ...state, ...change }, record)).toBe(expected);
+    expect(isAsWanted({ ...state, ...change }, record, [1])).toBe(expected);
   });
 
   test('there is nothing yet', () => {
-    expect(isAsWanted(undefined, record)).toBe(false);
+    expect(isAsWanted(undefined, record, [1])).toBe(false);
+  });
+});
+
+describe('G9: the images that have proven themselves', () => {
+  test.each<{ sentence: string; before: string[] | undefined; image: string | undefined; expected: object }>([
+    { sentence: 'stay as they are without a proof', before: ['a'], image: undefined, expected: {} },
+    { sentence: 'stay as they are when one is known', before: ['a', 'b'], image: 'b', expected: {} },
+    { sentence: 'begin with the first', before: undefined, image: 'a', expected: { provenImages: ['a'] } },
+    { sentence: 'have a new one first', before: ['a'], image: 'b', expected: { provenImages: ['b', 'a'] } },
+    {
+      sentence: 'are four, and the oldest goes',
+      before: ['d', 'c', 'b', 'a'],
+      image: 'e',
+      expected: { provenImages: ['e', 'd', 'c', 'b'] },
+    },
+  ])('$sentence', ({ before, image, expected }) => {
+    expect(provenWith(before, image)).toEqual(expected);
+  });
+});
+
+describe('G7: when the root key is replaced, a bank', () => {
+  const [first, second] = [Buffer.alloc(32, 7), Buffer.alloc(32, 8)];
+  const uid = 'uid-acme';
+  const before = { roots: new Map([[1, first]]), uid };
+  const during = {
+    roots: new Map([
+      [1, first],
+      [2, second],
+    ]),
+    uid,
+  };
+  const after = { roots: new Map([[2, second]]), uid };
+  const password = makePassword(before);
+  const stored = (makers: typeof before) => buildSecret(aBank(), secretsOf('acme', password, makers, settings));
+
+  test('has the keys of both roots while there are two, each as it is alone', () => {
+    const [old, both, fresh] = [before, during, after].map(({ roots }) => sealKeysOf(roots, 'pod', 'acme', uid));
+    expect(both).toEqual({ ...old, ...fresh });
+    expect(Object.keys(both ?? {})).toEqual(['1', '2']);
+  });
+
+  test('keeps its password, so that no pod restarts, and its Secret is as it was until then', () => {
+    expect(stored(before).data).not.toHaveProperty('password-proof');
+    expect(passwordIn(stored(before), during)).toBe(password);
+    expect(passwordIn(stored(during), after)).toBe(password);
+    expect(passwordIn(stored(after), after)).toBe(password);
+  });
+
+  test.each([
+    { sentence: 'was never said to be ours under the new root', secret: stored(before) },
+    {
+      sentence: 'somebody chose, with the proof of another',
+      secret: {
+        data: {
+          ...stored(during).data,
+          'database-url':
+            buildSecret(aBank(), secretsOf('acme', 'A'.repeat(43), before, settings)).data['database-url'] ?? '',
+        },
+      },
+    },
+    {
+      sentence: 'is of another Bank',
+      secret: buildSecret(aBank(), secretsOf('acme', password, { ...during, uid: 'another' }, settings)),
+    },
+  ])('takes no password that $sentence', ({ secret }) => {
+    expect(passwordIn(secret, after)).toBeUndefined();
   });
 });

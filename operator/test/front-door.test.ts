@@ -34,7 +34,7 @@ beforeEach(() => {
 });
 
 const signal = () => AbortSignal.timeout(5_000);
-const failureOf = async (work: Promise<void>): Promise<ProbeFailure | undefined> => {
+const failureOf = async (work: Promise<unknown>): Promise<ProbeFailure | undefined> => {
   const error: unknown = await work.then(
     () => undefined,
     (reason: unknown) => reason,

@@ -17,6 +17,7 @@ async function setUp() {
     async checkHandshake() {
       door.attempts += 1;
       if (!door.answers) throw new Error('503');
+      return undefined;
     },
     forget: () => {},
     close: async () => {},

@@ -125,6 +125,7 @@ function aCrowd(answers: (id: string) => 'answers' | 'hangs' | 'hangs at the rou
     async checkHandshake(id, signal) {
       if (answers(id) === 'hangs') await hang(id, signal);
       if (answers(id) === 'refuses') throw new ProbeError('handshake_failed', { kind: 'refused', status: 503 }, '503');
+      return undefined;
     },
     forget: () => {},
     close: async () => {},

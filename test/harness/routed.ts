@@ -16,10 +16,12 @@ export interface BankChange {
   accepted?: boolean;
   suspend?: boolean;
   keyGeneration?: number;
+  provenImages?: string[];
 }
 
 export function bankObject(id: string, change: BankChange = {}) {
   const { namespace = NAMESPACE, accepted = true, suspend = false, uid = uidOf(id), keyGeneration = 1 } = change;
+  const { provenImages = [] } = change;
   const condition = {
     type: 'Accepted',
     status: accepted ? 'True' : 'False',
@@ -32,7 +34,7 @@ export function bankObject(id: string, change: BankChange = {}) {
     kind: 'Bank',
     metadata: { name: id, namespace, uid },
     spec: { suspend },
-    status: { id, keyGeneration, conditions: [condition] },
+    status: { id, keyGeneration, provenImages, conditions: [condition] },
   };
 }
 
@@ -41,10 +43,11 @@ export interface PodChange {
   namespace?: string;
   /** `starting`: its server runs and was never ready; `sick`: it was. */
   state?: 'ready' | 'starting' | 'sick';
+  imageID?: string;
 }
 
 export function podObject(id: string, ip: string, change: PodChange = {}) {
-  const { namespace = NAMESPACE, state = 'ready', name = `${childName(id)}-7c9d5-x2x4z` } = change;
+  const { namespace = NAMESPACE, state = 'ready', name = `${childName(id)}-7c9d5-x2x4z`, imageID = '' } = change;
   const readySince = { ready: STARTED, starting: TIME, sick: '2026-01-01T01:00:00Z' }[state];
   return {
     apiVersion: 'v1',
@@ -71,7 +74,7 @@ export function podObject(id: string, ip: string, change: PodChange = {}) {
           started: state !== 'starting',
           restartCount: 0,
           image: 'registry.example.com/bankhouse/server:1.2.3',
-          imageID: '',
+          imageID,
           state: { running: { startedAt: STARTED } },
         },
       ],

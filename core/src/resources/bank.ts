@@ -79,6 +79,9 @@ export const bankSpecSchema = z.object({
   }),
 });
 
+/** More than run at the same time, in a rollout and when it is taken back. */
+export const PROVEN_IMAGES_MAX = 4;
+
 export const bankStatusSchema = z.object({
   ...statusFields,
   id: z.string().optional().meta({ description: 'The id in force.' }),
@@ -90,6 +93,10 @@ export const bankStatusSchema = z.object({
     description: 'metadata.uid of the Bank that the id was given to; keys, routes and tokens are bound to it.',
   }),
   keyGeneration: z.int().min(0).optional().meta({ description: 'Generation of the seal keys in force.' }),
+  provenImages: z.array(z.string().max(512)).max(PROVEN_IMAGES_MAX).optional().meta({
+    description:
+      "Images, by digest, whose pods have proven in an answer that they have the bank's key. From then on the gateway takes no answer without from a pod that runs one of them.",
+  }),
 });
 
 /** The id in force, in CEL; tolerates an object without a spec, as one from before the default can be. */

@@ -8,6 +8,7 @@ import {
   MODERN_REVISION,
   messageOf,
   type Operation,
+  PROVEN_IMAGE_HEADER,
   type Resource,
   RPC,
   SESSION_OPERATION,
@@ -19,15 +20,17 @@ import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
 import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
-import type { RoutingTable } from '../routing/routing-table.ts';
-import type { Sealer, TokenAssertion } from '../seal.ts';
-import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
+import type { Endpoint, RoutingTable } from '../routing/routing-table.ts';
+import type { Sealed, Sealer, TokenAssertion } from '../seal.ts';
+import { exchange, SealRefusedError, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
-import type { Upstreams } from '../upstream/upstreams.ts';
+import type { Upstream, Upstreams } from '../upstream/upstreams.ts';
 import type { Holding, MemoryBudget } from './budget.ts';
 import { failureOf, ScopeError, UpstreamError } from './failures.ts';
 import { type CallKind, type OpenCall, type OpenCalls, SlowReaderError } from './open-calls.ts';
 import { recordOf, type Trace } from './record.ts';
+
+const NO_HEADERS = {};
 
 export interface CallHandlerOptions {
   authenticator: Authenticator;
@@ -217,13 +220,16 @@ export class CallHandler {
     for (;;) {
       signal.throwIfAborted();
       const upstream = await reach.next();
+      // Anew: waiting must not use up the assertion's window.
+      const sealed = this.seal(call, upstream);
+      const { endpoint } = upstream;
       const attempt = await exchange({
         upstream,
-        // Sealed anew: waiting must not use up the assertion's window.
-        request: this.upstreamRequest(call),
+        request: this.upstreamRequest(call, sealed),
         response: call.response,
         headers: call.headers,
         signal,
+        judge: (proof) => this.judge(call, { upstream, endpoint }, sealed, proof),
         onSent: () => {
           trace.sentAt = performance.now();
           metrics.added((trace.sentAt - call.startedAt) / 1000);
@@ -246,6 +252,10 @@ export class CallHandler {
         case 'aborted':
           throw signal.reason;
         case 'failed':
+          // It may have keys of the other generation alone, in the last moments of a rotation: the next call tries these.
+          if (attempt.error instanceof SealRefusedError) {
+            upstream.keyGeneration = upstream.keyGeneration === undefined ? Number.POSITIVE_INFINITY : undefined;
+          }
           // Also what stopped the sending from our side: a body over the limit, a client that went away in its middle.
           if (signal.aborted) throw signal.reason;
           throw attempt.error.name === 'BodyTooLargeError' ? attempt.error : new UpstreamError(attempt.error);
@@ -257,8 +267,7 @@ export class CallHandler {
     }
   }
 
-  private upstreamRequest(call: Authorized): UpstreamRequest {
-    const { body, received } = call;
+  private seal(call: Authorized, upstream: Upstream): Sealed {
     const { claims, scopes, vaults } = call.caller;
     const assertion: TokenAssertion = {
       bank: call.bank,
@@ -272,7 +281,38 @@ export class CallHandler {
       iat: Math.floor(Date.now() / 1000),
       rid: call.requestId,
     };
-    const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
+    const { sealer, routes, metrics } = this.options;
+    const sealed = sealer.seal(assertion, routeOf(routes, call.bank), upstream.keyGeneration);
+    metrics.sealed(sealed.generation);
+    return sealed;
+  }
+
+  /**
+   * Whether an answer is the bank's (G9). A proof that is there must be of this request; there must be one where the pod's image is known to
+   * give it, which is never the answer's own word. Others are of the version before, or new: then the operator is told, by whose word they are
+   * known.
+   *
+   * @returns headers to be added
+   * @throws UnprovenError
+   */
+  private judge(
+    call: Authorized,
+    { upstream, endpoint: { address, image, mustProve } }: { upstream: Upstream; endpoint: Endpoint },
+    sealed: Sealed,
+    claimed: string | undefined,
+  ): Readonly<Record<string, string>> {
+    const generation = claimed === undefined ? undefined : sealed.check(claimed);
+    if (claimed === undefined ? mustProve : generation === undefined) {
+      this.options.metrics.unproven();
+      throw new UnprovenError(address, claimed);
+    }
+    if (generation !== undefined) upstream.keyGeneration = generation;
+    const isTold = claimed !== undefined && image !== undefined && call.caller.scopes.includes('mcp:verify');
+    return isTold ? { [PROVEN_IMAGE_HEADER]: image } : NO_HEADERS;
+  }
+
+  private upstreamRequest(call: Authorized, sealed: Sealed): UpstreamRequest {
+    const { body, received } = call;
     const headers = [
       'host',
       call.resource.host,

@@ -4,6 +4,7 @@ import { type Answer, errorAnswer, noBankAnswer, scopeAnswer, unauthorizedAnswer
 import { BodyTooLargeError, ClientGoneError } from '../http/body.ts';
 import type { Outcome } from '../metrics.ts';
 import { RequestError } from '../operations.ts';
+import { RootKeyUnknownError } from '../seal.ts';
 import { BankUnavailableError, NoEndpointError } from '../upstream/reach.ts';
 import { BudgetError } from './budget.ts';
 import { OverloadedError, SlowReaderError } from './open-calls.ts';
@@ -47,6 +48,13 @@ function describe(cause: Error & { code?: string }): { status: 502 | 504; code: 
         message:
           'The bank does not accept the gateway at the moment; nothing was carried out. Ask whoever runs the platform.',
       };
+    case 'unproven':
+      return {
+        status: 502,
+        code: 'bank_unproven',
+        message:
+          "What answered has not shown that it is the bank's server, so its answer was thrown away. Whether the call was carried out is not known.",
+      };
     default:
       return {
         status: 502,
@@ -87,6 +95,7 @@ const ROWS: readonly Row[] = [
   row(BudgetError, 'overloaded', (error) => tryAgain(error, 1)),
   row(OverloadedError, 'overloaded', (error) => tryAgain(error, 1)),
   row(NoEndpointError, 'no_endpoint', (error) => tryAgain(error, 2)),
+  row(RootKeyUnknownError, 'undecided', (error) => tryAgain(error, 2)),
   row(UpstreamError, 'upstream_failed', (error) => errorAnswer(error.status, error.code, error.message)),
   // Nobody is there to answer.
   row(ClientGoneError, 'client_gone', () => undefined),

@@ -10,6 +10,8 @@ export interface RoutedBank extends KubeObject {
   /** Accepted under this id, by the operator's word in the status, and not being deleted. */
   readonly isAccepted: boolean;
   readonly keyGeneration: number;
+  /** Images that have proven themselves to be this bank's, by the operator's word in the status. */
+  readonly provenImages: readonly string[];
 }
 
 /** What counts of a Pod. */
@@ -17,7 +19,7 @@ export interface RoutedPod extends KubeObject {
   /** The bank that it serves by its labels and its owner; undefined: none. */
   readonly bank?: string;
   /** Where calls can go; undefined: nowhere (yet). */
-  readonly target?: { readonly ip: string; readonly isServing: boolean };
+  readonly target?: { readonly ip: string; readonly isServing: boolean; readonly image?: string };
 }
 
 /** A Bank as the table keeps it. Whatever the object is, this doesn't throw: one object must not stop the watch. */
@@ -38,6 +40,7 @@ export function readBank(object: unknown): RoutedBank {
       field(object, 'metadata', 'deletionTimestamp') === undefined,
     keyGeneration:
       typeof generation === 'number' && Number.isSafeInteger(generation) && generation >= 0 ? generation : 1,
+    provenImages: listOf(field(status, 'provenImages')).filter((image) => typeof image === 'string'),
   };
 }
 
@@ -52,7 +55,8 @@ export function readBank(object: unknown): RoutedBank {
  * | was ready and is no more: sick, or its node is lost                        | never                         |
  *
  * For what the owner says see `bankOfPod`; the namespace, the constant port and `pods/status` (by default the kubelet's alone) keep
- * everybody else out. That a pod is who it says is for the seal to find: who has not the key of this incarnation can't open it.
+ * everybody else out. That a pod is who it says is for the seal to find, and for the proof in its answer: who has not the key of this
+ * incarnation can't open the one nor make the other.
  */
 export function readPod(object: unknown): RoutedPod {
   const metadata = readMetadata(object);
@@ -61,19 +65,24 @@ export function readPod(object: unknown): RoutedPod {
   return { metadata, ...(bank === undefined ? {} : { bank }), ...(target === undefined ? {} : { target }) };
 }
 
+/** As a header can have it, and a Bank's status. */
+const IMAGE_ID = /^[\x21-\x7e]{1,512}$/;
+
 function targetOf(pod: unknown): RoutedPod['target'] {
   if (field(pod, 'metadata', 'deletionTimestamp') !== undefined) return undefined;
   const status = field(pod, 'status');
   const ip = textOf(field(status, 'podIP'));
   if (ip === undefined || isIP(ip) === 0 || ip.includes('%') || field(status, 'phase') !== 'Running') return undefined;
+  const server = listOf(field(status, 'containerStatuses')).find((it) => field(it, 'name') === BANK_SERVER_CONTAINER);
+  const image = textOf(field(server, 'imageID'));
+  const at = { ip, ...(image !== undefined && IMAGE_ID.test(image) ? { image } : {}) };
   const ready = conditionOf(status, 'Ready');
-  if (ready?.status === 'True') return { ip, isServing: true };
-  return isStarting(status, ready?.lastTransitionTime) ? { ip, isServing: false } : undefined;
+  if (ready?.status === 'True') return { ...at, isServing: true };
+  return isStarting(server, ready?.lastTransitionTime) ? { ...at, isServing: false } : undefined;
 }
 
 /** @param unreadySince when the pod became unready: before its server started, or at a later failure of a probe or the node */
-function isStarting(status: unknown, unreadySince: string | undefined): boolean {
-  const server = listOf(field(status, 'containerStatuses')).find((it) => field(it, 'name') === BANK_SERVER_CONTAINER);
+function isStarting(server: unknown, unreadySince: string | undefined): boolean {
   const startedAt = Date.parse(textOf(field(server, 'state', 'running', 'startedAt')) ?? '');
   if (Number.isNaN(startedAt)) return false;
   return unreadySince === undefined || Date.parse(unreadySince) <= startedAt;

@@ -4,6 +4,10 @@ export interface Endpoint {
   readonly address: string;
   /** The pod is Ready. Others may be tried too: a pod that just starts answers before it is known to be ready. */
   readonly isServing: boolean;
+  /** Image that the pod runs, by its digest, as the kubelet says; undefined: not known. */
+  readonly image?: string | undefined;
+  /** That image is known to prove whose pod it is: an answer without a proof is another's (G9). */
+  readonly mustProve: boolean;
 }
 
 /** What the gateway needs to know of a bank. */

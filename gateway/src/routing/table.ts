@@ -118,19 +118,26 @@ export class BankTable implements RoutingTable {
       endpoints: endpointsOf(
         pods.filter((pod) => pod.metadata.namespace === namespace),
         this.port,
+        bank.provenImages,
       ),
     };
   }
 }
 
 /** One endpoint per address: should two pods have one, the one that is Ready says what it is. */
-function endpointsOf(pods: readonly RoutedPod[], port: number): Endpoint[] {
+function endpointsOf(pods: readonly RoutedPod[], port: number, provenImages: readonly string[]): Endpoint[] {
   const endpoints = new Map<string, Endpoint>();
   for (const { target } of pods) {
     if (target === undefined) continue;
-    const { ip, isServing } = target;
+    const { ip, isServing, image } = target;
     const address = ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
-    if (endpoints.get(address)?.isServing !== true) endpoints.set(address, { address, isServing });
+    if (endpoints.get(address)?.isServing !== true)
+      endpoints.set(address, {
+        address,
+        isServing,
+        image,
+        mustProve: image !== undefined && provenImages.includes(image),
+      });
   }
   return [...endpoints.values()];
 }
@@ -143,9 +150,14 @@ function isSameRoute(a: BankRoute | undefined, b: BankRoute | undefined): boolea
     a.isSuspended === b.isSuspended &&
     a.keyGeneration === b.keyGeneration &&
     a.endpoints.length === b.endpoints.length &&
-    a.endpoints.every(({ address, isServing }, index) => {
+    a.endpoints.every(({ address, isServing, image, mustProve }, index) => {
       const other = b.endpoints[index];
-      return other?.address === address && other.isServing === isServing;
+      return (
+        other?.address === address &&
+        other.isServing === isServing &&
+        other.image === image &&
+        other.mustProve === mustProve
+      );
     })
   );
 }

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { BankhouseError } from '@bankhouse/core';
+import { BankhouseError, PROOF_HEADER } from '@bankhouse/core';
 import type { Dispatcher } from 'undici';
 import { answerHeaders } from '../http/headers.ts';
 import type { Upstream } from './upstreams.ts';
@@ -53,6 +53,16 @@ export class SealRefusedError extends BankhouseError {
   }
 }
 
+/** What answered has not shown that it is the bank's server: what it says is thrown away. */
+export class UnprovenError extends BankhouseError {
+  constructor(address: string, claimed: string | undefined) {
+    const what =
+      claimed === undefined ? 'without the proof that its image gives' : 'with a proof that is not of this request';
+    super('unproven', `${address} answered ${what}.`);
+    this.name = 'UnprovenError';
+  }
+}
+
 class AbortedError extends BankhouseError {
   constructor() {
     super('aborted', 'The call was ended.');
@@ -63,7 +73,8 @@ class AbortedError extends BankhouseError {
 /**
  * One attempt at one address: sends the request and streams the answer, each at the pace of its receiver.
  *
- * @param options.headers added to the answer's own
+ * @param options.headers added to the answer's own, and `judge`'s, which is given the answer's proof before anything of it is passed on, and throws
+ *   where that is not good enough
  * @param options.onSent called when the request begins to be written, `onAnswer` when the answer's headers are there, `onBlocked` when the client
  *   leaves so many bytes of the answer waiting, and with 0 when it has taken them
  */
@@ -73,6 +84,7 @@ export function exchange(options: {
   response: ServerResponse;
   headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
+  judge: (proof: string | undefined) => Readonly<Record<string, string>>;
   onSent: () => void;
   onAnswer: () => void;
   onBlocked: (bytes: number) => void;
@@ -129,9 +141,17 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
       return;
     }
     const { response } = this.options;
+    let more: Readonly<Record<string, string>>;
+    try {
+      const proof = headers[PROOF_HEADER];
+      more = this.options.judge(Array.isArray(proof) ? proof.join() : proof);
+    } catch (error) {
+      controller.abort(error as Error);
+      return;
+    }
     this.status = status;
     this.options.onAnswer();
-    response.writeHead(status, { ...answerHeaders(headers), ...this.options.headers });
+    response.writeHead(status, { ...answerHeaders(headers), ...this.options.headers, ...more });
     // Otherwise the headers would wait for the first event, which may be minutes away.
     if (isEventStream(headers['content-type'])) response.flushHeaders();
     response.on('drain', () => {

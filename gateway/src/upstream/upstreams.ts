@@ -9,6 +9,10 @@ const KEEP_ALIVE_MS = 30_000;
 export interface Upstream {
   readonly address: string;
   readonly pool: Pool;
+  /** The pod at the address, as it was known when it was last picked. */
+  endpoint: Endpoint;
+  /** The newest generation of seal keys that the pod has said to have; undefined: not known. */
+  keyGeneration: number | undefined;
   /** Calls under way. */
   outstanding: number;
   /** When it was last picked; a later pick has a higher number. */
@@ -37,7 +41,7 @@ export class Upstreams {
     let bestRank = Number.POSITIVE_INFINITY;
     for (const endpoint of route.endpoints) {
       if (except.has(endpoint.address)) continue;
-      const upstream = this.upstream(route.id, endpoint.address);
+      const upstream = this.upstream(route.id, endpoint);
       const rank = rankOf(endpoint);
       if (best === undefined || rank < bestRank || (rank === bestRank && isLessBusy(upstream, best))) {
         best = upstream;
@@ -67,17 +71,21 @@ export class Upstreams {
     await Promise.all(upstreams.map(({ pool }) => pool.destroy()));
   }
 
-  private upstream(id: string, address: string): Upstream {
+  private upstream(id: string, endpoint: Endpoint): Upstream {
+    const { address } = endpoint;
     const bank = this.banks.get(id) ?? new Map<string, Upstream>();
     this.banks.set(id, bank);
     const known = bank.get(address);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.endpoint = endpoint;
+      return known;
+    }
     const pool = new Pool(`http://${address}`, {
       ...this.limits,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: { timeout: CONNECT_TIMEOUT_MS },
     });
-    const upstream = { address, pool, outstanding: 0, picked: 0 };
+    const upstream: Upstream = { address, pool, endpoint, keyGeneration: undefined, outstanding: 0, picked: 0 };
     bank.set(address, upstream);
     return upstream;
   }

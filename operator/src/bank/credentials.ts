@@ -1,10 +1,18 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { databaseRole, deriveSealKey, SECRET_DATABASE_URL } from '@bankhouse/core';
+import {
+  databaseRole,
+  deriveSealKey,
+  newestGeneration,
+  type RootKeys,
+  SECRET_DATABASE_URL,
+  SECRET_PASSWORD_PROOF,
+  sameText,
+} from '@bankhouse/core';
 import { isApiError, type Transport } from '@bankhouse/kube';
 import { childPath, type StoredChild } from '../cluster/stored.ts';
 import { holds } from '../decide/verdict.ts';
 import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
-import { KEY_GENERATION, type Settings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
 import { bankStep, childOf } from './kind.ts';
 
 /** Half of it chance, half the proof that we made it: 43 characters. */
@@ -26,9 +34,9 @@ export const credentialsStep = bankStep({
     // The cache may lag behind an earlier process's last write, and a password must not be made twice.
     const isThere = await applier.isThere(owner, key);
     const secret = isThere ? (cached ?? (await readSecret(transport, child))) : undefined;
-    const makers = { root: settings.ROOT_KEY, uid };
+    const makers = { roots: settings.ROOT_KEY, uid };
     const secrets: BankSecrets = {
-      ...secretsOf(id, uid, passwordIn(secret, makers) ?? makePassword(makers), settings),
+      ...secretsOf(id, passwordIn(secret, makers) ?? makePassword(makers), makers, settings),
       ...(usesEmbeddings(bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
     };
     await applier.apply(owner, buildSecret(bank, secrets));
@@ -49,19 +57,33 @@ async function readSecret(
 }
 
 interface Makers {
-  root: Uint8Array;
+  roots: RootKeys;
   /** Of the Bank. */
   uid: string;
 }
 
+const newest = (roots: RootKeys) => roots.get(newestGeneration(roots)) as Uint8Array;
+
 /** `base64url(nonce ‖ proof)`: whoever can write the Secret can't choose a password, nor bring one of another Bank. */
 export function makePassword(makers: Makers, nonce: Uint8Array = randomBytes(NONCE_BYTES)): string {
-  return Buffer.concat([nonce, proofOf(nonce, makers)]).toString('base64url');
+  return passwordOf(nonce, newest(makers.roots), makers.uid);
 }
 
-function proofOf(nonce: Uint8Array, { root, uid }: Makers): Buffer {
+function passwordOf(nonce: Uint8Array, root: Uint8Array, uid: string): string {
+  return Buffer.concat([nonce, proofOf(nonce, root, uid).subarray(0, PROOF_BYTES)]).toString('base64url');
+}
+
+function proofOf(bytes: Uint8Array, root: Uint8Array, uid: string): Buffer {
   const key = Buffer.from(hkdfSync('sha256', root, '', `bankhouse/password/${uid}`, 32));
-  return createHmac('sha256', key).update(nonce).digest().subarray(0, PROOF_BYTES);
+  return createHmac('sha256', key).update(bytes).digest();
+}
+
+/**
+ * That a password is ours though the root key it was made with is not the one in force: it stays when that root goes, since another password
+ * would restart the bank's pods. It is over the whole of it, as no nonce is.
+ */
+function laterProofOf(password: string, root: Uint8Array, uid: string): string {
+  return proofOf(Buffer.from(password), root, uid).toString('base64url');
 }
 
 /** The password in a bank's Secret; `undefined` when there is none that we made for this Bank's role. */
@@ -71,13 +93,39 @@ export function passwordIn(secret: Pick<StoredChild, 'data'> | undefined, makers
   const { username, password } = new URL(text);
   const bytes = Buffer.from(password, 'base64url');
   if (username !== databaseRole(makers.uid, 'a') || bytes.length !== NONCE_BYTES + PROOF_BYTES) return undefined;
-  return makePassword(makers, bytes.subarray(0, NONCE_BYTES)) === password ? password : undefined;
+  const later = Buffer.from(secret?.data?.[SECRET_PASSWORD_PROOF] ?? '', 'base64').toString('utf8');
+  const isOurs = [...makers.roots.values()].some(
+    (root) => isMadeBy(password, root, makers.uid) || sameText(laterProofOf(password, root, makers.uid), later),
+  );
+  return isOurs ? password : undefined;
 }
 
-export function secretsOf(id: string, uid: string, password: string, settings: Settings): BankSecrets {
+function isMadeBy(password: string, root: Uint8Array, uid: string): boolean {
+  return sameText(passwordOf(Buffer.from(password, 'base64url').subarray(0, NONCE_BYTES), root, uid), password);
+}
+
+export function secretsOf(id: string, password: string, { roots, uid }: Makers, settings: Settings): BankSecrets {
   const url = new URL(settings.DATABASE_URL);
   url.username = encodeURIComponent(databaseRole(uid, 'a'));
   url.password = encodeURIComponent(password);
-  const key = deriveSealKey(settings.ROOT_KEY, 'pod', id, uid, KEY_GENERATION).toString('base64');
-  return { databaseUrl: url.toString(), sealKeys: { [KEY_GENERATION]: key } };
+  const root = newest(roots);
+  return {
+    databaseUrl: url.toString(),
+    sealKeys: sealKeysOf(roots, 'pod', id, uid),
+    ...(isMadeBy(password, root, uid) ? {} : { passwordProof: laterProofOf(password, root, uid) }),
+  };
+}
+
+/** The keys of a bank by generation, base64: of each root that there is. */
+export function sealKeysOf(
+  roots: RootKeys,
+  target: 'pod' | 'database',
+  id: string,
+  uid: string,
+): Readonly<Record<string, string>> {
+  const keys = [...roots].map(([generation, root]) => [
+    generation,
+    deriveSealKey(root, target, id, uid, generation).toString('base64'),
+  ]);
+  return Object.fromEntries(keys) as Record<string, string>;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Bank, databaseRole, deriveSealKey, LIFT_QUARANTINE_ANNOTATION, scramVerifier } from '@bankhouse/core';
+import { type Bank, databaseRole, LIFT_QUARANTINE_ANNOTATION, scramVerifier } from '@bankhouse/core';
 import { JSON_PATCH_TYPE } from '@bankhouse/kube';
 import { canonical } from '../cluster/owned.ts';
 import { bankPath } from '../cluster/paths.ts';
@@ -7,7 +7,8 @@ import type { BankRecord, BankState } from '../database/index.ts';
 import { fails, holds } from '../decide/verdict.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import type { BankSecrets } from '../resources/index.ts';
-import { KEY_GENERATION, type Settings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
+import { sealKeysOf } from './credentials.ts';
 import { awayFailure } from './database-failure.ts';
 import { type BankDeps, type BankSnapshot, bankStep } from './kind.ts';
 
@@ -48,7 +49,7 @@ export const databaseStep = bankStep({
         ensured.forget(uid);
         return { kind: 'waits', verdict: fails('Quarantined', quarantined(reason)) };
       }
-      if (force || !isAsWanted(state, record)) {
+      if (force || !isAsWanted(state, record, [...settings.ROOT_KEY.keys()])) {
         await database.ensure(record, { verifier: () => scramVerifier(password), keys }, { force });
       }
     } catch (error) {
@@ -80,10 +81,9 @@ function recordOf(
   { id, uid, bank: { spec } }: BankSnapshot,
   { databaseUrl }: BankSecrets,
   settings: Settings,
-): { record: BankRecord; password: string; keys: Record<string, string> } {
+): { record: BankRecord; password: string; keys: Readonly<Record<string, string>> } {
   const password = decodeURIComponent(new URL(databaseUrl).password);
-  const key = deriveSealKey(settings.ROOT_KEY, 'database', id, uid, KEY_GENERATION).toString('base64');
-  const keys = { [KEY_GENERATION]: key };
+  const keys = sealKeysOf(settings.ROOT_KEY, 'database', id, uid);
   const role = databaseRole(uid, 'a');
   const record = {
     id,
@@ -106,7 +106,7 @@ export function quarantineOf(state: BankState | undefined, { uid }: Pick<BankRec
 }
 
 /** Vaults that are no longer named stay: taking one out of the list deletes nothing. */
-export function isAsWanted(state: BankState | undefined, record: BankRecord): boolean {
+export function isAsWanted(state: BankState | undefined, record: BankRecord, generations: readonly number[]): boolean {
   return (
     state !== undefined &&
     !state.retired &&
@@ -116,7 +116,7 @@ export function isAsWanted(state: BankState | undefined, record: BankRecord): bo
     state.roles.some(
       ({ role, credentialDigest }) => role === record.role && credentialDigest === record.credentialDigest,
     ) &&
-    state.keyGenerations.includes(KEY_GENERATION) &&
+    generations.every((generation) => state.keyGenerations.includes(generation)) &&
     record.vaults.every(({ id, displayName }) =>
       state.vaults.some((vault) => vault.id === id && vault.displayName === displayName),
     )

@@ -1,4 +1,13 @@
-import { type BankStatus, bankIdOf, bankUrl, childName, databaseRole, FINALIZER, type Logger } from '@bankhouse/core';
+import {
+  type BankStatus,
+  bankIdOf,
+  bankUrl,
+  childName,
+  databaseRole,
+  FINALIZER,
+  type Logger,
+  newestGeneration,
+} from '@bankhouse/core';
 import type { Outcome } from '@bankhouse/kube';
 import type { EventRecorder } from '../cluster/events.ts';
 import { ownerOf } from '../cluster/owner.ts';
@@ -6,12 +15,13 @@ import { bankPath } from '../cluster/paths.ts';
 import { writeStatus } from '../cluster/status.ts';
 import { phaseOf } from '../decide/phase.ts';
 import { answeringImage, type StoredPod } from '../decide/pods.ts';
+import { provenWith } from '../decide/proven.ts';
 import { isSettled } from '../decide/server.ts';
 import { fails, type Verdict } from '../decide/verdict.ts';
 import { versionOf } from '../decide/version.ts';
 import { type Conclusion, conditionsOf, createReconciler, type Step, summarize } from '../reconcile/index.ts';
 import { serverImage } from '../resources/index.ts';
-import { KEY_GENERATION, RESYNC_MS } from '../settings.ts';
+import { RESYNC_MS } from '../settings.ts';
 import { claimStep } from './claim.ts';
 import { classStep } from './class.ts';
 import { childrenStep, podsStep, retireStep } from './cleanup.ts';
@@ -155,7 +165,7 @@ function identityOf(
   serverAnswers: boolean,
   deps: BankDeps,
 ): Partial<BankStatus> {
-  const { id, uid, pods, bank } = snapshot;
+  const { id, uid, pods, bank, probe } = snapshot;
   const choice = outputs.class;
   const bankClass = choice?.kind === 'chosen' ? choice.bankClass : undefined;
   const wanted = bankClass === undefined ? undefined : serverImage(bankClass.spec, deps.settings);
@@ -170,7 +180,8 @@ function identityOf(
     ...(bankClass === undefined ? {} : { className: bankClass.metadata.name }),
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
-    keyGeneration: KEY_GENERATION,
+    ...('database' in outputs ? { keyGeneration: newestGeneration(deps.settings.ROOT_KEY) } : {}),
+    ...provenWith(bank.status?.provenImages, probe?.provenImage),
   };
 }
 

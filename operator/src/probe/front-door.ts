@@ -1,4 +1,11 @@
-import { bankMetadataUrl, bankUrl, DATABASE_LOGIN_REFUSED, field, messageOf } from '@bankhouse/core';
+import {
+  bankMetadataUrl,
+  bankUrl,
+  DATABASE_LOGIN_REFUSED,
+  field,
+  messageOf,
+  PROVEN_IMAGE_HEADER,
+} from '@bankhouse/core';
 import type { Clock } from '@bankhouse/kube';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Agent, buildConnector, type Dispatcher, fetch as undiciFetch } from 'undici';
@@ -9,8 +16,12 @@ import { ProbeError, type ProbeFailure } from './result.ts';
 export interface FrontDoor {
   /** The bank's metadata (RFC 9728) and its 401 challenge, without a token (R1.8). */
   checkRoute(id: string, signal: AbortSignal): Promise<void>;
-  /** Discovery or initialization, then the list of tools, with a token that opens nothing else. */
-  checkHandshake(id: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Discovery or initialization, then the list of tools, with a token that opens nothing else.
+   *
+   * @returns the image that proved to be the bank's (G9), by the gateway's word; undefined: none did
+   */
+  checkHandshake(id: string, signal: AbortSignal): Promise<string | undefined>;
   /** The bank is gone: drops what is kept of it. */
   forget(id: string): void;
   close(): Promise<void>;
@@ -78,15 +89,21 @@ export function createFrontDoor(config: FrontDoorConfig, clock: Clock): FrontDoo
 
     async checkHandshake(id, signal) {
       const client = new Client(CLIENT, { versionNegotiation: { mode: 'auto' } });
+      let provenImage: string | undefined;
       try {
         const token = await getToken(id, signal);
         const transport = new StreamableHTTPClientTransport(new URL(bankUrl(config.FRONT_DOOR_URL, id)), {
-          fetch: (url, init) =>
-            request(url, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, signal]) : signal }),
+          fetch: async (url, init) => {
+            const ends = init?.signal ? AbortSignal.any([init.signal, signal]) : signal;
+            const answer = await request(url, { ...init, signal: ends });
+            provenImage = answer.headers.get(PROVEN_IMAGE_HEADER) ?? provenImage;
+            return answer;
+          },
           requestInit: { headers: { authorization: `Bearer ${token}` } },
         });
         await client.connect(transport, { signal });
         await client.listTools(undefined, { signal });
+        return provenImage;
       } catch (error) {
         const failure = failureOf(error);
         // Another token helps where this one was refused, and costs control an answer where the bank hangs.

@@ -1,7 +1,7 @@
 import { type Logger, messageOf } from '@bankhouse/core';
 import { type Clock, exponential } from '@bankhouse/kube';
 import type { FrontDoor } from './front-door.ts';
-import { ANSWERED, handshakeFailed, isSameResult, type ProbeResult, routeFailed } from './result.ts';
+import { answered, handshakeFailed, isSameResult, type ProbeResult, routeFailed } from './result.ts';
 import { type Lane, Schedule } from './schedule.ts';
 
 /** Which bank to probe; another `fingerprint` (pods, image) is a reason to look again at once. */
@@ -193,11 +193,10 @@ class ScheduledProber implements Prober {
     }
     if (bank.attempt === attempt) this.schedule.routed(uid, clock.now());
     try {
-      await untilAborted(frontDoor.checkHandshake(id, signal), signal);
+      return answered(await untilAborted(frontDoor.checkHandshake(id, signal), signal));
     } catch (error) {
       return handshakeFailed(error, limit());
     }
-    return ANSWERED;
   }
 
   /** Draws the conclusion of an attempt that had all its time. */
@@ -231,13 +230,13 @@ class ScheduledProber implements Prober {
 }
 
 /** Rejects at once when the signal aborts, whether or not the work heeds it. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   try {
-    await Promise.race([work, promise]);
+    return await Promise.race([work, promise]);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

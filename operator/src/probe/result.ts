@@ -21,6 +21,8 @@ export interface ProbeResult {
   readonly outcome: ProbeOutcome;
   /** The role's password is not the one in the bank's Secret (D7): it has to be set again. */
   readonly databaseRefused: boolean;
+  /** The image that proved to be the bank's in this handshake (G9). */
+  readonly provenImage?: string | undefined;
 }
 
 /** A step of a probe failed; `message` is for people. */
@@ -41,12 +43,16 @@ export class ProbeError extends BankhouseError {
 
 const ROUTE_ANSWERS = holds('Answers', "The front door serves the bank's metadata and its challenge.");
 
-export const ANSWERED: ProbeResult = {
-  route: ROUTE_ANSWERS,
-  verified: holds('Handshake', 'An MCP handshake through the front door succeeded.'),
-  outcome: { kind: 'answered' },
-  databaseRefused: false,
-};
+/** @param provenImage see `FrontDoor.checkHandshake` */
+export function answered(provenImage: string | undefined): ProbeResult {
+  return {
+    route: ROUTE_ANSWERS,
+    verified: holds('Handshake', 'An MCP handshake through the front door succeeded.'),
+    outcome: { kind: 'answered' },
+    databaseRefused: false,
+    provenImage,
+  };
+}
 
 /** @param limitMs what the attempt was given, where that is why it ended; undefined: it ended by itself */
 export function routeFailed(error: unknown, limitMs: number | undefined): ProbeResult {
@@ -83,7 +89,8 @@ export function isSameResult(a: ProbeResult, b: ProbeResult): boolean {
     isSameVerdict(a.route, b.route) &&
     isSameVerdict(a.verified, b.verified) &&
     a.outcome.kind === b.outcome.kind &&
-    a.databaseRefused === b.databaseRefused
+    a.databaseRefused === b.databaseRefused &&
+    a.provenImage === b.provenImage
   );
 }
 

@@ -1,4 +1,10 @@
-import { SECRET_BANK_NAME, SECRET_DATABASE_URL, SECRET_EMBEDDINGS_KEY, SECRET_SEAL_KEYS } from '@bankhouse/core';
+import {
+  SECRET_BANK_NAME,
+  SECRET_DATABASE_URL,
+  SECRET_EMBEDDINGS_KEY,
+  SECRET_PASSWORD_PROOF,
+  SECRET_SEAL_KEYS,
+} from '@bankhouse/core';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 
 /** What a bank's pod has to know and nobody else may. */
@@ -7,6 +13,8 @@ export interface BankSecrets {
   databaseUrl: string;
   /** Keys of the pod seal by generation, base64. */
   sealKeys: Readonly<Record<string, string>>;
+  /** That the password is ours; undefined where it says so itself. */
+  passwordProof?: string | undefined;
   /** Of the endpoint for embeddings; undefined where there is none, or the bank doesn't use it. */
   embeddingsKey?: string | undefined;
 }
@@ -24,6 +32,7 @@ export function buildSecret(
     data: {
       [SECRET_DATABASE_URL]: base64(secrets.databaseUrl),
       [SECRET_SEAL_KEYS]: base64(JSON.stringify(secrets.sealKeys)),
+      ...(secrets.passwordProof === undefined ? {} : { [SECRET_PASSWORD_PROOF]: base64(secrets.passwordProof) }),
       ...(bank.spec.displayName === undefined ? {} : { [SECRET_BANK_NAME]: base64(bank.spec.displayName) }),
       ...(secrets.embeddingsKey === undefined ? {} : { [SECRET_EMBEDDINGS_KEY]: base64(secrets.embeddingsKey) }),
     },

@@ -8,6 +8,9 @@ import {
   bankPath,
   type Logger,
   messageOf,
+  POD_ASSERTION_HEADER,
+  PROOF_HEADER,
+  proofOf,
   RPC,
   SEALED_HEADERS_MAX_BYTES,
   type ToolLookup,
@@ -74,6 +77,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return;
     }
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
+    prove(request, response, options.secrets);
     const authInfo = toAuthInfo(caller);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
@@ -107,6 +111,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       await drain(server, options.mcp, running, listening);
     },
   };
+}
+
+/** On whatever is answered from here on: that it comes from who has the bank's key (G9). The door has opened the assertion. */
+function prove(request: IncomingMessage, response: ServerResponse, secrets: Secrets): void {
+  const sealed = request.headers[POD_ASSERTION_HEADER];
+  const proof = typeof sealed === 'string' ? proofOf(sealed, secrets.sealKeys()) : undefined;
+  if (proof !== undefined) response.setHeader(PROOF_HEADER, proof);
 }
 
 /** A refusal as the JSON-RPC error that an MCP client understands. It echoes the request's id where that was read. */

@@ -2,7 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +46,10 @@ let jwks: Server;
 let wire: Server;
 /** What the gateway sent to the bank's pod last. */
 let seen: IncomingHttpHeaders = {};
+/** Of the pod, which is known to prove itself: every answer in this file has to (G9). */
+const IMAGE = 'registry.example.com/bankhouse/server@sha256:1234';
+/** What has the pod's address now, where that is not the pod. */
+let another: ((incoming: IncomingMessage, response: ServerResponse) => void) | undefined;
 let url: string;
 
 beforeAll(async () => {
@@ -71,8 +82,8 @@ beforeAll(async () => {
     logger,
     podPort: (wire.address() as AddressInfo).port,
   });
-  assembly.table.setBank('banks/acme', readBank(bankObject('acme')));
-  assembly.table.setPod('banks/pod', readPod(podObject('acme', '127.0.0.1')));
+  assembly.table.setBank('banks/acme', readBank(bankObject('acme', { provenImages: [IMAGE] })));
+  assembly.table.setPod('banks/pod', readPod(podObject('acme', '127.0.0.1', { imageID: IMAGE })));
   await assembly.start();
   url = `http://127.0.0.1:${await assembly.gateway.listen(0, '127.0.0.1')}${bankPath('acme')}`;
 });
@@ -90,6 +101,7 @@ afterAll(async () => {
 function listenIn(port: number): Server {
   return createServer((incoming, response) => {
     seen = incoming.headers;
+    if (another !== undefined) return another(incoming, response);
     const { method, url: path, headers } = incoming;
     const onward = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 0, answer.headers);
@@ -212,6 +224,35 @@ describe("G7: a taken-over pod that keeps a call's assertion", () => {
   it('of a write writes by it', async () => {
     const kept = await keptOf('create_note', { title: 'asked for', vaultId: 'sales' });
     expect(await ask(kept.database, create, [note])).toHaveLength(1);
+  });
+});
+
+describe('G9: what has the address of a pod and not its key', () => {
+  const said = { tools: [{ name: 'send_money', inputSchema: { type: 'object' } }] };
+  const answers = (headers: (incoming: IncomingMessage) => Record<string, string>) =>
+    ((incoming, response) => {
+      incoming.resume().on('end', () => {
+        response.writeHead(200, { 'content-type': 'application/json', ...headers(incoming) });
+        response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: said }));
+      });
+    }) satisfies typeof another;
+
+  it.each<[string, NonNullable<typeof another>]>([
+    ['answers as if nobody looked', answers(() => ({}))],
+    [
+      'answers with what it was sent',
+      answers((it) => ({ 'bankhouse-proof': String(it.headers['bankhouse-assertion']) })),
+    ],
+    ['refuses', (incoming, response) => incoming.resume().on('end', () => response.writeHead(404).end('nobody'))],
+  ])('%s: a client hears that nothing proved it, and nothing else', async (_sentence, impostor) => {
+    await using client = await connect('modern', {});
+    another = impostor;
+    try {
+      await expect(client.listTools()).rejects.toThrow(/has not shown that it is the bank's server/);
+    } finally {
+      another = undefined;
+    }
+    expect((await client.listTools()).tools.length).toBeGreaterThan(3);
   });
 });
 

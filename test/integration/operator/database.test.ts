@@ -1,6 +1,7 @@
-import { type Bank, databaseRole, deriveSealKey, scramVerifier } from '@bankhouse/core';
+import { type Bank, databaseRole, scramVerifier } from '@bankhouse/core';
 import { createDatabase, type Database } from '@bankhouse/operator';
 import { describe, expect, test } from 'vitest';
+import { sealKeysOf } from '../../../operator/src/bank/credentials.ts';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { eventually, pathsOf, settings, useWorld, type World } from './support/index.ts';
 
@@ -173,7 +174,7 @@ describe('a Bank in a real Postgres (R1.6)', () => {
     const state = await database.state('changed');
     const credentialDigest = state?.roles[0]?.credentialDigest ?? '';
     const password = new URL(url).password;
-    const key = deriveSealKey(settings.ROOT_KEY, 'database', 'changed', record.uid, 1).toString('base64');
+    const key = sealKeysOf(settings.ROOT_KEY, 'database', 'changed', record.uid)[1] ?? '';
     await database.ensure(
       { ...record, credentialDigest },
       { verifier: () => scramVerifier(password), keys: { 1: key } },

@@ -19,6 +19,7 @@ const FRONT_DOOR_URL = 'https://mcp.example.com';
 const VERIFIER_KEY = randomBytes(24).toString('hex');
 const logger = createLogger({ component: 'test', level: process.env.TEST_LOG_LEVEL ?? 'fatal' });
 
+const IMAGE = 'registry.example.com/bankhouse/server@sha256:1234';
 let dir = '';
 let gatewayPort = 0;
 let podPort = 0;
@@ -86,7 +87,7 @@ const world: World = useWorld(async () => {
     settings: {
       ...settings,
       FRONT_DOOR_URL,
-      ROOT_KEY: Buffer.from(rootKey, 'base64'),
+      ROOT_KEY: new Map([[1, Buffer.from(rootKey, 'base64')]]),
       DATABASE_URL: operatorUrl.toString(),
     },
   };
@@ -115,7 +116,7 @@ async function runPod(id: string): Promise<void> {
   const config = loadServerConfig({ BANK_ID: id, SECRET_DIR: secretDir, PORT: String(podPort) });
   const server = await startBankServer(config, logger);
   world.onClose(() => server.stop());
-  await createPod(world.api.transport, id, '127.0.0.1', { namespace: id });
+  await createPod(world.api.transport, id, '127.0.0.1', { namespace: id, imageID: IMAGE });
 }
 
 describe('Ready means that an MCP client can work through the front door', () => {
@@ -126,6 +127,8 @@ describe('Ready means that an MCP client can work through the front door', () =>
     const bank = await world.bankWhen('acme', 'acme', 'True');
     expect(bank.status?.conditions?.find(({ type }) => type === 'Verified')?.reason).toBe('Handshake');
     expect(gatewayPort).toBeGreaterThan(0);
+    // G9: from now on the gateway takes no answer of a pod with this image that does not prove itself.
+    expect(bank.status?.provenImages).toEqual([IMAGE]);
   });
 
   test('a pod that does not answer is told of, with the route that does', async () => {

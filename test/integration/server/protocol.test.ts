@@ -1,4 +1,5 @@
 /** What the pod answers to requests that no client library would send, and around the protocol. */
+
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import type { Assertion } from '@bankhouse/core';

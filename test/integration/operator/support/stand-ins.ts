@@ -151,8 +151,9 @@ export class SwitchedFrontDoor implements FrontDoor {
   async checkRoute(): Promise<void> {
     if (!this.answers) throw new Error('connect ECONNREFUSED');
   }
-  async checkHandshake(id: string): Promise<void> {
+  async checkHandshake(id: string): Promise<string | undefined> {
     this.handshakes.push(id);
+    return undefined;
   }
   forget(): void {}
   async close(): Promise<void> {}

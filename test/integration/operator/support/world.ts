@@ -12,7 +12,7 @@ import { Written } from './written.ts';
 
 export const settings: Settings = Object.freeze({
   FRONT_DOOR_URL: 'https://mcp.example.com',
-  ROOT_KEY: randomBytes(32),
+  ROOT_KEY: new Map([[1, randomBytes(32)]]),
   DATABASE_URL: 'postgres://bankhouse_operator@db.example.com:5432/bankhouse',
   SERVER_IMAGE: 'localhost/bankhouse/server:dev',
   PLATFORM_NAMESPACE: 'bankhouse-system',
