@@ -261,9 +261,10 @@ describe('K4: from watch events to keys', () => {
           heard.push({ of: 'McpServer', notice: notice({ ...oneServer, metadata, spec }) });
         }
         const mapping = new Mapping();
-        const startedAt = performance.now();
+        // What the thread computes, however busy the machine is.
+        const before = process.threadCpuUsage();
         for (const each of heard) mapping.observe(each, false);
-        return performance.now() - startedAt;
+        return process.threadCpuUsage(before).user;
       };
       const best = (count: number) => Math.min(...[1, 2, 3].map(() => take(count)));
       best(1_000);
