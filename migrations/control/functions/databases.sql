@@ -36,7 +36,7 @@ end
 $$;
 
 -- Orders that the database of a retained id goes, whose rows are erased, and keeps what was erased: the first word of it counts.
---   p_receipt: what admin.erase_bank answered there; null: only asks
+--   p_receipt: what admin.erase_bank answered there; null: only asks, also while its Bank lives
 -- Answers {"receipt": null while it is not to go, "dropped", "generation", "problem"}; null for an id that has none.
 create or replace function control.drop_database(p_id text, p_uid text, p_receipt jsonb default null) returns jsonb
   language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
@@ -45,7 +45,7 @@ declare
   going text;
 begin
   select control.database_of(b.placement) into going from control.bank_ids b
-   where b.id = p_id and b.uid = p_uid and b.retained_at is not null;
+   where b.id = p_id and b.uid = p_uid and (p_receipt is null or b.retained_at is not null);
   if going is null then return null; end if;
   if p_receipt is not null then
     insert into control.databases as d (name, bank_id, receipt) values (going, p_id, p_receipt)

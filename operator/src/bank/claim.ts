@@ -8,6 +8,9 @@ import { type BankSnapshot, bankStep } from './kind.ts';
 
 const ACCEPTED = holds('Accepted', 'The id is given to this Bank, and the class is there.');
 
+const NO_DEDICATED =
+  'The class gives each bank a database of its own, which this platform does not: set database.dedicated.enabled of the chart, or name another class in spec.className.';
+
 /**
  * Is the id this Bank's? The database gives it away, to one at a time; until it has, nothing is made. A Bank that has it already keeps it
  * while the database is away.
@@ -20,6 +23,9 @@ export const claimStep = bankStep({
     const { key, id, uid, bank, hadId } = snapshot;
     const namespace = await namespaces.get(bank.metadata.namespace ?? '');
     const wanted = choice.kind === 'chosen' ? choice.bankClass.spec.database : undefined;
+    if (wanted?.isolation === 'dedicated' && !settings.DEDICATED_DATABASES && !hadId) {
+      throw new StepFailure(fails('NotSupported', NO_DEDICATED), 'stall');
+    }
     const placement = placementName(placementOf(uid, wanted, settings));
     const claim = claimOf(snapshot, namespace.uid, placement);
     const digest = canonical(claim);

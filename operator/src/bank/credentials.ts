@@ -2,10 +2,12 @@ import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { databaseRole, deriveSealKey, SECRET_DATABASE_URL } from '@bankhouse/core';
 import { isApiError, type Transport } from '@bankhouse/kube';
 import { childPath, type StoredChild } from '../cluster/stored.ts';
+import { databaseUrlAt } from '../database/index.ts';
 import { holds } from '../decide/verdict.ts';
 import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
 import { KEY_GENERATION, type Settings } from '../settings.ts';
 import { bankStep, childOf } from './kind.ts';
+import { ownDatabase } from './place.ts';
 
 /** Half of it chance, half the proof that we made it: 43 characters. */
 const NONCE_BYTES = 16;
@@ -19,7 +21,7 @@ export const credentialsStep = bankStep({
   name: 'credentials',
   condition: 'CredentialsReady',
   needs: ['claim'],
-  async run(snapshot, _, { applier, caches, settings, transport }) {
+  async run(snapshot, { claim }, { applier, caches, settings, transport }) {
     const { id, uid, bank, owner, child } = snapshot;
     const key = childOf(snapshot, 'Secret');
     const cached = caches.children.Secret.get(`${child.namespace}/${child.name}`);
@@ -28,7 +30,7 @@ export const credentialsStep = bankStep({
     const secret = isThere ? (cached ?? (await readSecret(transport, child))) : undefined;
     const makers = { root: settings.ROOT_KEY, uid };
     const secrets: BankSecrets = {
-      ...secretsOf(id, uid, passwordIn(secret, makers) ?? makePassword(makers), settings),
+      ...secretsOf(id, uid, passwordIn(secret, makers) ?? makePassword(makers), settings, ownDatabase(snapshot, claim)),
       ...(usesEmbeddings(bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
     };
     await applier.apply(owner, buildSecret(bank, secrets));
@@ -74,8 +76,16 @@ export function passwordIn(secret: Pick<StoredChild, 'data'> | undefined, makers
   return makePassword(makers, bytes.subarray(0, NONCE_BYTES)) === password ? password : undefined;
 }
 
-export function secretsOf(id: string, uid: string, password: string, settings: Settings): BankSecrets {
-  const url = new URL(settings.DATABASE_URL);
+/** @param own name of a database of the bank's own; undefined: the common one */
+export function secretsOf(
+  id: string,
+  uid: string,
+  password: string,
+  settings: Settings,
+  own: string | undefined,
+): BankSecrets {
+  const { DATABASE_URL } = settings;
+  const url = new URL(own === undefined ? DATABASE_URL : databaseUrlAt(DATABASE_URL, own));
   url.username = encodeURIComponent(databaseRole(uid, 'a'));
   url.password = encodeURIComponent(password);
   const key = deriveSealKey(settings.ROOT_KEY, 'pod', id, uid, KEY_GENERATION).toString('base64');

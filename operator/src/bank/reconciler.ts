@@ -20,6 +20,7 @@ import { databaseStep } from './database.ts';
 import { finalizerStep, releaseStep } from './finalizer.ts';
 import type { BankDeps, BankKind, BankSnapshot } from './kind.ts';
 import { leftoversStep } from './leftovers.ts';
+import { placeStep } from './place.ts';
 import { confinementStep, handshakeStep, routeStep, serverStep } from './server.ts';
 
 /** A bank that shall be. */
@@ -28,6 +29,7 @@ export const UPKEEP: readonly Step<BankKind>[] = [
   finalizerStep,
   claimStep,
   credentialsStep,
+  placeStep,
   databaseStep,
   confinementStep,
   serverStep,
@@ -170,6 +172,7 @@ function identityOf(
     ...(bankClass === undefined ? {} : { className: bankClass.metadata.name }),
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
+    ...(outputs.place?.own === undefined ? {} : { database: outputs.place.own }),
     keyGeneration: KEY_GENERATION,
   };
 }

@@ -1,1 +1,8 @@
-export { COMMON_DATABASE, type Placement, parsePlacement, placementName, placementOf } from './placement.ts';
+export {
+  COMMON_DATABASE,
+  ownDatabaseOf,
+  type Placement,
+  parsePlacement,
+  placementName,
+  placementOf,
+} from './placement.ts';

@@ -60,6 +60,12 @@ export function parsePlacement(name: string, settings: PlacementSettings): Place
   return placed(parts[1], parts[2], settings);
 }
 
+/** Name of the database that a placement has for one bank, on the platform's own Postgres; undefined for any other placement. */
+export function ownDatabaseOf(placement: string): string | undefined {
+  const [, secret, own] = NAME.exec(placement) ?? [];
+  return secret === undefined ? own : undefined;
+}
+
 function placed(secret: string | undefined, own: string | undefined, settings: PlacementSettings): Placement {
   const server =
     secret === undefined
