@@ -138,12 +138,12 @@ const QUERY_TIMEOUT_MS = 15_000;
 /** Erasing 100,000 recordings takes tens of seconds. */
 const ERASE_TIMEOUT_MS = 3_600_000;
 const IDLE_MS = 30_000;
-/** To a database of a bank's own: nobody else waits for it. */
-const CONNECTIONS_TO_OWN = 1;
+/** To a database of a bank's own: nobody else waits for it, and there may be thousands. */
+const TO_OWN = { connections: 1, idleMs: 2_000 };
 
 /** @param url with the operator's own password */
 export function createDatabase(url: string, options: { connections: number }): Database {
-  const { call, query, ...tenants } = connectTo(url, options.connections);
+  const { call, query, ...tenants } = connectTo(url, { ...options, idleMs: IDLE_MS });
   return {
     ...tenants,
     async claim({ id, uid, owner, namespaceUid, displayName, type, vaults, placement }) {
@@ -169,7 +169,7 @@ export function createDatabase(url: string, options: { connections: number }): D
     dropDatabase: (id, uid, receipt) =>
       call<GoingDatabase>('control.drop_database', [id, uid, receipt === undefined ? null : JSON.stringify(receipt)]),
     at(name) {
-      const { call: _, query: __, ...own } = connectTo(databaseUrlAt(url, name), CONNECTIONS_TO_OWN);
+      const { call: _, query: __, ...own } = connectTo(databaseUrlAt(url, name), TO_OWN);
       return own;
     },
     async check() {
@@ -196,14 +196,14 @@ interface Connected extends TenantDatabase {
   call<T>(name: string, values: unknown[]): Promise<T | undefined>;
 }
 
-function connectTo(url: string, connections: number): Connected {
+function connectTo(url: string, { connections, idleMs }: { connections: number; idleMs: number }): Connected {
   const connection = {
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: 'bankhouse-operator',
     keepAlive: true,
   };
-  const pool = new pg.Pool({ ...connection, max: connections, idleTimeoutMillis: IDLE_MS });
+  const pool = new pg.Pool({ ...connection, max: connections, idleTimeoutMillis: idleMs });
   // A connection that breaks while idle; the pool replaces it.
   pool.on('error', () => {});
   const { host, pathname } = new URL(url);

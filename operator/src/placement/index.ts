@@ -1,5 +1,6 @@
 export {
   COMMON_DATABASE,
+  isSameKind,
   ownDatabaseOf,
   type Placement,
   parsePlacement,

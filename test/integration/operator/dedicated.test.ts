@@ -112,13 +112,15 @@ describe('a Bank whose class says isolation: dedicated', () => {
     expect(await titles({ ...common, url: ofLeft }, place, common.seal())).toEqual([]);
   });
 
-  test('the operator is restarted: nothing is written', async () => {
+  test('the operator is restarted: nothing of banks is written', async () => {
     await ready('quiet');
     await eventually(() => expect(world.operator.isIdle).toBe(true));
     const before = world.written.soFar();
     await world.restart();
     await eventually(() => expect(world.operator.isIdle).toBe(true));
-    expect(world.written.since(before)).toEqual({});
+    // How many banks a class has is written some time after they came.
+    const { 'PATCH bankclasses/status': _, ...written } = world.written.since(before);
+    expect(written).toEqual({});
   });
 
   test('erased, its database goes, and a receipt stays that says what was in it', async () => {
@@ -147,6 +149,81 @@ describe('a Bank whose class says isolation: dedicated', () => {
     const after = await world.bringUp('again', 'again');
     expect(after.status?.database?.name).toBe(before.own);
     await signsIn(await podUrl('again'));
+  });
+
+  test.each([
+    { sentence: 'into a class of the common one', id: 'stays-own', first: 'standard', second: 'common', is: 'own' },
+    { sentence: 'from the common one', id: 'stays-common', first: 'common', second: 'standard', is: 'common' },
+  ])('that moves $sentence goes on where its rows are, and says so with what to do', async (moved) => {
+    const { id, first, second } = moved;
+    if ((await world.find('/apis/bankhouse.dev/v1alpha1/bankclasses/common')) === undefined) {
+      await world.createClass('common', {});
+    }
+    const before = await ready(id, { className: first, vaults: [{ id: 'sales' }] });
+    expect(before.own === '').toBe(moved.is === 'common');
+    expect(conditionOf(before, 'Accepted')?.reason).toBe('Accepted');
+    const url = await podUrl(id);
+    await world.patch(`${pathsOf(id).banks}/${id}`, { spec: { className: second } });
+    const fixed = await eventually(async () => {
+      const bank = await world.get<Bank>(`${pathsOf(id).banks}/${id}`);
+      expect(conditionOf(bank, 'Accepted')?.reason).toBe('PlacementFixed');
+      return bank;
+    });
+    expect(conditionOf(fixed, 'Accepted')).toMatchObject({
+      status: 'True',
+      message: expect.stringMatching(/a bank that has rows keeps its isolation.*spec\.className.*export the bank/),
+    });
+    expect(fixed.status?.database?.name ?? '').toBe(before.own);
+    expect(await podUrl(id)).toBe(url);
+    await world.bringUp(id, id);
+    await world.patch(`${pathsOf(id).banks}/${id}`, { spec: { className: first } });
+    await eventually(async () => {
+      const bank = await world.get<Bank>(`${pathsOf(id).banks}/${id}`);
+      expect(conditionOf(bank, 'Accepted')?.reason).toBe('Accepted');
+    });
+  });
+
+  test('whose database is away waits for it alone: all others go on, new ones too, and it goes on when it is back', async () => {
+    const away = await ready('away');
+    const near = await ready('near');
+    await asRoot(`alter database ${away.own} allow_connections false`);
+    await asRoot('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [away.own]);
+    const rename = (id: string, displayName: string) =>
+      world.patch(`${pathsOf(id).banks}/${id}`, { spec: { displayName } });
+    try {
+      await rename('away', 'Elsewhere');
+      const waiting = await world.bankWhen('away', 'away', 'False', 'Unreachable');
+      expect(conditionOf(waiting, 'DatabaseReady')?.message).toMatch(/not currently accepting connections/);
+      await rename('near', 'Near by');
+      const own = database.at(near.own);
+      try {
+        await eventually(async () => expect(await own.state('near')).toMatchObject({ displayName: 'Near by' }));
+      } finally {
+        await own.close();
+      }
+      await ready('newcomer');
+    } finally {
+      await asRoot(`alter database ${away.own} allow_connections true`);
+    }
+    await world.bankWhen('away', 'away', 'True');
+  });
+
+  test('that is new, where the platform gives no databases, says which value of the chart does; who has one keeps it', async () => {
+    const before = await ready('has-one');
+    const enabled = { ...settings, DATABASE_URL: new URL(postgres.serviceUrl('operator')).toString() };
+    await world.restart({ settings: { ...enabled, ROOT_KEY: settings.ROOT_KEY, DEDICATED_DATABASES: false } });
+    try {
+      await world.createNamespace('no-more');
+      await world.createBank('no-more', 'no-more');
+      const refused = await world.bankWhen('no-more', 'no-more', 'False', 'NotSupported');
+      expect(conditionOf(refused, 'Accepted')?.message).toContain('set database.dedicated.enabled of the chart');
+      expect(await asRoot("select 1 from control.bank_ids where id = 'no-more'")).toEqual([]);
+      const after = await world.bankWhen('has-one', 'has-one', 'True');
+      expect(after.status?.database?.name).toBe(before.own);
+    } finally {
+      await world.restart();
+    }
+    await world.bringUp('no-more', 'no-more');
   });
 
   test('that is deleted before its database was made goes, and leaves none', async () => {
