@@ -23,7 +23,7 @@ CMD ["/usr/local/bin/node", "--max-semi-space-size=2", "--max-old-space-size=48"
 
 FROM ${BASE} AS platform
 ENV NODE_ENV=production
-COPY dist/operator.mjs dist/gateway.mjs dist/control.mjs dist/migrate.mjs /app/
+COPY dist/operator.mjs dist/gateway.mjs dist/control.mjs dist/migrate.mjs dist/databases.mjs /app/
 COPY migrations /app/migrations
 USER 65532:65532
 WORKDIR /app

@@ -9,6 +9,7 @@ const ENTRIES: Record<string, string> = {
   gateway: 'gateway/src/main.ts',
   control: 'control/src/main.ts',
   migrate: 'control/src/migrate-main.ts',
+  databases: 'control/src/databases-main.ts',
 };
 
 /** What runs in a bank's pod, where the start counts; `warm` makes its compile cache (tools/images/warm.ts). */

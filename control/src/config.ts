@@ -77,3 +77,10 @@ export const migrateConfigSchema = z.object({
     .min(0, 'it must not be negative')
     .default(60),
 });
+
+export const databasesConfigSchema = migrateConfigSchema
+  .pick({ LOG_LEVEL: true, DATABASE_URL: true, DATABASE_PASSWORD: true, MIGRATIONS_DIR: true })
+  .extend({
+    /** Probes and metrics. */
+    ADMIN_PORT: portSchema.default(9090),
+  });

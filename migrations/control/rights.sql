@@ -1,5 +1,6 @@
 -- Who owns each function of control and who may call it; applied after the functions, each time. What mirrors into the tenants' tables is
--- bankhouse_data's; everything else is the migrating role's. What the operator may call are those about ids.
+-- bankhouse_data's; everything else is the migrating role's. What the operator may call are those about ids and
+-- databases of banks' own.
 
 do $$
 begin
@@ -11,7 +12,8 @@ begin
   grant execute on function
     control.claim_id(text, text, text, text, text, text, jsonb),
     control.claim_id(text, text, text, text, text, text, jsonb, text), control.release_id(text, text, timestamptz),
-    control.due_ids(timestamptz, int), control.forget_id(text, text, jsonb)
+    control.due_ids(timestamptz, int), control.due_placements(timestamptz, int), control.forget_id(text, text, jsonb),
+    control.placement_of(text, text), control.want_database(text, text), control.drop_database(text, text, jsonb)
     to bankhouse_operator;
 end
 $$;

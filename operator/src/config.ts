@@ -65,6 +65,11 @@ export const configSchema = z.object({
   /** Whose Banks this operator serves; empty: all. It then has no rights beyond them, but reads classes. */
   WATCH_NAMESPACES: namespacesSchema,
   PLATFORM_NAMESPACE: z.string().min(1).describe('give the namespace that the platform is installed in'),
+  /** Banks of a class with `database.isolation: dedicated` get a database of their own; else they are refused. */
+  DEDICATED_DATABASES: z
+    .enum(['true', 'false'], { error: 'it must be true or false' })
+    .default('false')
+    .transform((value) => value === 'true'),
   DATABASE_EGRESS: peersSchema.describe(
     'say where bank pods reach Postgres, as a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',
   ),

@@ -1,6 +1,6 @@
 import { BankhouseError } from '@bankhouse/core';
 import { holdLease, type LeaderElection, RENEW_SECONDS, type Transport } from '@bankhouse/kube';
-import type { Database } from './database/index.ts';
+import type { Database, TenantDatabase } from './database/index.ts';
 
 type LeaseOptions = Parameters<typeof holdLease>[0];
 
@@ -55,18 +55,26 @@ class LeaseLeadership implements Leadership {
       this.mayWrite();
       return write();
     };
+    const tenants = (of: TenantDatabase): TenantDatabase => ({
+      state: (id) => of.state(id),
+      check: () => of.check(),
+      ensure: (record, credentials, options) => guarded(() => of.ensure(record, credentials, options)),
+      letIn: (role) => guarded(() => of.letIn(role)),
+      retire: (id, uid) => guarded(() => of.retire(id, uid)),
+      lift: (id) => guarded(() => of.lift(id)),
+      erase: (id, uid, signal) => guarded(() => of.erase(id, uid, signal)),
+      close: () => of.close(),
+    });
     return {
-      state: (id) => database.state(id),
+      ...tenants(database),
+      at: (name) => tenants(database.at(name)),
+      placement: (id, uid) => database.placement(id, uid),
+      wantDatabase: (id, uid) => guarded(() => database.wantDatabase(id, uid)),
+      dropDatabase: (id, uid, receipt) => guarded(() => database.dropDatabase(id, uid, receipt)),
       due: (now, limit) => database.due(now, limit),
-      check: () => database.check(),
       claim: (claim) => guarded(() => database.claim(claim)),
       release: (id, uid, eraseAfter) => guarded(() => database.release(id, uid, eraseAfter)),
       forget: (id, uid, receipt) => guarded(() => database.forget(id, uid, receipt)),
-      ensure: (record, credentials, options) => guarded(() => database.ensure(record, credentials, options)),
-      retire: (id, uid) => guarded(() => database.retire(id, uid)),
-      lift: (id) => guarded(() => database.lift(id)),
-      erase: (id, uid, signal) => guarded(() => database.erase(id, uid, signal)),
-      close: () => database.close(),
     };
   }
 

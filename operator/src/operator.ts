@@ -135,6 +135,7 @@ class RunningOperator implements Operator {
       clock,
       claimed: new Sightings(clock, RESYNC_MS),
       ensured: new Sightings(clock, RESYNC_MS),
+      placed: new Sightings(clock, RESYNC_MS),
       protect: (className) => this.queue.add(`BankClass/${className}`),
       erase: () => this.eraser.wake(),
       lifted: options.onLifted ?? (() => {}),
@@ -178,11 +179,7 @@ class RunningOperator implements Operator {
 
   recheck(id: string): void {
     const keys = this.mapping.banksWithId(id);
-    for (const key of keys) {
-      const uid = this.caches.banks.get(key)?.metadata.uid ?? '';
-      this.deps.claimed.forget(uid);
-      this.deps.ensured.forget(uid);
-    }
+    for (const key of keys) this.distrust(this.caches.banks.get(key)?.metadata.uid ?? '');
     this.wake(keys);
   }
 
@@ -194,6 +191,7 @@ class RunningOperator implements Operator {
     const ended = Promise.all([this.workers?.stop(DRAIN_MS), this.deps.prober.stop(), this.eraser.stop()]);
     await Promise.race([ended, delay(clock, DRAIN_MS, done.signal)]);
     done.abort();
+    await this.database.leaveAll();
     await Promise.all(this.reflectors.map((reflector) => reflector.stop()));
   }
 
@@ -308,8 +306,12 @@ class RunningOperator implements Operator {
     const place = this.places.leave(uid);
     if (place !== undefined) this.queue.add(`Confinement/${place}`);
     this.deps.prober.forget(uid);
-    this.deps.claimed.forget(uid);
-    this.deps.ensured.forget(uid);
+    this.distrust(uid);
+  }
+
+  /** What was seen of it in the database is looked at again. */
+  private distrust(uid: string): void {
+    for (const seen of [this.deps.claimed, this.deps.ensured, this.deps.placed]) seen.forget(uid);
   }
 }
 

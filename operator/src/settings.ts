@@ -7,6 +7,7 @@ export type Settings = Readonly<
     | 'FRONT_DOOR_URL'
     | 'ROOT_KEY'
     | 'DATABASE_URL'
+    | 'DEDICATED_DATABASES'
     | 'SERVER_IMAGE'
     | 'PLATFORM_NAMESPACE'
     | 'DATABASE_EGRESS'

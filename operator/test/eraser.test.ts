@@ -5,6 +5,10 @@ import { StepClock, settle } from './step-clock.ts';
 
 const logger = createLogger({ component: 'test', level: 'fatal' });
 
+const unused = (): never => {
+  throw new Error('no database of its own here');
+};
+
 /** A registry of ids that are due; those in `broken` can't be erased, and those in `slow` not before they are told to. */
 function setUp(ids: string[], broken: string[] = []) {
   const clock = new StepClock();
@@ -17,7 +21,10 @@ function setUp(ids: string[], broken: string[] = []) {
     logger,
     onForgotten: (id) => log.push(`free ${id}`),
     database: {
-      due: async (_, limit) => [...due].slice(0, limit).map((id) => ({ id, uid: `uid-${id}` })),
+      due: async (_, limit) => [...due].slice(0, limit).map((id) => ({ id, uid: `uid-${id}`, placement: 'platform' })),
+      dropDatabase: unused,
+      at: unused,
+      leave: unused,
       erase: async (id, _, signal) => {
         underWay += 1;
         expect(underWay).toBe(1);

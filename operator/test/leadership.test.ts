@@ -163,6 +163,9 @@ describe('the right to write', () => {
       lift: async () => void called.push('lift'),
       erase: async () => void called.push('erase'),
       due: async () => void called.push('due'),
+      wantDatabase: async () => void called.push('wantDatabase'),
+      dropDatabase: async () => void called.push('dropDatabase'),
+      at: () => ({ letIn: async () => void called.push('letIn') }),
       close: async () => void called.push('close'),
     } as unknown as Database);
     const writes = [
@@ -172,6 +175,9 @@ describe('the right to write', () => {
       () => database.release('id', 'uid', undefined),
       () => database.erase('id', 'uid', new AbortController().signal),
       () => database.forget('id', 'uid', {} as Erased),
+      () => database.wantDatabase('id', 'uid'),
+      () => database.dropDatabase('id', 'uid', {} as Erased),
+      () => database.at('own').letIn('role'),
     ];
     for (const write of writes) await write();
     await leadership.release();
@@ -179,6 +185,18 @@ describe('the right to write', () => {
     await database.state('id');
     await database.due(new Date(0), 1);
     await database.close();
-    expect(called).toEqual(['claim', 'ensure', 'retire', 'release', 'erase', 'forget', 'state', 'due', 'close']);
+    const read = ['state', 'due', 'close'];
+    const written = [
+      'claim',
+      'ensure',
+      'retire',
+      'release',
+      'erase',
+      'forget',
+      'wantDatabase',
+      'dropDatabase',
+      'letIn',
+    ];
+    expect(called).toEqual([...written, ...read]);
   });
 });

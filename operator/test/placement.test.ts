@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { type Placement, parsePlacement, placementName, placementOf } from '../src/placement/index.ts';
+import {
+  isSameKind,
+  ownDatabaseOf,
+  type Placement,
+  parsePlacement,
+  placementName,
+  placementOf,
+} from '../src/placement/index.ts';
 import { settings } from './fixtures.ts';
 
 const platform = { kind: 'platform' } as const;
@@ -53,6 +60,26 @@ describe('a bank of a class', () => {
     const elsewhere = { ...settings, DATABASE_URL: 'postgres://operator@db/bank%20rows?sslmode=require' };
     expect(placementOf('uid-acme', undefined, elsewhere).database).toBe('bank rows');
   });
+});
+
+test.each([
+  ['the common database has none', 'platform', undefined],
+  ["a bank's own is named", `platform/${own}`, own],
+  ['one on another server is not on this one', `secret:big/${own}`, undefined],
+  ['a database that is no bank’s own is none', 'platform/postgres', undefined],
+])('a database of its own on this server: %s', (_, name, expected) => {
+  expect(ownDatabaseOf(name)).toBe(expected);
+});
+
+test.each([
+  ['the same', 'platform', 'platform', true],
+  ["two banks' own", `platform/${own}`, `platform/${own.replaceAll('5', '6')}`, true],
+  ['common and own', 'platform', `platform/${own}`, false],
+  ['two servers', 'platform', 'secret:big', false],
+  ['what this release does not know', 'elsewhere', 'platform', true],
+])('of one kind: %s', (_, one, other, expected) => {
+  expect(isSameKind(one, other)).toBe(expected);
+  expect(isSameKind(other, one)).toBe(expected);
 });
 
 test.each([

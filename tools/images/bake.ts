@@ -81,7 +81,7 @@ export function bakeOurs(): Promise<{ server: BuiltImage; platform: BuiltImage }
       });
     };
     const server = await target('server', ['dist/server.cjs', 'dist/warm.cjs']);
-    const bundles = ['operator', 'gateway', 'control', 'migrate'].map((name) => `dist/${name}.mjs`);
+    const bundles = ['operator', 'gateway', 'control', 'migrate', 'databases'].map((name) => `dist/${name}.mjs`);
     return { server, platform: await target('platform', [...bundles, 'migrations']) };
   });
 }

@@ -29,6 +29,8 @@ export interface Applying {
   log: (message: string) => void;
   /** Throws when this run no longer keeps other runs out. */
   check: () => void;
+  /** Ends every transaction: what files give that this database must not have is never seen. */
+  closing?: string | undefined;
 }
 
 /** @throws MigrationError `migration_failed`: nothing of the file stays; `migration_busy` */
@@ -40,6 +42,7 @@ export async function applyTable(applying: Applying, file: TableFile): Promise<v
     inTransaction(client, async () => {
       await run(client, path, file.text);
       await recordTable(client, entry, file);
+      if (applying.closing !== undefined) await client.query(applying.closing);
     }),
   );
 }
@@ -100,6 +103,7 @@ export async function applyFunctions(
       for (const file of files) await recordRepeatable(client, entry, 'function', file);
       await forgetFunctions(client, part.name, gone);
       await recordRepeatable(client, entry, 'rights', part.rights);
+      if (applying.closing !== undefined) await client.query(applying.closing);
     }),
   );
 }

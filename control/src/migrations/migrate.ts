@@ -39,6 +39,8 @@ export interface MigrateOptions {
   /** How long to wait for another run to end. Default: ten minutes. */
   runTimeoutMs?: number;
   patience?: Partial<Patience>;
+  /** SQL that ends every transaction: takes back what files give and this database must not have, before anybody sees it. */
+  closing?: string;
 }
 
 /**
@@ -119,6 +121,7 @@ async function applyAll(
         patience: { ...PATIENCE, ...options.patience },
         log: options.log,
         check,
+        closing: options.closing,
       };
       await applyPart(applying, part, (path) => {
         done.push(path);

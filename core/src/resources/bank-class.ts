@@ -133,23 +133,17 @@ export const bankClassSpecSchema = z.object({
     .optional()
     .meta({ description: 'How many Banks of a namespace may take the class; absent: no limit.' }),
   idle: notSupported('object', 'banks do not sleep yet; leave spec.idle out. spec.suspend of a Bank stops its pods.'),
-  database: withRules(
-    z.object({
-      isolation: z
-        .enum(['shared', 'dedicated'])
-        .default('shared')
-        .meta({ description: 'shared: a role of its own in the common database, and no sight of others.' }),
+  database: z
+    .object({
+      isolation: z.enum(['shared', 'dedicated']).default('shared').meta({
+        description:
+          'shared: a role of its own in the common database, and no sight of others. dedicated: a database of its own, where the chart has database.dedicated.enabled. A bank that has rows stays where they are.',
+      }),
       secretRef: notSupported(
         'object',
-        'all banks are in the database that the chart names; leave spec.database.secretRef out.',
+        'all banks are on the Postgres that the chart names; leave spec.database.secretRef out.',
       ),
-    }),
-    rule(
-      "self.isolation == 'shared'",
-      'NotSupported: a bank has no database of its own yet; set spec.database.isolation to shared or leave it out.',
-      '.isolation',
-    ),
-  )
+    })
     .optional()
     .meta({ description: "Where a bank's rows are." }),
   credentials: z

@@ -89,6 +89,17 @@ export const bankStatusSchema = z.object({
   className: z.string().optional().meta({ description: 'The class in force.' }),
   version: z.string().optional().meta({ description: 'Tag or digest of the image that the pods run.' }),
   databaseRole: z.string().optional().meta({ description: 'The database role in force.' }),
+  database: z
+    .object({
+      isolation: z.enum(['dedicated']),
+      name: z.string().max(63).meta({ description: 'Name of the database.' }),
+      schemaGeneration: z
+        .int()
+        .min(0)
+        .meta({ description: "Generation of our schema in it (migrations' frozen.txt)." }),
+    })
+    .optional()
+    .meta({ description: "The bank's own database; absent: it has none, and its rows are in the common one." }),
   incarnation: z.string().max(64).optional().meta({
     description: 'metadata.uid of the Bank that the id was given to; keys, routes and tokens are bound to it.',
   }),

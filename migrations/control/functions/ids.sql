@@ -92,7 +92,8 @@ begin
 end
 $$;
 
--- A retained id is free again, its rows being erased: tokens of it must not open a later one, and a receipt says what was erased.
+-- A retained id is free again, its rows being erased, and its database, if it had one of its own, dropped: tokens of it must not open a later
+-- one, and a receipt says what was erased.
 --   p_receipt: what admin.erase_bank answered
 -- Answers the receipt's number; null for an id that isn't retained for this incarnation, as when it is repeated.
 create or replace function control.forget_id(p_id text, p_uid text, p_receipt jsonb) returns bigint
@@ -100,6 +101,7 @@ create or replace function control.forget_id(p_id text, p_uid text, p_receipt js
 as $$
 declare
   was control.bank_ids;
+  own text;
   receipt bigint;
 begin
   delete from control.bank_ids where id = p_id and uid = p_uid and retained_at is not null returning * into was;
@@ -110,6 +112,11 @@ begin
       raise exception 'the rows of the id % are still there', p_id using errcode = 'object_in_use', hint = 'Erase them first.';
     end if;
   end if;
+  own := control.database_of(was.placement);
+  if exists (select from control.databases d where d.name = own and d.dropped_at is null) then
+    raise exception 'the database of the id % is still there', p_id using errcode = 'object_in_use', hint = 'Drop it first.';
+  end if;
+  delete from control.databases d where d.name = own;
   perform control.end_tokens(p_id);
   insert into control.deletion_receipts (bank_id, uid, owner, tables)
     values (p_id, p_uid, was.owner, p_receipt -> 'tables') returning id into receipt;

@@ -1,5 +1,7 @@
 import { type Bank, ERASE_NOW_ANNOTATION, parseDuration } from '@bankhouse/core';
+import { type DatabaseGate, isMissing } from '../database/index.ts';
 import { holds, starting } from '../decide/verdict.ts';
+import { ownDatabaseOf } from '../placement/index.ts';
 import { awayFailure } from './database-failure.ts';
 import { bankStep, childOf } from './kind.ts';
 
@@ -44,16 +46,23 @@ export const retireStep = bankStep({
   name: 'database',
   condition: 'DatabaseReady',
   needs: ['children'],
-  async run({ key, id, uid, bank }, _, { claimed, database, clock, erase, ensured }) {
+  async run({ key, id, uid, bank }, _, { claimed, database, clock, erase, ensured, placed }) {
     const eraseAfter = eraseTime(bank, clock.now());
+    const own = ownDatabaseOf((await placement(database, key, id, uid)) ?? '');
     try {
-      await database.retire(id, uid);
+      if (own === undefined) await database.retire(id, uid);
+      else await retireOwn(database, { id, uid, own });
+    } catch (error) {
+      throw awayFailure(error, own === undefined ? database : database.at(own), key);
+    }
+    try {
       await database.release(id, uid, eraseAfter === undefined ? undefined : new Date(eraseAfter));
     } catch (error) {
       throw awayFailure(error, database, key);
     }
     claimed.forget(uid);
     ensured.forget(uid);
+    placed.forget(uid);
     if (eraseAfter !== undefined && eraseAfter <= clock.now()) erase();
     return {
       kind: 'done',
@@ -62,6 +71,29 @@ export const retireStep = bankStep({
     };
   },
 });
+
+async function placement(database: DatabaseGate, key: string, id: string, uid: string): Promise<string | undefined> {
+  try {
+    return await database.placement(id, uid);
+  } catch (error) {
+    throw awayFailure(error, database, key);
+  }
+}
+
+/** In one that was never made, or that somebody dropped, nobody has access. */
+async function retireOwn(
+  database: DatabaseGate,
+  { id, uid, own }: { id: string; uid: string; own: string },
+): Promise<void> {
+  try {
+    const there = await database.dropDatabase(id, uid);
+    if (typeof there?.generation !== 'number') return;
+    await database.at(own).retire(id, uid);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  await database.leave(own);
+}
 
 /** When the rows are to be erased, in milliseconds since 1970; `undefined`: never. */
 export function eraseTime({ metadata, spec }: Pick<Bank, 'metadata' | 'spec'>, now: number): number | undefined {

@@ -10,10 +10,12 @@ import {
 } from '@bankhouse/core';
 import { isApiError, type Transport } from '@bankhouse/kube';
 import { childPath, type StoredChild } from '../cluster/stored.ts';
+import { databaseUrlAt } from '../database/index.ts';
 import { holds } from '../decide/verdict.ts';
 import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';
 import { bankStep, childOf } from './kind.ts';
+import { ownDatabase } from './place.ts';
 
 /** Half of it chance, half the proof that we made it: 43 characters. */
 const NONCE_BYTES = 16;
@@ -27,7 +29,7 @@ export const credentialsStep = bankStep({
   name: 'credentials',
   condition: 'CredentialsReady',
   needs: ['claim'],
-  async run(snapshot, _, { applier, caches, settings, transport }) {
+  async run(snapshot, { claim }, { applier, caches, settings, transport }) {
     const { id, uid, bank, owner, child } = snapshot;
     const key = childOf(snapshot, 'Secret');
     const cached = caches.children.Secret.get(`${child.namespace}/${child.name}`);
@@ -36,7 +38,13 @@ export const credentialsStep = bankStep({
     const secret = isThere ? (cached ?? (await readSecret(transport, child))) : undefined;
     const makers = { roots: settings.ROOT_KEY, uid };
     const secrets: BankSecrets = {
-      ...secretsOf(id, passwordIn(secret, makers) ?? makePassword(makers), makers, settings),
+      ...secretsOf(
+        id,
+        passwordIn(secret, makers) ?? makePassword(makers),
+        makers,
+        settings,
+        ownDatabase(snapshot, claim),
+      ),
       ...(usesEmbeddings(bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
     };
     await applier.apply(owner, buildSecret(bank, secrets));
@@ -104,8 +112,15 @@ function isMadeBy(password: string, root: Uint8Array, uid: string): boolean {
   return sameText(passwordOf(Buffer.from(password, 'base64url').subarray(0, NONCE_BYTES), root, uid), password);
 }
 
-export function secretsOf(id: string, password: string, { roots, uid }: Makers, settings: Settings): BankSecrets {
-  const url = new URL(settings.DATABASE_URL);
+/** @param own name of a database of the bank's own; undefined: the common one */
+export function secretsOf(
+  id: string,
+  password: string,
+  { roots, uid }: Makers,
+  { DATABASE_URL }: Settings,
+  own: string | undefined,
+): BankSecrets {
+  const url = new URL(own === undefined ? DATABASE_URL : databaseUrlAt(DATABASE_URL, own));
   url.username = encodeURIComponent(databaseRole(uid, 'a'));
   url.password = encodeURIComponent(password);
   const root = newest(roots);

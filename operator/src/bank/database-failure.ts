@@ -1,4 +1,4 @@
-import { DatabaseError, type DatabaseGate } from '../database/index.ts';
+import { DatabaseError, type Gate } from '../database/index.ts';
 import { fails, type Verdict } from '../decide/verdict.ts';
 import { StepFailure } from '../reconcile/index.ts';
 
@@ -11,7 +11,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** While the database is away nobody tries: the pass comes back when the one that asks finds it again. */
-export function awayFailure(error: unknown, database: DatabaseGate, key: string): StepFailure {
+export function awayFailure(error: unknown, database: Gate, key: string): StepFailure {
   if (database.isAway) {
     database.wakeWhenBack(key);
     return new StepFailure(explain(error), 'wait', { cause: error });

@@ -4,43 +4,31 @@ import { JSON_PATCH_TYPE } from '@bankhouse/kube';
 import { canonical } from '../cluster/owned.ts';
 import { bankPath } from '../cluster/paths.ts';
 import type { BankRecord, BankState } from '../database/index.ts';
-import { fails, holds } from '../decide/verdict.ts';
-import { StepFailure } from '../reconcile/index.ts';
+import { fails, holds, type Verdict } from '../decide/verdict.ts';
 import type { BankSecrets } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';
 import { sealKeysOf } from './credentials.ts';
 import { awayFailure } from './database-failure.ts';
-import { type BankDeps, type BankSnapshot, bankStep } from './kind.ts';
+import { type BankDeps, type BankSnapshot, bankStep, type Place } from './kind.ts';
 
 const READY = holds('Ready', 'The role, its grants and the vaults are in the database.');
-
-/** The common database of the platform. */
-const SERVED = 'platform';
-
-function elsewhere(placement: string): string {
-  return `The bank's rows are in the placement "${placement}", and this operator serves only the common database; nothing of them was touched. Run the release that placed them there.`;
-}
 
 /** The bank's rows, role and database seal keys in Postgres. Asks only when something is new, or now and then. */
 export const databaseStep = bankStep({
   name: 'database',
   condition: 'DatabaseReady',
-  needs: ['credentials', 'claim'],
-  async run(snapshot, { credentials, claim }, deps) {
-    const { ensured, database, settings } = deps;
+  needs: ['credentials', 'place'],
+  async run(snapshot, { credentials, place }, deps) {
+    const { ensured, settings } = deps;
     const { id, key, uid, probe } = snapshot;
-    // Made here, its rows would be in two places.
-    if ('placement' in claim && claim.placement !== SERVED) {
-      ensured.forget(uid);
-      throw new StepFailure(fails('NotSupported', elsewhere(claim.placement)), 'stall');
-    }
     const { record, password, keys } = recordOf(snapshot, credentials, settings);
     const digest = canonical(record);
     // A role can change its own password (D7): then its pod is refused, though what we stored of it is as it was.
     const lift = snapshot.bank.metadata.annotations?.[LIFT_QUARANTINE_ANNOTATION] !== undefined;
     const force = lift || probe?.databaseRefused === true;
-    if (!force && ensured.has(uid, digest)) return { kind: 'done', output: undefined, verdict: READY };
-    if ('unknown' in claim) throw awayFailure(claim.unknown, database, key);
+    if (!force && ensured.has(uid, digest)) return { kind: 'done', output: undefined, verdict: readyIn(place) };
+    const database = place.tenants;
+    if (database === undefined) throw awayFailure(place.away, deps.database, key);
     try {
       if (lift) await database.lift(id);
       const state = await database.state(id);
@@ -52,15 +40,21 @@ export const databaseStep = bankStep({
       if (force || !isAsWanted(state, record, [...settings.ROOT_KEY.keys()])) {
         await database.ensure(record, { verifier: () => scramVerifier(password), keys }, { force });
       }
+      if (place.own !== undefined) await database.letIn(record.role);
     } catch (error) {
       ensured.forget(uid);
       throw awayFailure(error, database, key);
     }
     if (lift) await lifted(snapshot, deps);
     ensured.put(uid, digest);
-    return { kind: 'done', output: undefined, verdict: READY };
+    return { kind: 'done', output: undefined, verdict: readyIn(place) };
   },
 });
+
+function readyIn({ problem }: Place): Verdict {
+  if (problem === undefined) return READY;
+  return holds('Ready', `${READY.message} Its schema can't be brought to the newest generation yet: ${problem}`);
+}
 
 /** @param reason what its sessions did, such as "held or waited for an advisory lock" */
 function quarantined(reason: string): string {

@@ -1,10 +1,10 @@
-import type { Bank, BankClass, BankCondition } from '@bankhouse/core';
+import type { Bank, BankClass, BankCondition, BankStatus } from '@bankhouse/core';
 import type { Clock, Transport } from '@bankhouse/kube';
 import type { Caches, Namespaces } from '../caches.ts';
 import type { Applier } from '../cluster/apply.ts';
 import type { Owner } from '../cluster/owner.ts';
 import type { StoredChild } from '../cluster/stored.ts';
-import type { DatabaseGate } from '../database/index.ts';
+import type { DatabaseGate, TenantGate } from '../database/index.ts';
 import type { ClassChoice } from '../decide/class.ts';
 import type { StoredPod } from '../decide/pods.ts';
 import type { Places } from '../places.ts';
@@ -46,6 +46,8 @@ export interface BankDeps {
   /** What the database was last seen to have of a bank, by uid. */
   claimed: Sightings;
   ensured: Sightings;
+  /** That its own database is as status.database says, by uid. */
+  placed: Sightings;
   /** The class now has a bank, and must not vanish. */
   protect(className: string): void;
   /** Rows may be due to be erased now. */
@@ -63,6 +65,7 @@ export interface BankKind {
     finalizer: undefined;
     /** Name of the placement that its rows are in; unknown while the database is away. */
     claim: { placement: string } | { unknown: unknown };
+    place: Place;
     credentials: BankSecrets;
     database: undefined;
     confinement: undefined;
@@ -74,6 +77,17 @@ export interface BankKind {
     children: undefined;
     release: undefined;
   };
+}
+
+/** Where the database step brings the bank. */
+export interface Place {
+  /** Undefined: it is not known, and `away` says why. */
+  tenants: TenantGate | undefined;
+  away?: unknown;
+  /** Of a database of its own, as it goes into the status. */
+  own?: NonNullable<BankStatus['database']>;
+  /** Why its schema is of an older generation. */
+  problem?: string;
 }
 
 export const bankStep = stepOf<BankKind>();

@@ -30,6 +30,7 @@ import { databaseStep } from './database.ts';
 import { finalizerStep, releaseStep } from './finalizer.ts';
 import type { BankDeps, BankKind, BankSnapshot } from './kind.ts';
 import { leftoversStep } from './leftovers.ts';
+import { placeStep } from './place.ts';
 import { confinementStep, handshakeStep, routeStep, serverStep } from './server.ts';
 
 /** A bank that shall be. */
@@ -38,6 +39,7 @@ export const UPKEEP: readonly Step<BankKind>[] = [
   finalizerStep,
   claimStep,
   credentialsStep,
+  placeStep,
   databaseStep,
   confinementStep,
   serverStep,
@@ -180,6 +182,7 @@ function identityOf(
     ...(bankClass === undefined ? {} : { className: bankClass.metadata.name }),
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
+    ...(outputs.place?.own === undefined ? {} : { database: outputs.place.own }),
     ...('database' in outputs ? { keyGeneration: newestGeneration(deps.settings.ROOT_KEY) } : {}),
     ...provenWith(bank.status?.provenImages, probe?.provenImage),
   };

@@ -58,16 +58,24 @@ export interface Erased {
   tables: Record<string, { rows: number; keys: number }>;
 }
 
-/** What the operator does in Postgres; every method raises DatabaseError, and can be repeated. */
-export interface Database {
-  /** Gives the id to the Bank; `id_taken` where it is another's. */
-  claim(claim: IdClaim): Promise<Claimed>;
-  /** Takes the id back from the Bank, if it has it, and keeps it for its owner. @param eraseAfter undefined: for ever */
-  release(id: string, uid: string, eraseAfter: Date | undefined): Promise<void>;
-  /** Ids whose rows are to be erased by now. */
-  due(now: Date, limit: number): Promise<{ id: string; uid: string }[]>;
-  /** The id is anybody's again; the receipt is kept. */
-  forget(id: string, uid: string, receipt: Erased): Promise<void>;
+/** A database that is a bank's own, as control.want_database says it. */
+export interface OwnDatabase {
+  name: string;
+  /** Of the tenants' part in it; null: it is not made yet. */
+  generation: number | null;
+  /** What keeps it from being made or brought to the newest generation, in a sentence. */
+  problem: string | null;
+}
+
+/** One that goes or may have to, as control.drop_database says it. */
+export interface GoingDatabase extends Omit<OwnDatabase, 'name'> {
+  /** What was erased in it; null: it is not to go. */
+  receipt: Erased | null;
+  dropped: boolean;
+}
+
+/** What the operator does in a database that holds banks' rows; every method raises DatabaseError, and can be repeated. */
+export interface TenantDatabase {
   state(id: string): Promise<BankState | undefined>;
   /** @param force sets the password again, though what is stored of it is as wanted */
   ensure(
@@ -75,6 +83,8 @@ export interface Database {
     credentials: BankCredentials,
     options: { force: boolean },
   ): Promise<'created' | 'configured' | 'unchanged'>;
+  /** Lets a bank's role connect, where the group of all banks may not. */
+  letIn(role: string): Promise<void>;
   /** Ends access: roles, connections, keys; rows stay. */
   retire(id: string, uid: string): Promise<void>;
   /** Ends the bank's quarantine: its roles may log in again. */
@@ -84,6 +94,26 @@ export interface Database {
   /** Resolves where everything above can be asked. */
   check(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The common database: that of the banks which have none of their own, and of who has which id. */
+export interface Database extends TenantDatabase {
+  /** Gives the id to the Bank; `id_taken` where it is another's. */
+  claim(claim: IdClaim): Promise<Claimed>;
+  /** Takes the id back from the Bank, if it has it, and keeps it for its owner. @param eraseAfter undefined: for ever */
+  release(id: string, uid: string, eraseAfter: Date | undefined): Promise<void>;
+  /** Ids whose rows are to be erased by now, and the names of the placements that these are in. */
+  due(now: Date, limit: number): Promise<{ id: string; uid: string; placement: string }[]>;
+  /** Name of the placement that the rows of this Bank are in; undefined where it has not got the id. */
+  placement(id: string, uid: string): Promise<string | undefined>;
+  /** Orders the database of a Bank whose placement is one of its own, unless it is there. */
+  wantDatabase(id: string, uid: string): Promise<OwnDatabase>;
+  /** Orders it gone, the Bank being gone and the rows erased; without a receipt only asks. Undefined: it was never ordered. */
+  dropDatabase(id: string, uid: string, receipt?: Erased): Promise<GoingDatabase | undefined>;
+  /** A bank's own database on the same server; connections are opened when needed, and end with `close` of what this answers. */
+  at(name: string): TenantDatabase;
+  /** The id is anybody's again; the receipt is kept. */
+  forget(id: string, uid: string, receipt: Erased): Promise<void>;
 }
 
 /** `code` is one of DatabaseErrorCode. */
@@ -108,16 +138,72 @@ const QUERY_TIMEOUT_MS = 15_000;
 /** Erasing 100,000 recordings takes tens of seconds. */
 const ERASE_TIMEOUT_MS = 3_600_000;
 const IDLE_MS = 30_000;
+/** To a database of a bank's own: nobody else waits for it, and there may be thousands. */
+const TO_OWN = { connections: 1, idleMs: 2_000 };
 
 /** @param url with the operator's own password */
 export function createDatabase(url: string, options: { connections: number }): Database {
+  const { call, query, ...tenants } = connectTo(url, { ...options, idleMs: IDLE_MS });
+  return {
+    ...tenants,
+    async claim({ id, uid, owner, namespaceUid, displayName, type, vaults, placement }) {
+      const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults), placement];
+      return (await call<Claimed>('control.claim_id', values)) ?? { outcome: 'held', placement };
+    },
+    async release(id, uid, eraseAfter) {
+      await call('control.release_id', [id, uid, eraseAfter?.toISOString() ?? null]);
+    },
+    async due(now, limit) {
+      return await query<{ id: string; uid: string; placement: string }>(
+        `select jsonb_build_object('id', id, 'uid', uid, 'placement', placement) as value from control.due_placements($1, $2)`,
+        [now.toISOString(), limit],
+      );
+    },
+    async forget(id, uid, receipt) {
+      await call('control.forget_id', [id, uid, JSON.stringify(receipt)]);
+    },
+    placement: (id, uid) => call<string>('control.placement_of', [id, uid]),
+    async wantDatabase(id, uid) {
+      return (await call<OwnDatabase>('control.want_database', [id, uid])) as OwnDatabase;
+    },
+    dropDatabase: (id, uid, receipt) =>
+      call<GoingDatabase>('control.drop_database', [id, uid, receipt === undefined ? null : JSON.stringify(receipt)]),
+    at(name) {
+      const { call: _, query: __, ...own } = connectTo(databaseUrlAt(url, name), TO_OWN);
+      return own;
+    },
+    async check() {
+      await tenants.check();
+      await query('select count(*) as value from control.due_placements($1, 0)', [new Date(0).toISOString()]);
+    },
+  };
+}
+
+/** The same sign-in at another database of the server. */
+export function databaseUrlAt(url: string, name: string): string {
+  const moved = new URL(url);
+  moved.pathname = `/${encodeURIComponent(name)}`;
+  return moved.toString();
+}
+
+/** Whether the database is not there at all. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof DatabaseError && codeOf(error.cause) === '3D000';
+}
+
+interface Connected extends TenantDatabase {
+  query<T>(text: string, values: unknown[]): Promise<T[]>;
+  call<T>(name: string, values: unknown[]): Promise<T | undefined>;
+}
+
+function connectTo(url: string, { connections, idleMs }: { connections: number; idleMs: number }): Connected {
   const connection = {
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: 'bankhouse-operator',
     keepAlive: true,
   };
-  const pool = new pg.Pool({ ...connection, max: options.connections, idleTimeoutMillis: IDLE_MS });
+  const pool = new pg.Pool({ ...connection, max: connections, idleTimeoutMillis: idleMs });
   // A connection that breaks while idle; the pool replaces it.
   pool.on('error', () => {});
   const { host, pathname } = new URL(url);
@@ -141,30 +227,19 @@ export function createDatabase(url: string, options: { connections: number }): D
   }
 
   return {
-    async claim({ id, uid, owner, namespaceUid, displayName, type, vaults, placement }) {
-      const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults), placement];
-      return (await call<Claimed>('control.claim_id', values)) ?? { outcome: 'held', placement };
-    },
+    query,
+    call,
     async lift(id) {
       await call('admin.lift_quarantine', [id]);
-    },
-    async release(id, uid, eraseAfter) {
-      await call('control.release_id', [id, uid, eraseAfter?.toISOString() ?? null]);
-    },
-    async due(now, limit) {
-      return await query<{ id: string; uid: string }>(
-        "select jsonb_build_object('id', id, 'uid', uid) as value from control.due_ids($1, $2)",
-        [now.toISOString(), limit],
-      );
-    },
-    async forget(id, uid, receipt) {
-      await call('control.forget_id', [id, uid, JSON.stringify(receipt)]);
     },
     state: (id) => call<BankState>('admin.bank_state', [id]),
     async ensure({ id, uid, displayName, type, vaults, role, credentialDigest }, { verifier, keys }, { force }) {
       const named = [id, uid, displayName, type, JSON.stringify(vaults), role];
       const values = [...named, await verifier(), credentialDigest, JSON.stringify(keys), force];
       return (await call<'created' | 'configured' | 'unchanged'>('admin.ensure_bank', values)) ?? 'unchanged';
+    },
+    async letIn(role) {
+      await call('admin.let_in', [role]);
     },
     async retire(id, uid) {
       if ((await call<number>('admin.retire_bank', [id, uid])) !== undefined) return;
@@ -185,7 +260,6 @@ export function createDatabase(url: string, options: { connections: number }): D
     },
     async check() {
       await call('admin.bank_state', ['']);
-      await query('select count(*) as value from control.due_ids($1, 0)', [new Date(0).toISOString()]);
     },
     close: () => pool.end(),
   };
@@ -250,7 +324,9 @@ export function explain(error: unknown, place: string): DatabaseError {
     return new DatabaseError('busy', message, cause);
   }
   // 57P: shutting down or starting; 53300: too many connections; 08: connection broken; no code: the driver's own time-out.
-  if (code === '' || UNREACHABLE.has(code) || /^(08|57P0|53300)/.test(code)) {
+  // 55000 of a sign-in: the database is closed, as one that is being dropped.
+  const isClosed = code === '55000' && said.includes('not currently accepting connections');
+  if (code === '' || UNREACHABLE.has(code) || /^(08|57P0|53300)/.test(code) || isClosed) {
     const message = `Postgres at ${place} can't be reached (${said}); the operator tries again by itself.`;
     return new DatabaseError('unreachable', message, cause);
   }

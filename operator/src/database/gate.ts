@@ -1,15 +1,32 @@
 import { type Logger, messageOf } from '@bankhouse/core';
 import { type Clock, jitteredBackoff } from '@bankhouse/kube';
-import { type Database, DatabaseError } from './database.ts';
+import { type Database, DatabaseError, type TenantDatabase } from './database.ts';
 
-/** The database, with one who asks for all whether it is back. */
-export interface DatabaseGate extends Database {
+/** One who asks for all whether a database is back. */
+export interface Gate {
   /** It was found away; until it is back every call fails at once, as the one did that found it. */
   readonly isAway: boolean;
   /** The key is given to `onBack` once, when the database is back. */
   wakeWhenBack(key: string): void;
+}
+
+export type TenantGate = TenantDatabase & Gate;
+
+/** The common database behind a gate, and each database of a bank's own behind one of its own. */
+export interface DatabaseGate extends Database, Gate {
+  at(name: string): TenantGate;
+  /** Closes the connections to a database of a bank's own, and forgets its gate; the next `at` opens both again. */
+  leave(name: string): Promise<void>;
   /** Asks no more. */
   stop(): void;
+  /** Closes the connections to all databases of banks' own. */
+  leaveAll(): Promise<void>;
+}
+
+export interface GateOptions {
+  clock: Clock;
+  logger: Logger;
+  onBack: (keys: readonly string[]) => void;
 }
 
 const FIRST_MS = 500;
@@ -25,79 +42,145 @@ const AWAY = new Set(['unreachable', 'access_refused', 'not_migrated']);
  * | open   | is made; away → closed     |                               |
  * | closed | fails as the one that closed it | succeeds → open, wakes all; fails → again, with backoff |
  */
-export function createDatabaseGate(
-  database: Database,
-  options: { clock: Clock; logger: Logger; onBack: (keys: readonly string[]) => void },
-): DatabaseGate {
-  const { clock, logger } = options;
-  const waiting = new Set<string>();
-  let closed: { error: DatabaseError; attempt: number } | undefined;
-  let cancel = () => {};
-  let stopped = false;
+class ProbingGate implements Gate {
+  private readonly options: GateOptions & { name: string; check: () => Promise<void> };
+  private readonly waiting = new Set<string>();
+  private closed: { error: DatabaseError; attempt: number } | undefined;
+  private cancel = () => {};
+  private stopped = false;
 
-  function close(error: DatabaseError): void {
-    if (closed !== undefined || stopped) return;
-    closed = { error, attempt: 0 };
-    logger.warn({ code: error.code, reason: error.message }, 'database away');
-    later();
+  constructor(options: GateOptions & { name: string; check: () => Promise<void> }) {
+    this.options = options;
   }
 
-  function later(): void {
-    if (closed === undefined || stopped) return;
-    const ms = Math.max(FIRST_MS, jitteredBackoff(clock, closed.attempt, 2 * FIRST_MS, MAX_MS));
-    closed.attempt += 1;
-    cancel = clock.after(ms, () => void probe());
+  get isAway(): boolean {
+    return this.closed !== undefined;
   }
 
-  async function probe(): Promise<void> {
-    try {
-      await database.check();
-    } catch (error) {
-      if (closed !== undefined && error instanceof DatabaseError) closed.error = error;
-      else logger.warn({ reason: messageOf(error) }, 'database probe broke');
-      later();
-      return;
-    }
-    open();
+  /** As what it was found away. */
+  get error(): DatabaseError | undefined {
+    return this.closed?.error;
   }
 
-  function open(): void {
-    if (closed === undefined || stopped) return;
-    closed = undefined;
-    const keys = [...waiting];
-    waiting.clear();
-    logger.info({ waiting: keys.length }, 'database back');
-    options.onBack(keys);
+  wakeWhenBack(key: string): void {
+    if (this.closed === undefined) this.options.onBack([key]);
+    else this.waiting.add(key);
   }
 
-  async function pass<T>(call: () => Promise<T>): Promise<T> {
-    if (closed !== undefined) throw closed.error;
+  stop(): void {
+    this.stopped = true;
+    this.cancel();
+  }
+
+  async pass<T>(call: () => Promise<T>): Promise<T> {
+    if (this.closed !== undefined) throw this.closed.error;
     try {
       return await call();
     } catch (error) {
-      if (error instanceof DatabaseError && AWAY.has(error.code)) close(error);
+      if (error instanceof DatabaseError && AWAY.has(error.code)) this.close(error);
       throw error;
     }
   }
 
+  private close(error: DatabaseError): void {
+    if (this.closed !== undefined || this.stopped) return;
+    this.closed = { error, attempt: 0 };
+    this.options.logger.warn({ name: this.options.name, code: error.code, reason: error.message }, 'database away');
+    this.later();
+  }
+
+  private later(): void {
+    if (this.closed === undefined || this.stopped) return;
+    const { clock } = this.options;
+    const ms = Math.max(FIRST_MS, jitteredBackoff(clock, this.closed.attempt, 2 * FIRST_MS, MAX_MS));
+    this.closed.attempt += 1;
+    this.cancel = clock.after(ms, () => void this.probe());
+  }
+
+  private async probe(): Promise<void> {
+    try {
+      await this.options.check();
+    } catch (error) {
+      if (this.closed !== undefined && error instanceof DatabaseError) this.closed.error = error;
+      else this.options.logger.warn({ reason: messageOf(error) }, 'database probe broke');
+      this.later();
+      return;
+    }
+    this.open();
+  }
+
+  private open(): void {
+    if (this.closed === undefined || this.stopped) return;
+    this.closed = undefined;
+    const keys = [...this.waiting];
+    this.waiting.clear();
+    this.options.logger.info({ name: this.options.name, waiting: keys.length }, 'database back');
+    this.options.onBack(keys);
+  }
+}
+
+export function createDatabaseGate(database: Database, options: GateOptions): DatabaseGate {
+  const common = new ProbingGate({ ...options, name: 'common', check: () => database.check() });
+  const own = new Map<string, { gate: ProbingGate; database: TenantDatabase; tenants: TenantGate }>();
+  const pass = <T>(call: () => Promise<T>) => common.pass(call);
+
+  function open(name: string) {
+    const found = database.at(name);
+    // While the server is away it is asked for once, not for each of its databases.
+    const check = async () => {
+      if (common.error !== undefined) throw common.error;
+      await found.check();
+    };
+    const gate = new ProbingGate({ ...options, name, check });
+    return { gate, database: found, tenants: tenantGate(found, gate) };
+  }
+
+  async function leave(name: string): Promise<void> {
+    const opened = own.get(name);
+    own.delete(name);
+    opened?.gate.stop();
+    await opened?.database.close();
+  }
+
   return {
+    ...tenantGate(database, common),
     get isAway() {
-      return closed !== undefined;
+      return common.isAway;
     },
-    wakeWhenBack(key) {
-      if (closed === undefined) options.onBack([key]);
-      else waiting.add(key);
+    wakeWhenBack: (key) => common.wakeWhenBack(key),
+    at(name) {
+      const opened = own.get(name) ?? open(name);
+      own.set(name, opened);
+      return opened.tenants;
+    },
+    leave,
+    async leaveAll() {
+      await Promise.all([...own.keys()].map(leave));
     },
     stop() {
-      stopped = true;
-      cancel();
+      common.stop();
+      for (const { gate } of own.values()) gate.stop();
     },
     claim: (claim) => pass(() => database.claim(claim)),
     release: (id, uid, eraseAfter) => pass(() => database.release(id, uid, eraseAfter)),
     due: (now, limit) => pass(() => database.due(now, limit)),
     forget: (id, uid, receipt) => pass(() => database.forget(id, uid, receipt)),
+    placement: (id, uid) => pass(() => database.placement(id, uid)),
+    wantDatabase: (id, uid) => pass(() => database.wantDatabase(id, uid)),
+    dropDatabase: (id, uid, receipt) => pass(() => database.dropDatabase(id, uid, receipt)),
+  };
+}
+
+function tenantGate(database: TenantDatabase, gate: ProbingGate): TenantGate {
+  const pass = <T>(call: () => Promise<T>) => gate.pass(call);
+  return {
+    get isAway() {
+      return gate.isAway;
+    },
+    wakeWhenBack: (key) => gate.wakeWhenBack(key),
     state: (id) => pass(() => database.state(id)),
     ensure: (record, credentials, force) => pass(() => database.ensure(record, credentials, force)),
+    letIn: (role) => pass(() => database.letIn(role)),
     retire: (id, uid) => pass(() => database.retire(id, uid)),
     lift: (id) => pass(() => database.lift(id)),
     erase: (id, uid, signal) => pass(() => database.erase(id, uid, signal)),

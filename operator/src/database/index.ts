@@ -7,7 +7,12 @@ export {
   type Database,
   DatabaseError,
   type DatabaseErrorCode,
+  databaseUrlAt,
   type Erased,
+  type GoingDatabase,
   type IdClaim,
+  isMissing,
+  type OwnDatabase,
+  type TenantDatabase,
 } from './database.ts';
-export { createDatabaseGate, type DatabaseGate } from './gate.ts';
+export { createDatabaseGate, type DatabaseGate, type Gate, type TenantGate } from './gate.ts';

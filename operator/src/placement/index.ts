@@ -1,1 +1,9 @@
-export { COMMON_DATABASE, type Placement, parsePlacement, placementName, placementOf } from './placement.ts';
+export {
+  COMMON_DATABASE,
+  isSameKind,
+  ownDatabaseOf,
+  type Placement,
+  parsePlacement,
+  placementName,
+  placementOf,
+} from './placement.ts';

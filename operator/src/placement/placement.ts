@@ -60,6 +60,19 @@ export function parsePlacement(name: string, settings: PlacementSettings): Place
   return placed(parts[1], parts[2], settings);
 }
 
+/** Name of the database that a placement has for one bank, on the platform's own Postgres; undefined for any other placement. */
+export function ownDatabaseOf(placement: string): string | undefined {
+  const [, secret, own] = NAME.exec(placement) ?? [];
+  return secret === undefined ? own : undefined;
+}
+
+/** Whether both are of one isolation and server, whatever the databases are called; what this release does not know is like anything. */
+export function isSameKind(one: string, other: string): boolean {
+  const [a, b] = [NAME.exec(one), NAME.exec(other)];
+  if (a === null || b === null) return true;
+  return a[1] === b[1] && (a[2] === undefined) === (b[2] === undefined);
+}
+
 function placed(secret: string | undefined, own: string | undefined, settings: PlacementSettings): Placement {
   const server =
     secret === undefined

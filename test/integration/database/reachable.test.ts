@@ -82,6 +82,7 @@ const OF_THE_OPERATOR: [string, string][] = [
   ['ensure_bank', 'bankhouse_owner'],
   ['erase_bank', 'bankhouse_owner'],
   ['hold_catalogs', 'bankhouse_watchdog'],
+  ['let_in', 'bankhouse_owner'],
   ['lift_quarantine', 'bankhouse_owner'],
   ['retire_bank', 'bankhouse_owner'],
   ['strike', 'bankhouse_owner'],
@@ -128,9 +129,17 @@ const EXPECTED: [string, () => string, string[]][] = [
     [
       'database: CONNECT',
       ...OF_THE_OPERATOR.map(([name, owner]) => `function admin.${name} as ${owner}`),
-      ...['claim_id', 'claim_id', 'due_ids', 'forget_id', 'release_id'].map(
-        (name) => `function control.${name} as bankhouse_owner`,
-      ),
+      ...[
+        'claim_id',
+        'claim_id',
+        'drop_database',
+        'due_ids',
+        'due_placements',
+        'forget_id',
+        'placement_of',
+        'release_id',
+        'want_database',
+      ].map((name) => `function control.${name} as bankhouse_owner`),
       'schema admin: USAGE',
       'schema control: USAGE',
     ],

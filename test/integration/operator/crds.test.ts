@@ -279,16 +279,11 @@ const classes: Row[] = [
   },
   { sentence: 'the shared database is accepted', spec: { database: { isolation: 'shared' } } },
   { sentence: 'a database without more is the shared one', spec: { database: {} } },
-  {
-    sentence: 'a database of its own is refused: not built',
-    spec: { database: { isolation: 'dedicated' } },
-    at: 'spec.database.isolation',
-    refused: 'NotSupported: a bank has no database of its own yet',
-  },
+  { sentence: 'a database of its own is accepted', spec: { database: { isolation: 'dedicated' } } },
   {
     sentence: 'another Postgres is refused: not built',
     spec: { database: { secretRef: { name: 'other' } } },
-    refused: 'NotSupported: all banks are in the database that the chart names',
+    refused: 'NotSupported: all banks are on the Postgres that the chart names',
   },
   {
     sentence: 'a limit of banks a namespace is accepted',

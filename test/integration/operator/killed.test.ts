@@ -44,7 +44,12 @@ class Death {
     return {
       state: (id) => this.read(() => real.state(id)),
       due: (now, limit) => this.read(() => real.due(now, limit)),
+      placement: (id, uid) => this.read(() => real.placement(id, uid)),
       check: () => this.read(() => real.check()),
+      wantDatabase: (id, uid) => this.write(() => real.wantDatabase(id, uid)),
+      dropDatabase: (id, uid, receipt) => this.write(() => real.dropDatabase(id, uid, receipt)),
+      at: (name) => real.at(name),
+      letIn: (role) => this.write(() => real.letIn(role)),
       claim: (claim) => this.write(() => real.claim(claim)),
       ensure: (record, credentials, options) => this.write(() => real.ensure(record, credentials, options)),
       retire: (id, uid) => this.write(() => real.retire(id, uid)),

@@ -71,13 +71,34 @@ export class MemoryDatabase implements Database {
     this.ids.set(id, { ...given, retained: { eraseAfter } });
   }
 
-  async due(now: Date, limit: number): Promise<{ id: string; uid: string }[]> {
+  async due(now: Date, limit: number): Promise<{ id: string; uid: string; placement: string }[]> {
     this.called('due');
     return [...this.ids.values()]
       .filter(({ retained }) => retained?.eraseAfter !== undefined && retained.eraseAfter <= now)
       .slice(0, limit)
-      .map(({ claim: { id, uid } }) => ({ id, uid }));
+      .map(({ claim: { id, uid, placement } }) => ({ id, uid, placement }));
   }
+
+  async placement(id: string, uid: string): Promise<string | undefined> {
+    this.called('placement');
+    const claim = this.ids.get(id)?.claim;
+    return claim?.uid === uid ? claim.placement : undefined;
+  }
+
+  /** Databases of banks' own are for tests with a real Postgres. */
+  async wantDatabase(): Promise<never> {
+    throw new DatabaseError('database_failed', 'There is one database here.');
+  }
+
+  async dropDatabase(): Promise<undefined> {
+    return undefined;
+  }
+
+  at(): never {
+    throw new DatabaseError('database_failed', 'There is one database here.');
+  }
+
+  async letIn(): Promise<void> {}
 
   async forget(id: string, uid: string, receipt: Erased): Promise<void> {
     this.called('forget');

@@ -14,6 +14,7 @@ export const settings: Settings = Object.freeze({
   FRONT_DOOR_URL: 'https://mcp.example.com',
   ROOT_KEY: new Map([[1, randomBytes(32)]]),
   DATABASE_URL: 'postgres://bankhouse_operator@db.example.com:5432/bankhouse',
+  DEDICATED_DATABASES: false,
   SERVER_IMAGE: 'localhost/bankhouse/server:dev',
   PLATFORM_NAMESPACE: 'bankhouse-system',
   DATABASE_EGRESS: [{ namespace: 'bankhouse-system', podLabels: { app: 'postgres' }, port: 5432 }],

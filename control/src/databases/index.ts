@@ -1,0 +1,1 @@
+export { createKeeper, type Keeper, type KeeperOptions } from './keeper.ts';
