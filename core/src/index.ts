@@ -28,7 +28,6 @@ export {
   databaseUrlSchema,
   type Environment,
   frontDoorSchema,
-  keySchema,
   loadConfig,
   namespacesSchema,
   withPassword,
