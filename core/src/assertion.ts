@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { z } from 'zod';
-import { ACCESSES, type Access, allows } from './access.ts';
 import { BankhouseError } from './errors.ts';
+import { ACCESSES } from './policy/access.ts';
 import { sameText } from './same-text.ts';
 
 /** Header with the assertion sealed for the bank's pod. */
@@ -27,7 +27,11 @@ const fieldsSchema = z.object({
   sub: z.string(),
   /** Issuer of the token. */
   iss: z.string(),
-  /** What this one request needs, whatever the token would allow (G7). Absent: see `isFor`. */
+  /**
+   * What this one request needs, whatever the token would allow (G7). Absent, it is of a gateway before it, and is for whatever its scopes say.
+   * That goes with the release after the one that brought `access`: here, at the bank server's door and in `bank.accesses_of`
+   * (migrations/tenants/functions/base.sql); and `scopes` with it, once no bank server is left that decides by them.
+   */
   access: z.enum(ACCESSES).optional(),
   /** Granted scopes. Bank servers before `access` decide by them. */
   scopes: z.array(z.string()),
@@ -127,19 +131,6 @@ export function openAssertion(
     throw new AssertionError('assertion_expired', 'The token that the assertion was made of has expired.');
   }
   return assertion;
-}
-
-/**
- * Whether an assertion is for what needs this access.
- *
- * One without `access` is of a gateway before it, and was for whatever its scopes say. That goes with the release after the one that brought
- * `access`: then here and in `bank.accesses_of` (migrations/tenants/functions/base.sql), and `scopes` with it, once no bank server is left
- * that decides by them.
- */
-export function isFor({ access, scopes }: Pick<Assertion, 'access' | 'scopes'>, needed: Access): boolean {
-  if (access !== undefined) return allows(access, needed);
-  const known = { none: ['mcp:read', 'mcp:write', 'mcp:verify'], read: ['mcp:read'], write: ['mcp:write'] }[needed];
-  return known.some((scope) => scopes.includes(scope));
 }
 
 function mac(signed: string, key: Uint8Array): string {

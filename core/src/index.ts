@@ -1,4 +1,4 @@
-export { ACCESSES, type Access, allows, mostAccess, neededAccess } from './access.ts';
+export { type Admin, type AdminAnswers, answerAdmin, startAdmin } from './admin.ts';
 export {
   ASSERTION_HEADER_PREFIX,
   ASSERTION_MAX_BYTES,
@@ -8,7 +8,6 @@ export {
   AssertionError,
   DATABASE_ASSERTION_HEADER,
   deriveSealKey,
-  isFor,
   openAssertion,
   POD_ASSERTION_HEADER,
   type SealTarget,
@@ -29,7 +28,10 @@ export {
   type Environment,
   frontDoorSchema,
   loadConfig,
+  logLevelSchema,
   namespacesSchema,
+  portSchema,
+  wholeNumber,
   withPassword,
 } from './config.ts';
 export { parseDuration } from './duration.ts';
@@ -40,7 +42,7 @@ export {
   embeddingsConfig,
   embeddingsVariables,
 } from './embeddings.ts';
-export { BankhouseError, ConfigError, messageOf } from './errors.ts';
+export { BankhouseError, ConfigError, EXIT_CONFIG, messageOf } from './errors.ts';
 export { RPC } from './json-rpc.ts';
 export {
   BATCH_MAX_MESSAGES,
@@ -48,8 +50,11 @@ export {
   JSON_MAX_VALUES,
   jsonWithinBounds,
   REQUEST_BODY_MAX_BYTES,
+  REQUEST_HEADERS_MAX_BYTES,
+  SEALED_HEADERS_MAX_BYTES,
 } from './limits.ts';
 export { createLogger, flatLines, type Logger, REDACTED_FIELDS } from './log.ts';
+export { MCP_HEADERS, MODERN_REVISION } from './mcp.ts';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.ts';
 export {
   API_VERSION,
@@ -87,6 +92,15 @@ export {
   SECRET_SEAL_KEYS,
   VERSION,
 } from './names.ts';
+export { ACCESSES, type Access, allows, mostAccess } from './policy/access.ts';
+export {
+  BUILT_IN_CATALOGUE,
+  type Catalogue,
+  type CatalogueTool,
+  type ToolLookup,
+} from './policy/catalogue.ts';
+export { type Decision, decide, decideAll, type Grant, type Operation, SESSION_OPERATION } from './policy/decide.ts';
+export { type BankResource, bankResourcesAt, type Resource } from './policy/resource.ts';
 export { checkProof, PROOF_HEADER, PROVEN_IMAGE_HEADER, proofOf } from './proof.ts';
 export {
   BANK_CONDITIONS,
@@ -126,7 +140,7 @@ export {
 } from './resources/meta.ts';
 export { generationUpTo, newestGeneration, type RootKeys, rootKeysSchema } from './root-keys.ts';
 export { sameText } from './same-text.ts';
-export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { DATABASE_LOGIN_REFUSED, SCOPES, type Scope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {
   scopesOf,

@@ -72,7 +72,7 @@ $$;
 
 -- What an assertion is for, by its payload: read, write, or nothing.
 -- One without access is of a gateway before it, and was for whatever its scopes say. That goes with the release after the one that
--- brought access, here as in isFor (core/src/assertion.ts).
+-- brought access, here as in core/src/assertion.ts.
 create or replace function bank.accesses_of(p_payload jsonb) returns text[]
   language sql immutable
 return case p_payload ->> 'access'

@@ -62,14 +62,18 @@ describe('the door', () => {
     expect((await fetch(running.url, { method })).status).toBe(401);
   });
 
-  it.each<[string, Partial<Assertion>]>([
-    ['a handshake (G7)', { access: 'none' }],
-    ['a writer, by a gateway before access', { access: undefined, scopes: ['mcp:write'] }],
-  ])('refuses to read by an assertion for %s', async (_sentence, changes) => {
+  it.each<[string, Partial<Assertion>, object]>([
+    ['one for a handshake does not read (G7)', { access: 'none' }, { code: 'insufficient_scope' }],
+    [
+      'one of a gateway before `access` does what its scopes say, and a writer may not read',
+      { access: undefined, scopes: ['mcp:write'] },
+      { code: 'insufficient_scope', scopes: ['mcp:read', 'mcp:write'] },
+    ],
+  ])('checks again what an assertion is for: %s', async (_sentence, changes, data) => {
     const { body, headers } = listVaults();
     expect(await answer(await running.post(body, { ...headers, ...running.headers(changes) }))).toMatchObject({
       status: 403,
-      body: { id: 1, error: { code: -32003, data: { code: 'insufficient_scope', scopes: ['mcp:read'] } } },
+      body: { id: 1, error: { code: -32003, data } },
     });
   });
 
