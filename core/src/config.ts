@@ -83,13 +83,6 @@ export const frontDoorSchema = z
     message: 'it must be an origin such as https://mcp.example.com, without path or trailing slash',
   });
 
-/** Key material as base64 or base64url, at least 32 bytes. */
-export const keySchema = z
-  .string()
-  .transform((value) => Buffer.from(value, 'base64'))
-  .refine((bytes) => bytes.length >= 32, { message: 'it must be base64 of at least 32 bytes' })
-  .describe('give at least 32 random bytes as base64');
-
 /** Puts a password from a file of its own into a database URL that has none. */
 export function withPassword(databaseUrl: string, password: string | undefined): string {
   if (password === undefined) return databaseUrl;

@@ -27,7 +27,6 @@ export {
   databaseUrlSchema,
   type Environment,
   frontDoorSchema,
-  keySchema,
   loadConfig,
   logLevelSchema,
   namespacesSchema,

@@ -3,14 +3,15 @@ import { z } from 'zod';
 /** The platform's root keys by generation: one, or two while it goes from one to the next. */
 export type RootKeys = ReadonlyMap<number, Uint8Array>;
 
-const ENTRY = /^(?:([0-9]{1,9}):)?([A-Za-z0-9+/]+={0,2})$/;
+/** Base64 or base64url, which may be broken into lines. */
+const ENTRY = /^(?:([0-9]{1,9}):)?([A-Za-z0-9+/_\s-]+={0,2})$/;
 
-/** `<base64>`, or `<generation>:<base64>` of two, in lines or with blanks between; what names no generation is the first. */
+/** `<base64>`, or two of `<generation>:<base64>`, in lines or with blanks between; what names no generation is the first. */
 export const rootKeysSchema = z
   .string()
   .transform((text, context): RootKeys => {
     const roots = new Map<number, Uint8Array>();
-    const entries = text.trim().split(/\s+/);
+    const entries = text.trim().split(/\s+(?=[0-9]{1,9}:)/);
     const wrong = (message: string) => context.addIssue({ code: 'custom', message });
     for (const entry of entries) {
       const [, generation = '1', encoded = ''] = ENTRY.exec(entry) ?? [];

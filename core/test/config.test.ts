@@ -3,12 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { ConfigError, databaseUrlSchema, frontDoorSchema, keySchema, loadConfig, withPassword } from '../src/index.ts';
+import {
+  ConfigError,
+  databaseUrlSchema,
+  frontDoorSchema,
+  loadConfig,
+  rootKeysSchema,
+  withPassword,
+} from '../src/index.ts';
 
 const schema = z.object({
   DATABASE_URL: databaseUrlSchema,
   FRONT_DOOR_URL: frontDoorSchema,
-  ROOT_KEY: keySchema,
+  ROOT_KEY: rootKeysSchema,
   PORT: z.coerce.number().int().min(1).max(65535).default(8080),
 });
 const good = {
@@ -27,7 +34,7 @@ describe('configuration', () => {
   it('reads variables and fills defaults', () => {
     const config = loadConfig(schema, good);
     expect(config.PORT).toBe(8080);
-    expect(config.ROOT_KEY).toHaveLength(32);
+    expect(config.ROOT_KEY.get(1)).toHaveLength(32);
   });
 
   it('reads a secret from the file that X_FILE names, without its last newline', () => {

@@ -10,8 +10,15 @@ describe('G7: root keys', () => {
     ['one of a later generation', `7:${A}`, [7]],
     ['two lines, the new one first', `2:${B}\n1:${A}\n`, [2, 1]],
     ['two with a blank between, of which one names none', `${A} 2:${B}`, [1, 2]],
+    ['one in base64url', Buffer.alloc(33, 255).toString('base64url'), [1]],
+    ['two, broken into lines', `1:${A.slice(0, 9)}\n${A.slice(9)}\n2:${B}`, [1, 2]],
   ])('are read: %s', (_sentence, text, expected) => {
     expect(generations(text)).toEqual(expected);
+  });
+
+  it('are the same bytes with and without a generation, whole or broken into lines', () => {
+    const bytes = [A, `1:${A}`, `${A.slice(0, 9)}\n${A.slice(9)}\n`].map((text) => rootKeysSchema.parse(text).get(1));
+    expect(bytes).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
   });
 
   it.each<[string, string, RegExp]>([

@@ -3,7 +3,7 @@ import { deriveSealKey, openAssertion } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import { uidOf } from '../../test/harness/routed.ts';
 import { startNeighbours } from './neighbours.ts';
-import { bank, JSON_TYPE, LIST, MODERN_LIST, open, ROOT_KEY, seconds, send } from './support.ts';
+import { JSON_TYPE, LIST, MODERN_LIST, open, ROOT_KEY, seconds, send } from './support.ts';
 
 const { issuer, pod, gateway, bearer, only } = await startNeighbours();
 
@@ -50,13 +50,6 @@ describe('what a bank server gets', () => {
     const keys = new Map([[1, deriveSealKey(ROOT_KEY, 'pod', 'acme', uidOf('acme'), 1)]]);
     const sealed = only().headers['bankhouse-assertion'] as string;
     expect(openAssertion(sealed, { bank: 'acme', keys, now: seconds() }).vaults).toEqual(vaults);
-  });
-
-  it("is sealed with the generation in the Bank's status", async () => {
-    gateway.table.setBank('banks/acme', bank('acme', { keyGeneration: 2 }));
-    await send(gateway.port, { headers: { ...JSON_TYPE, ...(await bearer()) }, body: LIST });
-    gateway.table.setBank('banks/acme', bank('acme'));
-    expect(only().headers['bankhouse-assertion']).toMatch(/^2\./);
   });
 
   it('has neither credentials nor forged, hop-by-hop or network headers, and what MCP defines as it was', async () => {
