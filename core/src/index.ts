@@ -83,6 +83,7 @@ export {
   SECRET_DATABASE_URL,
   SECRET_EMBEDDINGS_KEY,
   SECRET_SEAL_KEYS,
+  SECRET_TOOL_PROFILE,
   VERSION,
 } from './names.ts';
 export {
@@ -120,7 +121,7 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
-export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { CALL_TOOL, DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {
   scopesOf,
@@ -130,4 +131,12 @@ export {
   type TokenClaims,
   tokenClaimsSchema,
 } from './token.ts';
+export {
+  isToolProfile,
+  TOOL_PROFILE_PARAMETER,
+  TOOL_PROFILE_UNKNOWN,
+  TOOL_PROFILES,
+  type ToolProfile,
+  toolProfileOf,
+} from './tool-profiles.ts';
 export { bankOfPod, field, listOf, textOf } from './untrusted.ts';

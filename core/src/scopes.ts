@@ -25,9 +25,12 @@ const HANDSHAKE = new Set([
 
 const READ_TOOL = /^(list|get|search|query|semantic_search|suggest|find|count)(_|$)/;
 
+/** Calls the tool that its arguments name. Whoever reads may call it; what that tool needs, the bank server looks at. */
+export const CALL_TOOL = 'call_tool';
+
 /** The scope that a tool needs: names that start with a reading verb need `mcp:read`, every other one `mcp:write`. */
 export function toolScope(name: string): Scope {
-  return READ_TOOL.test(name) ? 'mcp:read' : 'mcp:write';
+  return READ_TOOL.test(name) || name === CALL_TOOL ? 'mcp:read' : 'mcp:write';
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { JSON_MAX_DEPTH } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import { loadServerConfig } from '../src/config.ts';
-import { BodyError, parseJsonBody } from '../src/http/body.ts';
+import { parseJsonBody, RequestError } from '../src/http/body.ts';
 import { openSecrets } from '../src/secrets.ts';
 import { makeSecretDir, NOWHERE } from './fixtures.ts';
 
@@ -86,6 +86,7 @@ describe('the secret', () => {
     ['a database URL of another kind', 'database-url', 'mysql://root@localhost/x'],
     ['an empty database URL', 'database-url', ''],
     ['a name of two lines', 'bank-name', 'one\ntwo'],
+    ['a tool profile that is not there', 'tool-profile', 'tiny'],
     ['a key for embeddings of two lines', 'embeddings-key', 'one\ntwo'],
   ])('is refused at the start with its file: %s', (_sentence, file, text) => {
     const secret = makeSecretDir('acme');
@@ -128,7 +129,7 @@ describe('a request body', () => {
     ['nesting over the limit', nested(JSON_MAX_DEPTH + 1), 'body_too_deep'],
     ['nesting without end', nested(100_000), 'body_too_deep'],
   ])('is refused: %s', (_sentence, text, code) => {
-    expect(() => parseJsonBody(text)).toThrow(BodyError);
+    expect(() => parseJsonBody(text)).toThrow(RequestError);
     expect(() => parseJsonBody(text)).toThrow(expect.objectContaining({ status: 400, code }));
   });
 });

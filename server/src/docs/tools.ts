@@ -1,5 +1,5 @@
 import type { Tool as ListedTool } from '@modelcontextprotocol/server';
-import { describeTool } from '../mcp/surface.ts';
+import { describeTool } from '../mcp/listing.ts';
 import type { Tool, Toolset } from '../mcp/toolset.ts';
 
 /** What this page needs of a JSON Schema, of those that tools are listed with. */

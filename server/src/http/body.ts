@@ -1,14 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { BankhouseError, JSON_MAX_DEPTH, REQUEST_BODY_MAX_BYTES, RPC } from '@bankhouse/core';
 
-export class BodyError extends BankhouseError {
+/** What the client sent is no request that could be served: its body, or the query of its URL. */
+export class RequestError extends BankhouseError {
   readonly status: 400 | 413;
   /** JSON-RPC code. */
   readonly rpcCode: number;
 
   constructor(status: 400 | 413, rpcCode: number, code: string, message: string) {
     super(code, message);
-    this.name = 'BodyError';
+    this.name = 'RequestError';
     this.status = status;
     this.rpcCode = rpcCode;
   }
@@ -17,7 +18,7 @@ export class BodyError extends BankhouseError {
 /**
  * Reads a body and parses it as JSON, within bounds.
  *
- * @throws BodyError 413 over the size, 400 for what is no JSON or nests too deep
+ * @throws RequestError 413 over the size, 400 for what is no JSON or nests too deep
  */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   if (Number(request.headers['content-length'] ?? 0) > REQUEST_BODY_MAX_BYTES) throw tooLarge();
@@ -25,8 +26,8 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   return parseJsonBody(body.toString('utf8'));
 }
 
-function tooLarge(): BodyError {
-  return new BodyError(
+function tooLarge(): RequestError {
+  return new RequestError(
     413,
     RPC.refused,
     'body_too_large',
@@ -57,16 +58,16 @@ function collect(request: IncomingMessage): Promise<Buffer> {
   });
 }
 
-/** @throws BodyError 400 */
+/** @throws RequestError 400 */
 export function parseJsonBody(text: string): unknown {
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    throw new BodyError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
+    throw new RequestError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
   }
   if (!isShallow(body, JSON_MAX_DEPTH)) {
-    throw new BodyError(
+    throw new RequestError(
       400,
       RPC.invalidRequest,
       'body_too_deep',

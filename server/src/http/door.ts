@@ -78,20 +78,27 @@ function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
  * Checks the assertion's scopes against every message of a request body. What is no JSON-RPC request is let through: the
  * SDK answers it without running anything.
  *
+ * @param answering name of the tool that answers a call of this one with such arguments, which may be another
  * @throws DoorError 403
  */
-export function checkScopes(body: unknown, scopes: readonly string[]): void {
+export function checkScopes(
+  body: unknown,
+  scopes: readonly string[],
+  answering: (tool: string, args: unknown) => string = (tool) => tool,
+): void {
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
-    const tool = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
-    const required = requiredScopes(method, typeof tool === 'string' ? tool : undefined);
+    const params = method === 'tools/call' ? field(message, 'params') : undefined;
+    const named = field(params, 'name');
+    const tool = typeof named === 'string' ? answering(named, field(params, 'arguments')) : undefined;
+    const required = requiredScopes(method, tool);
     if (required.some((scope) => scopes.includes(scope))) continue;
     const id = Array.isArray(body) ? null : field(message, 'id');
     throw new DoorError(
       403,
       'insufficient_scope',
-      `${typeof tool === 'string' ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
+      `${tool !== undefined ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
       { scopes: required, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }

@@ -1,11 +1,23 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
+import {
+  BankhouseError,
+  bankPath,
+  type Logger,
+  messageOf,
+  RPC,
+  TOOL_PROFILE_UNKNOWN,
+  type ToolProfile,
+  toolProfileOf,
+} from '@bankhouse/core';
 import { isJsonContentType } from '@modelcontextprotocol/server';
-import { type McpService, toAuthInfo } from '../mcp/serve.ts';
+import { AnswerBudget } from '../mcp/answer-budget.ts';
+import type { McpService } from '../mcp/serve.ts';
+import { toAuthInfo } from '../mcp/serving.ts';
 import type { Secrets } from '../secrets.ts';
-import { BodyError, readJsonBody } from './body.ts';
+import { ANSWER_CHARACTERS } from '../toolsets/shared/budget.ts';
+import { RequestError, readJsonBody } from './body.ts';
 import { checkScopes, DoorError, openDoor } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
@@ -56,13 +68,15 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     if (!OWN_PATHS.has(url)) options.onRequest();
     if (url !== path && !url.startsWith(`${path}?`)) return answerPlain(url, response, state.draining, options);
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
-    const authInfo = toAuthInfo(caller);
+    const profile = profileOf(url, options.secrets);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
-      return exchange(options.mcp, request, response, { authInfo });
+      return exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, profile }) });
     }
     const body = await readJsonBody(request);
-    checkScopes(body, caller.assertion.scopes);
+    checkScopes(body, caller.assertion.scopes, options.mcp.answering);
+    const budget = Array.isArray(body) ? new AnswerBudget(ANSWER_CHARACTERS) : undefined;
+    const authInfo = toAuthInfo({ caller, profile, budget });
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
@@ -89,6 +103,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       await drain(server, options.mcp, running, listening);
     },
   };
+}
+
+/** What the URL says goes before what the Bank says. @throws RequestError 400 */
+function profileOf(url: string, secrets: Secrets): ToolProfile {
+  const asked = toolProfileOf(url);
+  if (asked === 'unknown') throw new RequestError(400, RPC.invalidRequest, 'tool_profile', TOOL_PROFILE_UNKNOWN);
+  return asked ?? secrets.toolProfile() ?? 'full';
 }
 
 /**
@@ -121,7 +142,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
     response.destroy();
     return;
   }
-  const refusal = error instanceof DoorError || error instanceof BodyError ? error : undefined;
+  const refusal = error instanceof DoorError || error instanceof RequestError ? error : undefined;
   const status = refusal?.status ?? (isClientGone(error) ? 400 : 500);
   if (status === 500) logger.error({ reason: messageOf(error) }, 'request failed');
   else logger.info({ status, code: error instanceof BankhouseError ? error.code : 'client_gone' }, 'request refused');

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import { type ArgumentSchema, asMeant, type Meaning, withoutEmpty } from './leniency.ts';
+import { inputSchemaOf, jsonSchema } from './listing.ts';
 import { ToolError } from './tool-error.ts';
+import type { ForwardingTool, LocalTool } from './toolset.ts';
 import { meantName, nearestNames } from './vocabulary.ts';
 
 const SHOWN_PROBLEMS = 5;
@@ -39,6 +41,31 @@ export function parseMeant<I>(
   const filled = schema.safeParse(withoutEmpty(wanted, meant, wrong));
   if (filled.success) return filled.data;
   throw refusal(lenient.error.issues, meant, { whose, names: Object.keys(wanted.properties ?? {}) });
+}
+
+/** @throws ToolError `invalid_argument` that names every wrong argument, and which there are */
+export function parseArguments<I>(tool: LocalTool<I>, args: unknown): I {
+  return parseMeant(tool.input, args ?? {}, {
+    whose: tool.name,
+    listed: () => inputSchemaOf(tool as unknown as LocalTool) as ArgumentSchema,
+    meaning: { emptied: tool.emptied, idWords: idWordsOf(tool.name) },
+  });
+}
+
+/** What a forwarding tool reads itself; whatever else is there goes on as it came. @throws ToolError */
+export function parseForwarding<I>(tool: ForwardingTool<I>, args: unknown): I {
+  return parseMeant(tool.input, args ?? {}, {
+    whose: tool.name,
+    listed: () => jsonSchema(tool.input, 'input') as ArgumentSchema,
+    meaning: { idWords: [] },
+  });
+}
+
+/** `noteid` and `note` of get_note; a tool about calls takes their other names. */
+function idWordsOf(tool: string): string[] {
+  const noun = tool.replace(/^[a-z]+_/, '').replaceAll('_', '');
+  const nouns = noun === 'recording' || noun === 'transcript' ? ['recording', 'call', 'meeting'] : [noun];
+  return [...nouns, ...nouns.map((each) => `${each}id`)];
 }
 
 function refusal(

@@ -1,7 +1,7 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
 import { toLiteral } from '../../embeddings/index.ts';
-import { defineTool, type Tool } from '../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../mcp/toolset.ts';
 import { filterValues } from '../recordings/schemas.ts';
 import { kindsFilter } from '../shared/kinds.ts';
 import { requireVault } from '../shared/vaults.ts';
@@ -33,7 +33,7 @@ export const minScoreSchema = z
 /** What a text to search by must be: no endpoint takes a blank one. */
 export const searchText = z.string().trim().min(1).max(4000);
 
-export function semanticSearch(indexer: Indexer): Tool {
+export function semanticSearch(indexer: Indexer): LocalTool {
   return defineTool({
     name: 'semantic_search',
     title: 'Search by meaning',

@@ -7,9 +7,9 @@ import {
   toToolError,
 } from '../../../database/errors.ts';
 import type { Statement, Transaction } from '../../../database/transaction.ts';
-import { parseArguments } from '../../../mcp/surface.ts';
+import { parseArguments } from '../../../mcp/arguments.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
-import { type CallContext, defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { type CallContext, defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { idempotencyKey } from '../operations/create.ts';
 import { claimOrRecall, keepOutcome } from './once.ts';
 import { NAME, REFERENCE_KEY, resolveReferences } from './references.ts';
@@ -41,7 +41,7 @@ interface Operation {
  *
  * @param tools those that can be part of it; they work in the transaction that they are given and have no effect outside of it
  */
-export function makeBatchTool(tools: readonly Tool[]): Tool {
+export function makeBatchTool(tools: readonly LocalTool[]): LocalTool {
   const byName = new Map(tools.filter(({ access }) => access === 'write').map((tool) => [tool.name, tool]));
   const operation = z.strictObject({
     tool: z.enum([...byName.keys()]).meta({ description: 'A tool that writes.' }),
@@ -104,7 +104,7 @@ export function makeBatchTool(tools: readonly Tool[]): Tool {
 
 /** @throws ToolError `batch_failed` that names the operation */
 async function runAll(
-  tools: ReadonlyMap<string, Tool>,
+  tools: ReadonlyMap<string, LocalTool>,
   operations: readonly Operation[],
   context: CallContext,
 ): Promise<OperationResult[]> {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { archiveRow } from '../api.ts';
 import { notFound, writeRefused } from '../errors.ts';
 import { noun, receiptSchema, receiptText, toReceipt } from '../rows.ts';
 import { rowId } from '../schemas.ts';
 
-export function archiveTool(definition: EntityDefinition): Tool {
+export function archiveTool(definition: EntityDefinition): LocalTool {
   const { name, plural } = definition;
   return defineTool({
     name: `archive_${name}`,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Action, EntityDefinition } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { processRow } from '../api.ts';
 import { contended, invalidTransition, notFound, staleVersion } from '../errors.ts';
 import { noun, receiptShape, receiptText, toReceipt } from '../rows.ts';
@@ -8,7 +8,7 @@ import { rowId, version } from '../schemas.ts';
 
 const ATTEMPTS = 3;
 
-export function processTool(definition: EntityDefinition): Tool {
+export function processTool(definition: EntityDefinition): LocalTool {
   const { name, actions } = definition;
   const names = Object.keys(actions);
   return defineTool({
