@@ -251,6 +251,16 @@ async function badHeaders(context: BadRequestContext): Promise<BadRequest[]> {
     row('a batch of 51', { body: `[${Array(51).fill(LIST).join(',')}]`, ...wrong, code: 'batch_size' }),
     row('a batch within a batch', { body: `[[${LIST}]]`, ...wrong, code: 'message_form' }),
     row('JSON that is no message', { body: '"tools/list"', ...wrong, code: 'message_form' }),
+    row('a tool profile that is not there', { target: '/mcp/bank-acme?tools=tiny', ...wrong, code: 'tool_profile' }),
+    row('an empty tool profile', { target: '/mcp/bank-acme?tools=', ...wrong, code: 'tool_profile' }),
+    row('two tool profiles', { target: '/mcp/bank-acme?tools=full&tools=full', ...wrong, code: 'tool_profile' }),
+    row('a tool profile that is not there, without a token', {
+      target: '/mcp/bank-acme?tools=tiny',
+      headers: JSON_HEADERS,
+      status: 401,
+      code: 'token_absent',
+      challenge: 'absent',
+    }),
     row('a compressed body', {
       headers: { ...JSON_HEADERS, authorization, 'content-encoding': 'gzip' },
       ...wrong,

@@ -1,5 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bankPath, flatLines, type Logger, messageOf, RPC } from '@bankhouse/core';
+import {
+  bankPath,
+  flatLines,
+  type Logger,
+  messageOf,
+  RPC,
+  TOOL_PROFILE_PARAMETER,
+  TOOL_PROFILE_UNKNOWN,
+  type ToolProfile,
+  toolProfileOf,
+} from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
 import {
@@ -62,6 +72,8 @@ interface Authenticated extends Routed {
 
 /** It has a slot, and a place in the budget: both are given back at its end. */
 interface Admitted extends Authenticated {
+  /** What the URL asks for; undefined where it leaves that to the bank. */
+  readonly profile: ToolProfile | undefined;
   readonly open: OpenCall;
   readonly holding: Holding;
 }
@@ -142,6 +154,8 @@ export class CallHandler {
     if (repeated !== undefined) {
       throw new RequestError('header_repeated', RPC.headers, `The header ${repeated} came more than once.`);
     }
+    const profile = toolProfileOf(call.request.url ?? '');
+    if (profile === 'unknown') throw new RequestError('tool_profile', RPC.invalidRequest, TOOL_PROFILE_UNKNOWN);
     const open: OpenCall = {
       kind: kindOf(call),
       bank,
@@ -151,7 +165,7 @@ export class CallHandler {
     };
     this.options.openCalls.add(open);
     const { iss, sub } = caller.claims;
-    return { ...call, open, holding: this.options.budget.open({ bank, subject: `${iss} ${sub}` }) };
+    return { ...call, profile, open, holding: this.options.budget.open({ bank, subject: `${iss} ${sub}` }) };
   }
 
   /**
@@ -262,8 +276,9 @@ export class CallHandler {
     const headers = ['host', this.host, ...received.passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);
-    // The path without its query: MCP has none, and clients put tokens there.
-    return { method: call.request.method ?? 'POST', path: bankPath(call.bank), headers, body };
+    // Of the query nothing but the profile: MCP has none, and clients put tokens there.
+    const query = call.profile === undefined ? '' : `?${TOOL_PROFILE_PARAMETER}=${call.profile}`;
+    return { method: call.request.method ?? 'POST', path: `${bankPath(call.bank)}${query}`, headers, body };
   }
 
   private fail(call: Routed, problem: unknown): Outcome {

@@ -1,4 +1,10 @@
-import { SECRET_BANK_NAME, SECRET_DATABASE_URL, SECRET_EMBEDDINGS_KEY, SECRET_SEAL_KEYS } from '@bankhouse/core';
+import {
+  SECRET_BANK_NAME,
+  SECRET_DATABASE_URL,
+  SECRET_EMBEDDINGS_KEY,
+  SECRET_SEAL_KEYS,
+  SECRET_TOOL_PROFILE,
+} from '@bankhouse/core';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 
 /** What a bank's pod has to know and nobody else may. */
@@ -16,6 +22,7 @@ export function buildSecret(
   bank: BankIdentity,
   secrets: BankSecrets,
 ): Child<{ type: string; data: Record<string, string> }> {
+  const { displayName, tools } = bank.spec;
   return {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -24,7 +31,8 @@ export function buildSecret(
     data: {
       [SECRET_DATABASE_URL]: base64(secrets.databaseUrl),
       [SECRET_SEAL_KEYS]: base64(JSON.stringify(secrets.sealKeys)),
-      ...(bank.spec.displayName === undefined ? {} : { [SECRET_BANK_NAME]: base64(bank.spec.displayName) }),
+      ...(displayName === undefined ? {} : { [SECRET_BANK_NAME]: base64(displayName) }),
+      ...(tools?.profile === undefined ? {} : { [SECRET_TOOL_PROFILE]: base64(tools.profile) }),
       ...(secrets.embeddingsKey === undefined ? {} : { [SECRET_EMBEDDINGS_KEY]: base64(secrets.embeddingsKey) }),
     },
   };

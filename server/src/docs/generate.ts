@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { encode } from 'gpt-tokenizer';
 import { createEmbeddings } from '../embeddings/index.ts';
 import { TOOLSET_NAMES, toolsetsNamed } from '../toolsets/index.ts';
 import { toolsMarkdown } from './tools.ts';
@@ -9,5 +10,5 @@ const embeddings = createEmbeddings({ url: 'http://localhost/v1', model: 'any' }
 /** `npm run generate`: writes docs/tools.md from the toolsets. */
 writeFileSync(
   new URL('../../../docs/tools.md', import.meta.url),
-  toolsMarkdown(toolsetsNamed(TOOLSET_NAMES, { embeddings })),
+  toolsMarkdown(toolsetsNamed(TOOLSET_NAMES, { embeddings }), (text) => encode(text).length),
 );

@@ -20,17 +20,21 @@ export function parseInput<I>(schema: z.ZodType<I>, given: unknown, whose: strin
   throw refusal(parsed.error.issues, given, { whose, names: namesOf(schema) });
 }
 
+interface Meant {
+  readonly whose: string;
+  /** The schema as JSON Schema; asked for only when something doesn't fit. */
+  listed(): ArgumentSchema;
+  readonly meaning: Meaning;
+  /** Arguments that there are, where the schema has not all of them. */
+  names?(): string[];
+}
+
 /**
  * Arguments that fit the schema, or are meant to (leniency.ts). What fits as it is costs nothing more.
  *
- * @param listed the schema as JSON Schema; asked for only when something doesn't fit
  * @throws ToolError `invalid_argument` that names every wrong argument, those that there are and the nearest
  */
-export function parseMeant<I>(
-  schema: z.ZodType<I>,
-  given: unknown,
-  { whose, listed, meaning }: { whose: string; listed: () => ArgumentSchema; meaning: Meaning },
-): I {
+export function parseMeant<I>(schema: z.ZodType<I>, given: unknown, { whose, listed, meaning, names }: Meant): I {
   const exact = schema.safeParse(given);
   if (exact.success) return exact.data;
   const wanted = listed();
@@ -40,7 +44,8 @@ export function parseMeant<I>(
   const wrong = new Set(lenient.error.issues.flatMap(({ path }) => path.slice(0, 1)));
   const filled = schema.safeParse(withoutEmpty(wanted, meant, wrong));
   if (filled.success) return filled.data;
-  throw refusal(lenient.error.issues, meant, { whose, names: Object.keys(wanted.properties ?? {}) });
+  const known = names?.() ?? Object.keys(wanted.properties ?? {});
+  throw refusal(lenient.error.issues, meant, { whose, names: known });
 }
 
 /** @throws ToolError `invalid_argument` that names every wrong argument, and which there are */
@@ -58,6 +63,7 @@ export function parseForwarding<I>(tool: ForwardingTool<I>, args: unknown): I {
     whose: tool.name,
     listed: () => jsonSchema(tool.input, 'input') as ArgumentSchema,
     meaning: { idWords: [] },
+    names: () => Object.keys(inputSchemaOf(tool).properties ?? {}),
   });
 }
 

@@ -43,12 +43,17 @@ export class ToolRegistry {
 
   /** Those that a profile lists, in the order in which they came. */
   listed(profile: ToolProfile): Tool[] {
-    return [...this.#tools.values()].filter(({ listedIn = DEFAULT_PROFILES }) => listedIn.includes(profile));
+    return [...this.#tools.values()].filter(
+      ({ listedIn = DEFAULT_PROFILES, coveredBy }) =>
+        listedIn.includes(profile) && !(profile === 'compact' && coveredBy !== undefined && this.has(coveredBy)),
+    );
   }
 
   /** The whole answer to tools/list, made when it is first asked for. */
   list(profile: ToolProfile): ListToolsResult {
-    const known = this.#lists.get(profile) ?? { tools: this.listed(profile).map(listTool) };
+    const known = this.#lists.get(profile) ?? {
+      tools: this.listed(profile).map((tool) => listTool(tool, { titled: profile !== 'compact' })),
+    };
     this.#lists.set(profile, known);
     return known;
   }

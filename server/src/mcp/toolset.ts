@@ -52,6 +52,8 @@ interface Described {
   readonly annotations?: ToolAnnotations;
   /** Profiles whose tools/list has it; by default `full` and `compact`. It can be called in each of them all the same. */
   readonly listedIn?: readonly ToolProfile[];
+  /** Name of a tool that does the same and more: where it is offered, `compact` lists that one alone. */
+  readonly coveredBy?: string;
 }
 
 /**

@@ -12,6 +12,7 @@ export function archiveTool(definition: EntityDefinition): LocalTool {
     name: `archive_${name}`,
     title: `Archive a ${noun(definition)}`,
     description: `Takes a ${noun(definition)} out of list_${plural}, or back into it with archived: false.`,
+    coveredBy: 'archive_entry',
     access: 'write',
     annotations: { destructiveHint: false, idempotentHint: true },
     input: z.strictObject({ id: rowId(definition), archived: z.boolean().default(true) }),

@@ -15,7 +15,7 @@ export const idempotencyKey = z
   .max(200)
   .refine((value) => /^[\x21-\x7e]+$/.test(value), { message: 'it must be printable ASCII without blanks' })
   .optional()
-  .meta({ description: 'Of your choice, one per creation: sent again within 24 hours, nothing is made twice.' });
+  .meta({ description: 'Of your choice: sent again within 24 hours, nothing is made twice.' });
 
 export function createTool(definition: EntityDefinition): LocalTool {
   const fields = creatable(definition);
@@ -24,6 +24,7 @@ export function createTool(definition: EntityDefinition): LocalTool {
     name: `create_${definition.name}`,
     title: `Create a ${noun(definition)}`,
     description: `Makes a ${noun(definition)}. ${definition.description}.`,
+    coveredBy: 'create_entry',
     access: 'write',
     annotations: { destructiveHint: false, idempotentHint: false },
     input: z.strictObject({ ...wholeShape(fields, { described: true }), idempotencyKey }),

@@ -14,6 +14,7 @@ export function deleteTool(definition: EntityDefinition): LocalTool {
     name: `delete_${name}`,
     title: `Delete a ${noun(definition)}`,
     description: `Deletes a ${noun(definition)} for good${along}. archive_${name} only hides it.`,
+    coveredBy: 'delete_entry',
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({

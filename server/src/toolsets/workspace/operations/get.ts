@@ -15,6 +15,7 @@ export function getTool(definition: EntityDefinition): LocalTool {
     name: `get_${name}`,
     title: `Get a ${noun(definition)}`,
     description: `Gives one ${noun(definition)} with the version that changes of it need.${long === undefined ? '' : ` A long ${long.name} comes in parts.`}`,
+    coveredBy: 'get_entry',
     access: 'read',
     input: z.strictObject({ id: rowId(definition), ...(long === undefined ? {} : { fromCharacter }) }),
     output: z.object({ ...rowShape(definition), ...(long === undefined ? {} : { nextCharacter }) }),

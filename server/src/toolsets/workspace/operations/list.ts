@@ -29,6 +29,7 @@ export function listTool(definition: EntityDefinition): LocalTool {
     name: `list_${plural}`,
     title: `List ${nouns(definition)}`,
     description: `Lists ${nouns(definition)} in pages.${cut}`,
+    coveredBy: 'list_entries',
     access: 'read',
     input: z.strictObject({
       ...Object.fromEntries(filters.map((filter) => [filter.name, filter.schema])),

@@ -14,6 +14,7 @@ export function patchTool(definition: EntityDefinition): LocalTool {
     name: `patch_${name}`,
     title: `Change a ${noun(definition)}`,
     description: `Changes the given fields of a ${noun(definition)} and leaves the others; null empties one. Fields as in create_${name}.`,
+    coveredBy: 'patch_entry',
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({ id: rowId(definition), version: readVersion, ...partShape(fields) }),

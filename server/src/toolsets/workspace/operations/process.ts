@@ -15,6 +15,7 @@ export function processTool(definition: EntityDefinition): LocalTool {
     name: `process_${name}`,
     title: `Process a ${noun(definition)}`,
     description: `Moves a ${noun(definition)} on in its states. ${Object.entries(actions).map(describe).join('; ')}.`,
+    coveredBy: 'process_entry',
     access: 'write',
     annotations: { destructiveHint: Object.values(actions).some(erases), idempotentHint: false },
     input: z.strictObject({

@@ -17,6 +17,7 @@ export function updateTool(definition: EntityDefinition): LocalTool {
     name: `update_${name}`,
     title: `Replace a ${noun(definition)}`,
     description: `Replaces the content of a ${noun(definition)}, fields as in create_${name}: what is left out gets its default${stays}. patch_${name} changes a few fields.`,
+    coveredBy: 'update_entry',
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({ id: rowId(definition), version: readVersion, ...wholeShape(fields, { described: false }) }),
