@@ -114,7 +114,11 @@ describe('a Bank becomes what it says (R0.1, R0.2)', () => {
     const paths = await world.createNamespace('renamed');
     await world.readyBank('renamed', 'renamed', { displayName: 'Old', vaults: [{ id: 'sales', displayName: 'Old' }] });
     const { metadata } = await world.get<{ metadata: { generation: number } }>(`${paths.deployments}/bank-renamed`);
-    const spec = { displayName: 'New', tools: { profile: 'compact' }, vaults: [{ id: 'sales', displayName: 'New' }, { id: 'added' }] };
+    const spec = {
+      displayName: 'New',
+      tools: { profile: 'compact' },
+      vaults: [{ id: 'sales', displayName: 'New' }, { id: 'added' }],
+    };
     await world.patch(`${paths.banks}/renamed`, { spec });
     await eventually(async () => {
       const { data } = await world.get<{ data: Record<string, string> }>(`${paths.secrets}/bank-renamed`);
