@@ -241,13 +241,7 @@ describe('a call of', () => {
 describe('the registry', () => {
   it.each<[string, Tool[], string]>([
     ['two tools of one name', [local('get_a'), local('get_a')], 'Two tools are named get_a.'],
-    ['a tool named as one of its own', [local('find_tools', { access: 'read' })], 'Two tools are named find_tools.'],
-    [
-      'a writer under the name of a reader',
-      [local('get_a', { access: 'write' })],
-      "doesn't tell that its access is write",
-    ],
-    ['a remote one, too', [remote('list_a', async () => said(''), { access: 'write' })], "doesn't tell"],
+    ['a tool named as one of its own', [local('find_tools')], 'Two tools are named find_tools.'],
   ])('takes no %s, and stays as it was', (_sentence, tools, message) => {
     const registry = new ToolRegistry([local('get_first')]);
     expect(() => registry.replace(tools)).toThrow(message);

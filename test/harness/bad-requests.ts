@@ -124,7 +124,7 @@ async function badHeaders(context: BadRequestContext): Promise<BadRequest[]> {
   const verify = `Bearer ${await changed(context, { scope: 'mcp:verify' })}`;
   const nothing = `Bearer ${await changed(context, { scope: 'openid mcp:everything' })}`;
   const modern = { ...JSON_HEADERS, authorization, 'mcp-protocol-version': '2026-07-28' };
-  const write = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'delete_recording' } });
+  const write = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'delete_note' } });
   const read = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'list_recordings' } });
   const row = (name: string, change: Partial<BadRequest>): BadRequest => ({
     ...basic(name, path),
@@ -209,7 +209,7 @@ async function badHeaders(context: BadRequestContext): Promise<BadRequest[]> {
       ...forbidden,
     }),
     row('a reading token that calls a writing tool, 2026-07-28', {
-      headers: { ...modern, 'mcp-method': 'tools/call', 'mcp-name': 'delete_recording' },
+      headers: { ...modern, 'mcp-method': 'tools/call', 'mcp-name': 'delete_note' },
       body: write,
       ...forbidden,
     }),
@@ -217,7 +217,7 @@ async function badHeaders(context: BadRequestContext): Promise<BadRequest[]> {
       headers: {
         ...modern,
         'mcp-method': 'tools/call',
-        'mcp-name': `=?base64?${Buffer.from('delete_recording').toString('base64')}?=`,
+        'mcp-name': `=?base64?${Buffer.from('delete_note').toString('base64')}?=`,
       },
       body: write,
       ...forbidden,

@@ -1,10 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
+  type Access,
   bankPath,
+  decideAll,
   flatLines,
   type Logger,
+  MODERN_REVISION,
   messageOf,
+  type Operation,
+  type Resource,
   RPC,
+  SESSION_OPERATION,
   TOOL_PROFILE_PARAMETER,
   TOOL_PROFILE_UNKNOWN,
   type ToolProfile,
@@ -12,19 +18,11 @@ import {
 } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
-import {
-  MODERN_VERSION,
-  missingScopes,
-  type Operation,
-  operationOfHeaders,
-  operationsOfBody,
-  RequestError,
-  SESSION_OPERATION,
-} from '../authorization.ts';
 import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
+import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
 import type { RoutingTable } from '../routing/routing-table.ts';
 import type { Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
@@ -36,7 +34,6 @@ import { type CallKind, type OpenCall, type OpenCalls, SlowReaderError } from '.
 import { recordOf, type Trace } from './record.ts';
 
 export interface CallHandlerOptions {
-  frontDoor: string;
   authenticator: Authenticator;
   routes: RoutingTable;
   upstreams: Upstreams;
@@ -52,6 +49,9 @@ export interface CallHandlerOptions {
 
 /** The stages of a call: each has what the one before found out, and nothing of a stage is changed later. */
 interface Routed {
+  /** What the client asks, and its token is for. */
+  readonly resource: Resource;
+  /** Whose server it goes to. */
   readonly bank: string;
   readonly requestId: string;
   readonly request: IncomingMessage;
@@ -79,29 +79,30 @@ interface Admitted extends Authenticated {
 }
 
 interface Authorized extends Admitted {
+  /** As much as the call does, and its assertion has to open. */
+  readonly access: Access;
   readonly body: UpstreamRequest['body'];
 }
 
 /** A request to a bank's endpoint, method and origin being all right: authenticate → admit → authorize → reach → seal → stream. */
 export class CallHandler {
   private readonly options: CallHandlerOptions;
-  private readonly host: string;
   private readonly audit: Logger;
 
   constructor(options: CallHandlerOptions) {
     this.options = options;
     this.audit = flatLines(options.logger);
-    this.host = new URL(options.frontDoor).host;
   }
 
   /** Answers, in every case; never rejects. */
   async handle(
     request: IncomingMessage,
     response: ServerResponse,
-    target: { bank: string; requestId: string; headers: Readonly<Record<string, string>> },
+    target: { resource: Resource; requestId: string; headers: Readonly<Record<string, string>> },
   ): Promise<Outcome> {
     const call: Routed = {
       ...target,
+      bank: target.resource.bank,
       request,
       response,
       startedAt: performance.now(),
@@ -142,7 +143,7 @@ export class CallHandler {
   private async authenticate(call: Routed): Promise<Authenticated> {
     const received = sortRequestHeaders(call.request.rawHeaders);
     if (received.repeated.includes('authorization')) throw new TokenError('token_malformed');
-    const caller = await this.options.authenticator.authenticate(call.request.headers.authorization, call.bank);
+    const caller = await this.options.authenticator.authenticate(call.request.headers.authorization, call.resource);
     call.trace.caller = caller;
     return { ...call, caller, received };
   }
@@ -183,30 +184,32 @@ export class CallHandler {
       throw new RequestError('content_encoding', RPC.invalidRequest, 'Send the body without a content encoding.');
     }
     if (request.method !== 'POST') {
-      this.permit(call, [SESSION_OPERATION]);
-      if (body.isEmpty) return { ...call, body: () => null };
+      const access = this.permit(call, [SESSION_OPERATION]);
+      if (body.isEmpty) return { ...call, access, body: () => null };
       throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
     }
-    if (received.deciding.get('mcp-protocol-version') === MODERN_VERSION) {
+    if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
       const method = received.deciding.get('mcp-method');
-      this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
-      if (!body.isSmall) return { ...call, body: () => body.parts() };
+      const access = this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
+      if (!body.isSmall) return { ...call, access, body: () => body.parts() };
       const whole = await body.whole();
-      return { ...call, body: () => whole };
+      return { ...call, access, body: () => whole };
     }
     // Scope and existence of the bank depend on the body, but not its reading: a bank that is gone needn't cost memory.
     routeOf(this.options.routes, call.bank);
     const whole = await body.whole();
-    this.permit(call, operationsOfBody(whole));
-    return { ...call, body: () => whole };
+    const access = this.permit(call, operationsOfBody(whole));
+    return { ...call, access, body: () => whole };
   }
 
-  private permit(call: Admitted, operations: readonly Operation[]): void {
-    const { caller, trace } = call;
+  /** @throws ScopeError, BankUnavailableError */
+  private permit(call: Admitted, operations: readonly Operation[]): Access {
+    const { resource, caller, trace } = call;
     trace.operations = operations;
-    const needed = missingScopes(operations, caller.scopes);
-    if (needed.length > 0) throw new ScopeError(needed);
+    const { allowed, needed, access } = decideAll(resource, operations, caller);
+    if (!allowed) throw new ScopeError(needed);
     routeOf(this.options.routes, call.bank);
+    return access;
   }
 
   private async forward(call: Authorized): Promise<Outcome> {
@@ -273,7 +276,12 @@ export class CallHandler {
       rid: call.requestId,
     };
     const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
-    const headers = ['host', this.host, ...received.passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
+    const headers = [
+      'host',
+      call.resource.host,
+      ...received.passedOn,
+      ...gatewayHeaders({ sealed, requestId: call.requestId }),
+    ];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);
     // Of the query nothing but the profile: MCP has none, and clients put tokens there.
@@ -282,8 +290,8 @@ export class CallHandler {
   }
 
   private fail(call: Routed, problem: unknown): Outcome {
-    const { frontDoor, metrics } = this.options;
-    const { outcome, answer } = failureOf(problem, { frontDoor, bank: call.bank });
+    const { metrics } = this.options;
+    const { outcome, answer } = failureOf(problem, call.resource);
     if (problem instanceof TokenError) metrics.unauthorized(problem.code);
     if (call.response.headersSent) {
       call.response.destroy();
@@ -306,6 +314,6 @@ export class CallHandler {
 function kindOf({ request, received }: Authenticated): CallKind {
   if (request.method === 'GET') return 'stream';
   const { deciding } = received;
-  const isModern = deciding.get('mcp-protocol-version') === MODERN_VERSION;
+  const isModern = deciding.get('mcp-protocol-version') === MODERN_REVISION;
   return isModern && deciding.get('mcp-method') === 'subscriptions/listen' ? 'stream' : 'call';
 }

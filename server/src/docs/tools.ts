@@ -133,9 +133,15 @@ function listedOnly(profiles: Tool['listedIn']): string {
   return profiles === undefined || profiles.length === 0 ? '' : ` Listed in ${profiles.map(code).join(', ')} alone.`;
 }
 
+const DOES: Readonly<Record<Tool['access'], string>> = {
+  read: 'Reads',
+  write: 'Writes',
+  either: 'Reads or writes, as what it calls',
+};
+
 function hintsOf({ annotations = {} }: ListedTool, access: Tool['access']): string {
   const hints = [
-    access === 'write' ? 'Writes' : annotations.readOnlyHint === false ? 'Reads or writes, as what it calls' : 'Reads',
+    DOES[access],
     ...(access === 'write' && annotations.destructiveHint === true ? ['can destroy'] : []),
     ...(access === 'write' && annotations.idempotentHint === true ? ['may be repeated'] : []),
   ];

@@ -4,10 +4,13 @@ import {
   AssertionError,
   BankhouseError,
   DATABASE_ASSERTION_HEADER,
+  decide,
+  field,
+  type Grant,
   openAssertion,
   POD_ASSERTION_HEADER,
   RPC,
-  requiredScopes,
+  type ToolLookup,
 } from '@bankhouse/core';
 import type { Caller } from '../caller.ts';
 import type { Secrets } from '../secrets.ts';
@@ -17,7 +20,7 @@ const SEALED = /^[0-9]{1,9}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/;
 export class DoorError extends BankhouseError {
   readonly status: 401 | 403;
   readonly rpcCode: number;
-  /** Scopes of which the caller needs one, for a 403. */
+  /** Scopes that the caller holds and needs, for a 403. */
   readonly scopes: readonly string[];
   /** Id of the JSON-RPC request that is refused; null where it was not read. */
   readonly requestId: string | number | null;
@@ -75,37 +78,34 @@ function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
 }
 
 /**
- * Checks the assertion's scopes against every message of a request body. What is no JSON-RPC request is let through: the
- * SDK answers it without running anything.
+ * Checks every message of a request body against what the caller was given. What is no JSON-RPC request is let through: the SDK answers it
+ * without running anything.
  *
+ * @param tools that the bank offers
  * @param answering name of the tool that answers a call of this one with such arguments, which may be another
  * @throws DoorError 403
  */
 export function checkScopes(
   body: unknown,
-  scopes: readonly string[],
+  grant: Grant,
+  tools: ToolLookup,
   answering: (tool: string, args: unknown) => string = (tool) => tool,
 ): void {
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
-    const params = method === 'tools/call' ? field(message, 'params') : undefined;
-    const named = field(params, 'name');
-    const tool = typeof named === 'string' ? answering(named, field(params, 'arguments')) : undefined;
-    const required = requiredScopes(method, tool);
-    if (required.some((scope) => scopes.includes(scope))) continue;
+    const name = method === 'tools/call' ? field(message, 'params', 'name') : undefined;
+    const tool = typeof name === 'string' ? answering(name, field(message, 'params', 'arguments')) : undefined;
+    const { allowed, needed } = decide({ catalogue: { tools } }, { method, tool }, grant);
+    if (allowed) continue;
     const id = Array.isArray(body) ? null : field(message, 'id');
     throw new DoorError(
       403,
       'insufficient_scope',
-      `${tool !== undefined ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
-      { scopes: required, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
+      `${tool === undefined ? method.slice(0, 64) : `The tool ${tool.slice(0, 64)}`} needs the scope "${needed.join(' ')}"; ask for a token that has it.`,
+      { scopes: needed, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -1,4 +1,3 @@
-import { CALL_TOOL } from '@bankhouse/core';
 import { z } from 'zod';
 import { fitting } from '../toolsets/shared/budget.ts';
 import { parseMeant } from './arguments.ts';
@@ -84,11 +83,10 @@ const callInput = z.strictObject({
 
 /** Any tool by its name. */
 export const callTool: ForwardingTool = defineForwarding({
-  name: CALL_TOOL,
+  name: 'call_tool',
   title: 'Call a tool',
   description: 'Calls a tool of this server, as if it were called itself.',
-  access: 'read',
-  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false },
+  access: 'either',
   listedIn: ['search'],
   input: callInput,
   inputSchema: () => jsonSchema(callInput, 'input'),

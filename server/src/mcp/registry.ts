@@ -1,4 +1,4 @@
-import { BankhouseError, type ToolProfile, toolScope } from '@bankhouse/core';
+import { BankhouseError, type ToolProfile } from '@bankhouse/core';
 import type { ListToolsResult } from '@modelcontextprotocol/server';
 import { parseForwarding } from './arguments.ts';
 import { callTool, findTools } from './catalogue.ts';
@@ -41,9 +41,13 @@ export class ToolRegistry {
     return this.#tools.has(name);
   }
 
+  all(): Tool[] {
+    return [...this.#tools.values()];
+  }
+
   /** Those that a profile lists, in the order in which they came. */
   listed(profile: ToolProfile): Tool[] {
-    return [...this.#tools.values()].filter(
+    return this.all().filter(
       ({ listedIn = DEFAULT_PROFILES, coveredBy }) =>
         listedIn.includes(profile) && !(profile === 'compact' && coveredBy !== undefined && this.has(coveredBy)),
     );
@@ -61,7 +65,7 @@ export class ToolRegistry {
   /**
    * From now on these tools are offered, and no other. Who listens is told when what they could list has changed.
    *
-   * @throws BankhouseError for two tools of one name, or a name that doesn't tell the tool's access; nothing has changed then
+   * @throws BankhouseError for two tools of one name; nothing has changed then
    */
   replace(tools: readonly Tool[]): void {
     const next = byName([...tools, ...this.#ours]);
@@ -110,13 +114,6 @@ function byName(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
   const named = new Map<string, Tool>();
   for (const tool of tools) {
     if (named.has(tool.name)) throw new BankhouseError('toolset_clash', `Two tools are named ${tool.name}.`);
-    // The gateway knows a tool by its name alone, so the name must say what the tool does.
-    if ((toolScope(tool.name) === 'mcp:read') !== (tool.access === 'read')) {
-      throw new BankhouseError(
-        'toolset_scope',
-        `The name ${tool.name} doesn't tell that its access is ${tool.access}.`,
-      );
-    }
     named.set(tool.name, tool);
   }
   return named;

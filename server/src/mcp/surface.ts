@@ -18,7 +18,7 @@ export interface Surface {
   readonly completers: Completers;
 }
 
-/** @throws BankhouseError for toolsets that contradict each other or the scopes: a mistake of ours, found at the start */
+/** @throws BankhouseError for toolsets that contradict each other: a mistake of ours, found at the start */
 export function buildSurface(toolsets: readonly Toolset[]): Surface {
   const tools = new ToolRegistry(toolsets.flatMap((toolset) => toolset.tools));
   const resources = toolsets

@@ -1,4 +1,4 @@
-import type { Logger, ToolProfile } from '@bankhouse/core';
+import type { Access, Logger, ToolAccess, ToolProfile } from '@bankhouse/core';
 import type {
   BlobResourceContents,
   CallToolResult,
@@ -43,12 +43,12 @@ export interface PrepareContext {
 
 /** What every tool says of itself. */
 interface Described {
-  /** Also the words by which the gateway knows what it needs (core, scopes.ts). */
   readonly name: string;
   readonly title: string;
   /** What it is for and when another tool is the better choice. */
   readonly description: string;
-  readonly access: 'read' | 'write';
+  /** What it does to rows; the gateway knows it by the catalogue (core, policy). `either`: its arguments say which tool is meant. */
+  readonly access: ToolAccess;
   readonly annotations?: ToolAnnotations;
   /** Profiles whose tools/list has it; by default `full` and `compact`. It can be called in each of them all the same. */
   readonly listedIn?: readonly ToolProfile[];
@@ -65,6 +65,7 @@ interface Described {
  */
 export interface LocalTool<I = unknown, O = unknown, P = void> extends Described {
   readonly place: 'local';
+  readonly access: Access;
   readonly input: z.ZodType<I>;
   readonly output: z.ZodType<O>;
   /** What null means for arguments that can be emptied and not null; for any other that can't be null it is as left out. */
@@ -91,6 +92,7 @@ export interface RemoteContext {
  */
 export interface RemoteTool extends Described {
   readonly place: 'remote';
+  readonly access: Access;
   readonly inputSchema: ObjectSchema;
   readonly outputSchema?: ObjectSchema;
   call(args: Readonly<Record<string, unknown>>, context: RemoteContext): Promise<CallToolResult>;
@@ -104,7 +106,7 @@ export interface Forwarded {
 
 /**
  * A tool that stands for others: its arguments say which one is meant. The call needs the access of that one, is counted as its call and
- * answered by it; `access` is what somebody needs who may call any of them.
+ * answered by it; `access` is `either` where some of those read and some write.
  */
 export interface ForwardingTool<I = unknown> extends Described {
   readonly place: 'forward';

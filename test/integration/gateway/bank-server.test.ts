@@ -124,13 +124,40 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
     const read = await client.callTool({ name: 'call_tool', arguments: { name: 'list_vaults' } });
     expect(read.structuredContent).toMatchObject({ vaults: [{ id: 'sales' }, { id: 'support' }] });
     const write = { name: 'call_tool', arguments: { name: 'create_note', arguments: { title: 'x' } } };
-    await expect(client.callTool(write)).rejects.toThrow(/scope mcp:write|403/i);
+    await expect(client.callTool(write)).rejects.toThrow(/needs the scope|403/i);
   });
 
   it('that may only verify shakes hands and lists, and is refused a tool by 403', async () => {
     await using client = await connect(era, { scope: 'mcp:verify', vault_ids: [] });
     await client.listTools();
     await expect(client.callTool({ name: 'list_vaults', arguments: {} })).rejects.toThrow(/scope|403/i);
+  });
+
+  it.each([
+    ['get_stuff.delete_all', 'mcp:read'],
+    ['delete_everything', 'mcp:read'],
+    ['delete_everything', 'mcp:write'],
+    ['Create_Note', 'mcp:read'],
+  ])('G12: hears of the bank that there is no tool %s, whether it has %s or more', async (name, scope) => {
+    await using client = await connect(era, { scope });
+    await expect(client.callTool({ name, arguments: {} })).rejects.toMatchObject({
+      code: -32602,
+      message: expect.stringContaining(`There is no tool ${name}; tools/list names them.`),
+    });
+  });
+
+  it('G12: needs write for what the bank says can write, and read for the rest', async () => {
+    await using client = await connect(era, {});
+    const { tools } = await client.listTools();
+    expect(tools.length).toBeGreaterThan(40);
+    for (const { name, annotations } of tools) {
+      // Without arguments: what is let through is refused by the tool, and changes nothing.
+      const answer = await client.callTool({ name, arguments: {} }).then(
+        () => 'taken',
+        (error: unknown) => (/scope|403/i.test(String(error)) ? 'refused' : error),
+      );
+      expect([name, answer]).toEqual([name, annotations?.readOnlyHint === true ? 'taken' : 'refused']);
+    }
   });
 });
 

@@ -66,7 +66,7 @@ describe('the door', () => {
       await answer(await running.post(body, { ...headers, ...running.headers({ scopes: ['mcp:write'] }) })),
     ).toMatchObject({
       status: 403,
-      body: { id: 1, error: { code: -32003, data: { code: 'insufficient_scope', scopes: ['mcp:read'] } } },
+      body: { id: 1, error: { code: -32003, data: { code: 'insufficient_scope', scopes: ['mcp:read', 'mcp:write'] } } },
     });
   });
 
