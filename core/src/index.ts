@@ -93,8 +93,8 @@ export {
   SECRET_TOOL_PROFILE,
   VERSION,
 } from './names.ts';
+export { ACCESSES, type Access, allows, mostAccess } from './policy/access.ts';
 export {
-  type Access,
   BUILT_IN_CATALOGUE,
   type Catalogue,
   type CatalogueTool,

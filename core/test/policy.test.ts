@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  type Access,
   bankResourcesAt,
   type CatalogueTool,
   decide,
@@ -23,11 +24,11 @@ const call = (tool: string | undefined): Operation => ({ method: 'tools/call', t
 const granted = (scopes: string) => ({ scopes: scopes.split(' ').filter((scope) => scope !== ''), vaults: null });
 
 describe('a decision', () => {
-  it.each<[sentence: string, operation: Operation, opens: readonly string[], access: 'read' | 'write']>([
-    ['a handshake: any scope', method('server/discover'), SCOPES, 'read'],
-    ['the legacy handshake: any scope', method('initialize'), SCOPES, 'read'],
-    ['what has no method, as a GET: any scope', SESSION_OPERATION, SCOPES, 'read'],
-    ['a list of tools: any scope', method('tools/list'), SCOPES, 'read'],
+  it.each<[sentence: string, operation: Operation, opens: readonly string[], access: Access]>([
+    ['a handshake: any scope', method('server/discover'), SCOPES, 'none'],
+    ['the legacy handshake: any scope', method('initialize'), SCOPES, 'none'],
+    ['what has no method, as a GET: any scope', SESSION_OPERATION, SCOPES, 'none'],
+    ['a list of tools: any scope', method('tools/list'), SCOPES, 'none'],
     ['a list of resources: read, since their names are data', method('resources/list'), ['mcp:read'], 'read'],
     ['a resource: read', method('resources/read'), ['mcp:read'], 'read'],
     ['what changes: read', method('subscriptions/listen'), ['mcp:read'], 'read'],
@@ -69,7 +70,7 @@ describe('a decision', () => {
     expect(decide(resource, operation, granted('')).allowed).toBe(false);
   });
 
-  it.each<[scopes: string, allowed: boolean, access: 'read' | 'write']>([
+  it.each<[scopes: string, allowed: boolean, access: Access]>([
     ['mcp:read', true, 'read'],
     ['mcp:write', true, 'write'],
     ['mcp:read mcp:write', true, 'write'],

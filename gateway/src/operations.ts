@@ -76,7 +76,7 @@ function operationOfMessage(message: unknown): Operation {
   if (method !== 'tools/call') return { method, tool: undefined };
   const tool = isRecord(params) ? params.name : undefined;
   if (typeof tool !== 'string' || tool === '') {
-    throw new RequestError('tool_name', RPC.invalidRequest, 'tools/call needs the name of a tool in params.name.');
+    throw new RequestError('tool_name', RPC.invalidRequest, 'A tools/call needs the name of a tool in params.name.');
   }
   return { method, tool };
 }

@@ -1,5 +1,6 @@
+import type { Access } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
-import { checkScopes, DoorError, openDoor } from '../src/http/door.ts';
+import { checkAccess, DoorError, openDoor } from '../src/http/door.ts';
 import { buildSurface } from '../src/mcp/surface.ts';
 import { openSecrets } from '../src/secrets.ts';
 import { ALL_TOOLSETS, makeAssertion, makeSecretDir, nowSeconds, sealedHeaders } from './fixtures.ts';
@@ -55,7 +56,12 @@ describe('the door (R3.2)', () => {
     ],
     [
       'one that is too old',
-      () => sealedHeaders(makeAssertion('acme', { iat: nowSeconds() - 302 })),
+      () => sealedHeaders(makeAssertion('acme', { iat: nowSeconds() - 62 })),
+      'assertion_expired',
+    ],
+    [
+      'one whose token has expired (G7)',
+      () => sealedHeaders(makeAssertion('acme', { exp: nowSeconds() - 7 })),
       'assertion_expired',
     ],
     [
@@ -89,9 +95,25 @@ describe('the door (R3.2)', () => {
   });
 });
 
-describe('scopes', () => {
+describe('what an assertion is for', () => {
   const tools = buildSurface(ALL_TOOLSETS).tools;
   const call = (name: unknown) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name } });
+
+  it.each<[string, unknown, Access, boolean]>([
+    ['reading by one for reading', call('list_vaults'), 'read', true],
+    ['writing by one for reading', call('create_note'), 'read', false],
+    ['writing by one for writing', call('create_note'), 'write', true],
+    ['reading by one for writing', call('list_vaults'), 'write', true],
+    ['reading by one for a handshake', call('list_vaults'), 'none', false],
+    ['a handshake by one for it', { method: 'initialize' }, 'none', true],
+    ['a batch with one message too many', [{ method: 'tools/list' }, call('delete_note')], 'read', false],
+    ['a batch of readers', [call('get_recording'), call('list_vaults')], 'read', true],
+  ])('G7: %s, whatever the scopes of its token are', (_sentence, body, access, allowed) => {
+    const check = () =>
+      checkAccess(body, { access, scopes: ['mcp:read', 'mcp:write', 'mcp:verify'], vaults: null }, tools);
+    if (allowed) expect(check).not.toThrow();
+    else expect(check).toThrow(expect.objectContaining({ status: 403, code: 'insufficient_scope' }));
+  });
 
   it.each<[string, unknown, string[], boolean]>([
     ['reading by a reader', call('list_vaults'), ['mcp:read'], true],
@@ -110,20 +132,20 @@ describe('scopes', () => {
     ['a batch of readers', [call('get_recording'), call('list_vaults')], ['mcp:read'], true],
     ['what is no request', 'hello', [], true],
     ['nothing', null, [], true],
-  ])('%s', (_sentence, body, scopes, allowed) => {
-    const check = () => checkScopes(body, { scopes, vaults: null }, tools);
+  ])('of a gateway before `access` is as its scopes say: %s', (_sentence, body, scopes, allowed) => {
+    const check = () => checkAccess(body, { scopes, vaults: null }, tools);
     if (allowed) expect(check).not.toThrow();
     else expect(check).toThrow(expect.objectContaining({ status: 403, code: 'insufficient_scope' }));
   });
 
   it('G12: refuses a reader a tool that writes, whatever it is called', () => {
     const writing = new Map([['list_vaults', { access: 'write' as const }]]);
-    const check = () => checkScopes(call('list_vaults'), { scopes: ['mcp:read'], vaults: null }, writing);
+    const check = () => checkAccess(call('list_vaults'), { scopes: ['mcp:read'], vaults: null }, writing);
     expect(check).toThrow(expect.objectContaining({ status: 403 }));
   });
 
   it('names what the caller holds and lacks (P4), and the request that is refused', () => {
-    const check = () => checkScopes(call('create_note'), { scopes: ['mcp:read', 'mcp:verify'], vaults: null }, tools);
+    const check = () => checkAccess(call('create_note'), { scopes: ['mcp:read', 'mcp:verify'], vaults: null }, tools);
     expect(check).toThrow(expect.objectContaining({ scopes: ['mcp:read', 'mcp:write'], requestId: 1 }));
   });
 });

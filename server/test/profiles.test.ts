@@ -13,6 +13,10 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
+/** As the gateway seals it for a request that needs all that its token gives. */
+const accessOf = (scopes: readonly string[]) =>
+  scopes.includes('mcp:write') ? 'write' : scopes.includes('mcp:read') ? 'read' : 'none';
+
 interface Answer {
   status: number;
   body: { result?: { tools?: { name: string }[]; instructions?: string }; error?: { message: string; data: object } };
@@ -43,7 +47,7 @@ async function start() {
         'content-type': 'application/json',
         accept: 'application/json, text/event-stream',
         'mcp-protocol-version': version,
-        ...sealedHeaders(makeAssertion(BANK, { scopes })),
+        ...sealedHeaders(makeAssertion(BANK, { scopes, access: accessOf(scopes) })),
       },
       body: JSON.stringify(message),
     });

@@ -120,7 +120,10 @@ function serve(tools: readonly Tool[]) {
       'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
       'io.modelcontextprotocol/clientCapabilities': {},
     };
-    const caller = { assertion: makeAssertion(BANK, { scopes }), databaseAssertion: '1.x.y' };
+    const caller = {
+      assertion: makeAssertion(BANK, { scopes, access: scopes.includes('mcp:write') ? 'write' : 'read' }),
+      databaseAssertion: '1.x.y',
+    };
     return mcp.fetch(
       new Request('http://bank/', { method: 'POST', headers, ...(signal === undefined ? {} : { signal }) }),
       {

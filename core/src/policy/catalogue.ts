@@ -1,10 +1,7 @@
 import { BUILT_IN_TOOLS } from './built-in.ts';
 
-/** What a call can do to a bank's rows. */
-export type Access = 'read' | 'write';
-
 /** What a tool may need: `either` is one whose arguments say which tool is meant, so that its name alone tells nothing. */
-export type ToolAccess = Access | 'either';
+export type ToolAccess = 'read' | 'write' | 'either';
 
 export interface CatalogueTool {
   readonly access: ToolAccess;

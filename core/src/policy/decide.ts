@@ -1,5 +1,6 @@
 import { SCOPES, type Scope } from '../scopes.ts';
-import type { Access, ToolLookup } from './catalogue.ts';
+import { type Access, mostAccess } from './access.ts';
+import type { ToolLookup } from './catalogue.ts';
 
 /** One thing that a request asks for. */
 export interface Operation {
@@ -55,7 +56,7 @@ const DATA: readonly Scope[] = ['mcp:read', 'mcp:write'];
  *
  * | operation                                        | needs one of                      | access                    |
  * |--------------------------------------------------|-----------------------------------|---------------------------|
- * | handshake, lists of what the server is           | any of ours, also `mcp:verify`    | read                      |
+ * | handshake, lists of what the server is           | any of ours, also `mcp:verify`    | none                      |
  * | any other method, also one that nobody knows     | `mcp:read`                        | read                      |
  * | a tool that reads                                | `mcp:read`                        | read                      |
  * | a tool that writes                               | `mcp:write`                       | write                     |
@@ -84,7 +85,7 @@ export function decideAll(
   return {
     allowed: decisions.every(({ allowed }) => allowed),
     needed: SCOPES.filter((scope) => decisions.some(({ needed }) => needed.includes(scope))),
-    access: decisions.some(({ access }) => access === 'write') ? 'write' : 'read',
+    access: mostAccess(decisions.map(({ access }) => access)),
   };
 }
 
@@ -93,7 +94,7 @@ function needOf(
   { method, tool }: Operation,
   grant: Grant,
 ): { anyOf: readonly Scope[]; access: Access } {
-  if (HANDSHAKE.has(method)) return { anyOf: SCOPES, access: 'read' };
+  if (HANDSHAKE.has(method)) return { anyOf: SCOPES, access: 'none' };
   if (method !== 'tools/call') return { anyOf: READ, access: 'read' };
   switch (tool === undefined ? undefined : tools.get(tool)?.access) {
     case 'read':

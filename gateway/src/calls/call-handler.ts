@@ -186,7 +186,11 @@ export class CallHandler {
     if (request.method !== 'POST') {
       const access = this.permit(call, [SESSION_OPERATION]);
       if (body.isEmpty) return { ...call, access, body: () => null };
-      throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
+      throw new RequestError(
+        'body_unexpected',
+        RPC.invalidRequest,
+        `${request.method} takes no body; messages are sent by POST.`,
+      );
     }
     if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
       const method = received.deciding.get('mcp-method');
@@ -268,6 +272,7 @@ export class CallHandler {
       bank: call.bank,
       sub: claims.sub,
       iss: claims.iss,
+      access: call.access,
       scopes: [...scopes],
       vaults: vaults === null ? null : [...vaults],
       jti: claims.jti,

@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import {
   ASSERTION_MAX_BYTES,
+  type Assertion,
   AssertionError,
+  allows,
   BankhouseError,
   DATABASE_ASSERTION_HEADER,
   decide,
   field,
-  type Grant,
   openAssertion,
   POD_ASSERTION_HEADER,
   RPC,
@@ -78,16 +79,16 @@ function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
 }
 
 /**
- * Checks every message of a request body against what the caller was given. What is no JSON-RPC request is let through: the SDK answers it
+ * Whether the assertion is for every message of a request body (G7). What is no JSON-RPC request is let through: the SDK answers it
  * without running anything.
  *
  * @param tools that the bank offers
  * @param answering name of the tool that answers a call of this one with such arguments, which may be another
  * @throws DoorError 403
  */
-export function checkScopes(
+export function checkAccess(
   body: unknown,
-  grant: Grant,
+  assertion: Pick<Assertion, 'access' | 'scopes' | 'vaults'>,
   tools: ToolLookup,
   answering: (tool: string, args: unknown) => string = (tool) => tool,
 ): void {
@@ -96,13 +97,13 @@ export function checkScopes(
     if (typeof method !== 'string') continue;
     const name = method === 'tools/call' ? field(message, 'params', 'name') : undefined;
     const tool = typeof name === 'string' ? answering(name, field(message, 'params', 'arguments')) : undefined;
-    const { allowed, needed } = decide({ catalogue: { tools } }, { method, tool }, grant);
-    if (allowed) continue;
+    const { allowed, needed, access } = decide({ catalogue: { tools } }, { method, tool }, assertion);
+    if (assertion.access === undefined ? allowed : allows(assertion.access, access)) continue;
     const id = Array.isArray(body) ? null : field(message, 'id');
     throw new DoorError(
       403,
       'insufficient_scope',
-      `${tool === undefined ? method.slice(0, 64) : `The tool ${tool.slice(0, 64)}`} needs the scope "${needed.join(' ')}"; ask for a token that has it.`,
+      `${tool === undefined ? method.slice(0, 64) : `The tool ${tool.slice(0, 64)}`} ${allowed ? 'is more than the request was let through for.' : `needs the scope "${needed.join(' ')}"; ask for a token that has it.`}`,
       { scopes: needed, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }

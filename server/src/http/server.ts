@@ -22,7 +22,7 @@ import { toAuthInfo } from '../mcp/serving.ts';
 import type { Secrets } from '../secrets.ts';
 import { ANSWER_CHARACTERS } from '../toolsets/shared/budget.ts';
 import { RequestError, readJsonBody } from './body.ts';
-import { checkScopes, DoorError, openDoor } from './door.ts';
+import { checkAccess, DoorError, openDoor } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -86,7 +86,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, profile }) });
     }
     const body = await readJsonBody(request);
-    checkScopes(body, caller.assertion, options.tools, options.mcp.answering);
+    checkAccess(body, caller.assertion, options.tools, options.mcp.answering);
     const budget = Array.isArray(body) ? new AnswerBudget(ANSWER_CHARACTERS) : undefined;
     const authInfo = toAuthInfo({ caller, profile, budget });
     const answered = exchange(options.mcp, request, response, { authInfo, body });

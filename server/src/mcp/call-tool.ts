@@ -1,3 +1,4 @@
+import { allows } from '@bankhouse/core';
 import type { CallToolResult, ServerContext } from '@modelcontextprotocol/server';
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server';
 import { parseArguments } from './arguments.ts';
@@ -81,9 +82,9 @@ function answerOf(
 
 /** Behind the door's own check: what a forwarded call comes to is looked at where it is known for certain. */
 function requireAccess({ name, access }: AnsweringTool, { caller }: Requested): void {
-  const scope = access === 'read' ? 'mcp:read' : 'mcp:write';
-  if (caller.assertion.scopes.includes(scope)) return;
-  throw new ToolError('forbidden', `${name} needs the scope ${scope}.`, 'Ask for a token that has it.');
+  const { access: given, scopes } = caller.assertion;
+  if (given === undefined ? scopes.includes(`mcp:${access}`) : allows(given, access)) return;
+  throw new ToolError('forbidden', `${name} needs the scope mcp:${access}.`, 'Ask for a token that has it.');
 }
 
 interface Call {

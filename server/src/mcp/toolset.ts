@@ -1,4 +1,4 @@
-import type { Access, Logger, ToolAccess, ToolProfile } from '@bankhouse/core';
+import type { Logger, ToolAccess, ToolProfile } from '@bankhouse/core';
 import type {
   BlobResourceContents,
   CallToolResult,
@@ -41,6 +41,9 @@ export interface PrepareContext {
   transaction<T>(access: 'read' | 'write', work: (context: CallContext) => Promise<T>): Promise<T>;
 }
 
+/** Of a tool that answers calls itself. */
+type OwnAccess = Exclude<ToolAccess, 'either'>;
+
 /** What every tool says of itself. */
 interface Described {
   readonly name: string;
@@ -65,7 +68,7 @@ interface Described {
  */
 export interface LocalTool<I = unknown, O = unknown, P = void> extends Described {
   readonly place: 'local';
-  readonly access: Access;
+  readonly access: OwnAccess;
   readonly input: z.ZodType<I>;
   readonly output: z.ZodType<O>;
   /** What null means for arguments that can be emptied and not null; for any other that can't be null it is as left out. */
@@ -92,7 +95,7 @@ export interface RemoteContext {
  */
 export interface RemoteTool extends Described {
   readonly place: 'remote';
-  readonly access: Access;
+  readonly access: OwnAccess;
   readonly inputSchema: ObjectSchema;
   readonly outputSchema?: ObjectSchema;
   call(args: Readonly<Record<string, unknown>>, context: RemoteContext): Promise<CallToolResult>;
