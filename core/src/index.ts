@@ -90,6 +90,7 @@ export {
   SECRET_EMBEDDINGS_KEY,
   SECRET_PASSWORD_PROOF,
   SECRET_SEAL_KEYS,
+  SECRET_TOOL_PROFILE,
   VERSION,
 } from './names.ts';
 export { ACCESSES, type Access, allows, mostAccess } from './policy/access.ts';
@@ -97,6 +98,7 @@ export {
   BUILT_IN_CATALOGUE,
   type Catalogue,
   type CatalogueTool,
+  type ToolAccess,
   type ToolLookup,
 } from './policy/catalogue.ts';
 export { type Decision, decide, decideAll, type Grant, type Operation, SESSION_OPERATION } from './policy/decide.ts';
@@ -150,4 +152,12 @@ export {
   type TokenClaims,
   tokenClaimsSchema,
 } from './token.ts';
+export {
+  isToolProfile,
+  TOOL_PROFILE_PARAMETER,
+  TOOL_PROFILE_UNKNOWN,
+  TOOL_PROFILES,
+  type ToolProfile,
+  toolProfileOf,
+} from './tool-profiles.ts';
 export { bankOfPod, field, listOf, textOf } from './untrusted.ts';

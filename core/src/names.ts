@@ -54,6 +54,9 @@ export const SECRET_EMBEDDINGS_KEY = 'embeddings-key';
 /** File: the bank's name for people; absent where it has none but its id. No secret, but read anew like one, so that another name needs no new pod. */
 export const SECRET_BANK_NAME = 'bank-name';
 
+/** File: the tool profile of the Bank; absent where it says nothing. No secret either. */
+export const SECRET_TOOL_PROFILE = 'tool-profile';
+
 /** Name of all of a bank's own children (Secret, Deployment, PodDisruptionBudget) in the Bank's namespace. */
 export function childName(id: string): string {
   return `bank-${id}`;

@@ -18,6 +18,25 @@ describe('what a bank server gets', () => {
     expect(only()).toMatchObject({ method: 'POST', url: '/mcp/bank-acme', body: LIST });
   });
 
+  const QUERIES: [string, string][] = [
+    ['?tools=compact', '?tools=compact'],
+    ['?tools=full', '?tools=full'],
+    ['?access_token=x&tools=search&tools2=y', '?tools=search'],
+    ['?tools=%63ompact', '?tools=compact'],
+    ['?Tools=compact', ''],
+    ['?', ''],
+  ];
+  it.each(
+    QUERIES.flatMap(([query, passedOn]) => [
+      ['older', query, passedOn, JSON_TYPE] as const,
+      ['2026-07-28', query, passedOn, MODERN_LIST] as const,
+    ]),
+  )('%s: has of the query %s the tool profile alone: %s', async (_era, query, passedOn, headers) => {
+    const target = `/mcp/bank-acme${query}`;
+    await send(gateway.port, { target, headers: { ...headers, ...(await bearer()) }, body: LIST });
+    expect(only()).toMatchObject({ url: `/mcp/bank-acme${passedOn}` });
+  });
+
   it('has the caller sealed for the pod and for the database, each with a key of its own (R3.2)', async () => {
     const jti = crypto.randomUUID();
     const claims = { jti, scope: 'mcp:read openid mcp:write', vault_ids: ['sales'] };

@@ -37,7 +37,7 @@ export interface ServerConfig {
   toolsets: readonly ToolsetName[];
   /** Absent: semantic search is off. */
   embeddings?: EmbeddingsConfig;
-  /** Folder with the files `database-url` and `seal-keys`, and maybe `embeddings-key` and `bank-name`. */
+  /** Folder with the files `database-url` and `seal-keys`, and maybe `embeddings-key`, `bank-name` and `tool-profile`. */
   secretDir: string;
   port: number;
   logLevel: string;

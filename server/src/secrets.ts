@@ -3,11 +3,15 @@ import { join } from 'node:path';
 import {
   ConfigError,
   databaseUrlSchema,
+  isToolProfile,
   messageOf,
   SECRET_BANK_NAME,
   SECRET_DATABASE_URL,
   SECRET_EMBEDDINGS_KEY,
   SECRET_SEAL_KEYS,
+  SECRET_TOOL_PROFILE,
+  TOOL_PROFILES,
+  type ToolProfile,
 } from '@bankhouse/core';
 
 /** How long a secret is used before its file is looked at again, in milliseconds. */
@@ -22,6 +26,8 @@ export interface Secrets {
   embeddingsKey(): string | undefined;
   /** The bank's name for people; undefined where it has none but its id. */
   bankName(): string | undefined;
+  /** What the Bank says that is listed; undefined where it says nothing. */
+  toolProfile(): ToolProfile | undefined;
   /** Looks at the files now: something was refused, and a rotation may be why. */
   refresh(): void;
 }
@@ -48,6 +54,12 @@ export function openSecrets(
   const bankName = new WatchedFile<string | undefined>(join(dir, SECRET_BANK_NAME), parseName, options.onProblem, {
     optional: true,
   });
+  const toolProfile = new WatchedFile<ToolProfile | undefined>(
+    join(dir, SECRET_TOOL_PROFILE),
+    parseToolProfile,
+    options.onProblem,
+    { optional: true },
+  );
   let checkedAt = now();
   const refresh = () => {
     checkedAt = now();
@@ -55,6 +67,7 @@ export function openSecrets(
     databaseUrl.check();
     embeddingsKey.check();
     bankName.check();
+    toolProfile.check();
   };
   const refreshIfDue = () => {
     if (now() - checkedAt >= RECHECK_MS) refresh();
@@ -75,6 +88,10 @@ export function openSecrets(
     bankName() {
       refreshIfDue();
       return bankName.value;
+    },
+    toolProfile() {
+      refreshIfDue();
+      return toolProfile.value;
     },
     refresh,
   };
@@ -184,5 +201,11 @@ function parseKey(text: string, path: string): string | undefined {
 function parseName(text: string, path: string): string | undefined {
   if (text === '') return undefined;
   if (/\p{Cc}/u.test(text)) throw new ConfigError(`${path} is wrong: it must be one line without control characters.`);
+  return text;
+}
+
+function parseToolProfile(text: string, path: string): ToolProfile | undefined {
+  if (text === '') return undefined;
+  if (!isToolProfile(text)) throw new ConfigError(`${path} is wrong: it must be one of ${TOOL_PROFILES.join(', ')}.`);
   return text;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { JSON_MAX_DEPTH, JSON_MAX_VALUES } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import { loadServerConfig } from '../src/config.ts';
-import { BodyError, parseJsonBody } from '../src/http/body.ts';
+import { parseJsonBody, RequestError } from '../src/http/body.ts';
 import { openSecrets } from '../src/secrets.ts';
 import { makeSecretDir, NOWHERE } from './fixtures.ts';
 
@@ -86,6 +86,7 @@ describe('the secret', () => {
     ['a database URL of another kind', 'database-url', 'mysql://root@localhost/x'],
     ['an empty database URL', 'database-url', ''],
     ['a name of two lines', 'bank-name', 'one\ntwo'],
+    ['a tool profile that is not there', 'tool-profile', 'tiny'],
     ['a key for embeddings of two lines', 'embeddings-key', 'one\ntwo'],
   ])('is refused at the start with its file: %s', (_sentence, file, text) => {
     const secret = makeSecretDir('acme');
@@ -129,7 +130,7 @@ describe('a request body', () => {
     ['nesting without end', nested(100_000), 'body_too_deep'],
     ['more values than the limit', `[${'0,'.repeat(JSON_MAX_VALUES)}0]`, 'body_too_many'],
   ])('is refused: %s', (_sentence, text, code) => {
-    expect(() => parseJsonBody(Buffer.from(text))).toThrow(BodyError);
+    expect(() => parseJsonBody(Buffer.from(text))).toThrow(RequestError);
     expect(() => parseJsonBody(Buffer.from(text))).toThrow(expect.objectContaining({ status: 400, code }));
   });
 });

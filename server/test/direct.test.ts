@@ -8,7 +8,8 @@ import type { Caller } from '../src/caller.ts';
 import type { Changes } from '../src/changes/index.ts';
 import { loadServerConfig } from '../src/config.ts';
 import type { Database } from '../src/database/database.ts';
-import { type McpService, serveMcp, toAuthInfo } from '../src/mcp/serve.ts';
+import { type McpService, serveMcp } from '../src/mcp/serve.ts';
+import { toAuthInfo } from '../src/mcp/serving.ts';
 import { buildSurface } from '../src/mcp/surface.ts';
 import { defineTool, type Toolset } from '../src/mcp/toolset.ts';
 import { makeAssertion, makeSecretDir, sealedHeaders } from './fixtures.ts';
@@ -95,7 +96,7 @@ const goodBody = (id: string | number = 1, args: Record<string, unknown> = {}) =
   params: { name: 'get_who', arguments: args, _meta: { [VERSION_KEY]: MODERN, [CAPABILITIES_KEY]: {} } },
 });
 const open = (mcp: McpService, sub: string, body: unknown = goodBody()) => {
-  const call = mcp.direct.open(GOOD_HEADERS, body, toAuthInfo(callerNamed(sub)));
+  const call = mcp.direct.open(GOOD_HEADERS, body, toAuthInfo({ caller: callerNamed(sub), profile: 'full' }));
   if (call === undefined) throw new Error('not served directly');
   return call;
 };
@@ -162,7 +163,7 @@ const HEADERS = record({
 describe('the short way', () => {
   it('answers what it takes as the SDK answers it, with 200, and takes what is plain', async () => {
     const { mcp } = serve({ wait: false });
-    const authInfo = toAuthInfo(callerNamed('ann'));
+    const authInfo = toAuthInfo({ caller: callerNamed('ann'), profile: 'full' });
     let taken = 0;
     await fc.assert(
       fc.asyncProperty(HEADERS, BODY, async (headers, body) => {
@@ -198,7 +199,13 @@ describe('the short way', () => {
     ['that is another request', { 'mcp-method': 'tools/list' }, { ...goodBody(), method: 'tools/list' }],
   ])('leaves a call %s to the SDK', (_sentence, headers, body) => {
     const { mcp } = serve({ wait: false });
-    expect(mcp.direct.open({ ...GOOD_HEADERS, ...headers }, body, toAuthInfo(callerNamed('ann')))).toBeUndefined();
+    expect(
+      mcp.direct.open(
+        { ...GOOD_HEADERS, ...headers },
+        body,
+        toAuthInfo({ caller: callerNamed('ann'), profile: 'full' }),
+      ),
+    ).toBeUndefined();
   });
 
   it('is closed after its end, and what ran is aborted without an answer', async () => {
@@ -208,7 +215,9 @@ describe('the short way', () => {
     await mcp.close();
     expect(await call.answer).toBeUndefined();
     expect(entered[0]?.signal?.aborted).toBe(true);
-    expect(mcp.direct.open(GOOD_HEADERS, goodBody(), toAuthInfo(callerNamed('ann')))).toBeUndefined();
+    expect(
+      mcp.direct.open(GOOD_HEADERS, goodBody(), toAuthInfo({ caller: callerNamed('ann'), profile: 'full' })),
+    ).toBeUndefined();
   });
 });
 

@@ -2,13 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../src/caller.ts';
 import { ENTITIES } from '../src/entities/index.ts';
-import { buildSurface, parseArguments } from '../src/mcp/surface.ts';
+import { parseArguments } from '../src/mcp/arguments.ts';
+import { buildSurface } from '../src/mcp/surface.ts';
 import { ENTITY_TOOLS } from '../src/toolsets/workspace/entity-tools.ts';
 import { possibleFrom } from '../src/toolsets/workspace/operations/process.ts';
 import { entryLine, entryText } from '../src/toolsets/workspace/rows.ts';
 import { allowedVault, vaultForNew } from '../src/toolsets/workspace/vaults.ts';
 
-const { toolList } = buildSurface([{ name: 'workspace', instructions: '', tools: ENTITY_TOOLS, resources: [] }]);
+const toolList = buildSurface([{ name: 'workspace', instructions: '', tools: ENTITY_TOOLS, resources: [] }]).tools.list(
+  'full',
+);
 const tool = (name: string) => {
   const found = ENTITY_TOOLS.find((candidate) => candidate.name === name);
   if (found === undefined) throw new Error(name);

@@ -6,6 +6,9 @@ import { Bell } from '../src/changes/bell.ts';
 import type { Changes, StreamEvents } from '../src/changes/index.ts';
 import { type Change, isWatchable, type Notice, Notices } from '../src/changes/notices.ts';
 import { withListening } from '../src/mcp/live.ts';
+import { ToolRegistry } from '../src/mcp/registry.ts';
+import { toAuthInfo } from '../src/mcp/serving.ts';
+import { makeAssertion } from './fixtures.ts';
 
 const NOTES = 'bankhouse://acme/notes';
 
@@ -115,6 +118,7 @@ async function openStream(uris: string[]) {
   const handler = withListening(createMcpHandler(factory, { maxSubscriptions: 0 }), {
     factory,
     changes,
+    tools: new ToolRegistry([]),
     bank: 'acme',
     logger,
   });
@@ -142,10 +146,10 @@ async function openStream(uris: string[]) {
     },
     signal: abort.signal,
   });
-  const caller = { assertion: { rid: 'r', sub: 's' }, databaseAssertion: '' };
+  const caller = { assertion: makeAssertion('acme'), databaseAssertion: '' };
   const response = await handler.fetch(request, {
     parsedBody: body,
-    authInfo: { token: '', clientId: 's', scopes: [], extra: { caller } },
+    authInfo: toAuthInfo({ caller, profile: 'full' }),
   });
   const reader = response.body?.getReader();
   const decoder = new TextDecoder();

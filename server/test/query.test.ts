@@ -193,7 +193,7 @@ describe('the schemas of batch, query and search', () => {
   const surface = buildSurface([
     { name: 'test', instructions: '', tools: [batchTool, queryTool, searchTool], resources: [] },
   ]);
-  it.each(surface.toolList.tools.map((tool) => [tool.name, tool] as const))(
+  it.each(surface.tools.list('full').tools.map((tool) => [tool.name, tool] as const))(
     '%s has no reference in them and stays small',
     (_name, tool) => {
       const schemas = JSON.stringify([tool.inputSchema, tool.outputSchema]);
@@ -203,7 +203,7 @@ describe('the schemas of batch, query and search', () => {
   );
 
   it('the filter says what it is in the schema and what can be asked in the description', () => {
-    const query = surface.toolList.tools.find((tool) => tool.name === 'query');
+    const query = surface.tools.list('full').tools.find((tool) => tool.name === 'query');
     expect(query?.inputSchema.properties?.filter).toMatchObject({
       type: 'object',
       properties: {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { buildSurface, parseArguments } from '../src/mcp/surface.ts';
+import { parseArguments } from '../src/mcp/arguments.ts';
+import { buildSurface } from '../src/mcp/surface.ts';
 import { recordings } from '../src/toolsets/recordings/index.ts';
 import { filterValues } from '../src/toolsets/recordings/schemas.ts';
 import { isRecordingId } from '../src/toolsets/shared/ids.ts';
@@ -9,12 +10,12 @@ import { isWhen, toInstant } from '../src/toolsets/shared/when.ts';
 const surface = buildSurface([recordings]);
 const tool = (name: string) => {
   const found = surface.tools.get(name);
-  if (found === undefined) throw new Error(name);
+  if (found?.place !== 'local') throw new Error(name);
   return found;
 };
 
 describe('the list of tools', () => {
-  it.each(surface.toolList.tools.map((listed) => [listed.name, listed] as const))(
+  it.each(surface.tools.list('full').tools.map((listed) => [listed.name, listed] as const))(
     '%s says what it takes, gives and does',
     (name, listed) => {
       expect(name).toMatch(/^[a-z_]{1,64}$/);

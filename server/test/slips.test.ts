@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseArguments } from '../src/mcp/surface.ts';
+import { parseArguments } from '../src/mcp/arguments.ts';
 import { ToolError } from '../src/mcp/tool-error.ts';
 import type { Tool } from '../src/mcp/toolset.ts';
 import { planGroups } from '../src/toolsets/workspace/query/aggregate.ts';
@@ -17,7 +17,7 @@ const TOOLS = new Map<string, Tool>(ALL_TOOLSETS.flatMap(({ tools }) => tools).m
 
 function parsed(name: string, args: unknown): Args {
   const tool = TOOLS.get(name);
-  if (tool === undefined) throw new Error(`no tool ${name}`);
+  if (tool?.place !== 'local') throw new Error(`no tool ${name}`);
   return parseArguments(tool, args) as Args;
 }
 

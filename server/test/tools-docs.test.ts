@@ -28,10 +28,13 @@ const patch = defineTool({
 });
 const list = defineTool({ ...create, name: 'list_things', access: 'read', annotations: {}, input: z.strictObject({}) });
 
+const short = defineTool({ ...list, name: 'get_thing', listedIn: ['compact'] });
+
 describe('docs/tools.md', () => {
-  const page = toolsMarkdown([
-    { name: 'things', instructions: 'It has things.', tools: [create, patch, list], resources: [] },
-  ]);
+  const page = toolsMarkdown(
+    [{ name: 'things', instructions: 'It has things.', tools: [create, patch, list, short], resources: [] }],
+    (text) => JSON.parse(text).tools.length * 1000,
+  );
 
   it.each([
     ['a toolset with its instructions', '## things\n\nIt has things.\n'],
@@ -45,6 +48,10 @@ describe('docs/tools.md', () => {
       'what create says, for patch',
       'can destroy, may be repeated. Answers `id`.\n\n| argument | type | | |\n| --- | --- | --- | --- |\n| `name` | text |  | A name \\| a title. |',
     ],
+    ['what each profile costs', '| 3 | 3,000 |\n'],
+    ['what compact costs', '| 4 | 4,000 |\n'],
+    ['a tool that the default leaves out', 'Reads. Answers `id`. Listed in `compact` alone.'],
+    ['the tools that find and call others', '### call_tool\n'],
     ['a tool without arguments', '### list_things\n\nMakes a thing.\n\nReads. Answers `id`.\n\nNo arguments.\n'],
   ])('has %s', (_sentence, text) => {
     expect(page).toContain(text);

@@ -1,4 +1,5 @@
 /** The part of the table of bad requests that is about methods and headers. */
+import { bankPath } from '@bankhouse/core';
 import { type BadRequest, calling, FORBIDDEN, JSON_HEADERS, rowsOf, WRONG } from './bad-rows.ts';
 import { type BadRequestContext, changed } from './tokens.ts';
 
@@ -34,6 +35,22 @@ export async function badHeaders(context: BadRequestContext): Promise<BadRequest
       headers: { ...JSON_HEADERS, authorization: verify },
       body: calling('verify'),
       ...FORBIDDEN,
+    }),
+    ...(
+      [
+        ['a tool profile that is not there', 'tools=tiny'],
+        ['an empty tool profile', 'tools='],
+        ['two tool profiles', 'tools=full&tools=full'],
+      ] as const
+    ).map(([name, query]) =>
+      row(name, { target: `${bankPath(context.bank)}?${query}`, ...WRONG, code: 'tool_profile' }),
+    ),
+    row('a tool profile that is not there, without a token', {
+      target: `${bankPath(context.bank)}?tools=tiny`,
+      headers: JSON_HEADERS,
+      status: 401,
+      code: 'token_absent',
+      challenge: 'absent',
     }),
     ...origins(context, authorization),
     ...methods(row),

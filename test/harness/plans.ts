@@ -62,7 +62,7 @@ export async function explainTool(
   turns = 1,
 ): Promise<ToolRun> {
   const tool: Tool | undefined = toolsets.flatMap((toolset) => toolset.tools).find((one) => one.name === name);
-  if (tool === undefined) throw new Error(`There is no tool ${name}.`);
+  if (tool?.place !== 'local') throw new Error(`There is no tool ${name} of the bank's own.`);
   const client = new pg.Client({ connectionString: bank.url });
   const plans: Explained[] = [];
   client.on('notice', ({ message }) => {

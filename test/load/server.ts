@@ -69,6 +69,7 @@ async function serveHighLevel(): Promise<number> {
   const handler = createMcpHandler(() => {
     const server = new McpServer({ name: BANK, version: '1' });
     for (const tool of tools) {
+      if (tool.place !== 'local') continue;
       const { name, title, description, input, output } = tool;
       server.registerTool(name, { title, description, inputSchema: input, outputSchema: output }, async (args) => {
         const answer = await rows({} as never, {} as never, (tx) => tool.run(args, { tx, bank: BANK } as never));

@@ -53,7 +53,7 @@ for (const [tokenName, allowed] of [
 ] as const) {
   for (const [name, toolName, args] of CASES) {
     const tool = tools.find((one) => one.name === toolName);
-    if (tool === undefined) throw new Error(toolName);
+    if (tool?.place !== 'local') throw new Error(toolName);
     const client = new pg.Client({ connectionString: bank.url });
     await client.connect();
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BANK_ID_MAX_LENGTH, BANK_ID_PATTERN, VAULT_ID_PATTERN } from '../bank-id.ts';
+import { TOOL_PROFILES } from '../tool-profiles.ts';
 import {
   displayNameSchema,
   durationSchema,
@@ -50,6 +51,15 @@ export const bankSpecSchema = z.object({
     .max(16)
     .default([...TOOLSETS])
     .meta({ description: 'Groups of tools that the bank offers.', 'x-kubernetes-list-type': 'set' }),
+  tools: z
+    .object({
+      profile: z.enum(TOOL_PROFILES).optional().meta({
+        description:
+          'How much tools/list shows, where the URL says nothing (?tools=). full, the default: every tool. compact: one tool an operation. search: find_tools and call_tool. Every tool can be called in each.',
+      }),
+    })
+    .optional()
+    .meta({ description: 'How the bank offers its tools.' }),
   vaults: z
     .array(vaultSchema)
     .max(100)

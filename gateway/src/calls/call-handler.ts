@@ -12,6 +12,10 @@ import {
   type Resource,
   RPC,
   SESSION_OPERATION,
+  TOOL_PROFILE_PARAMETER,
+  TOOL_PROFILE_UNKNOWN,
+  type ToolProfile,
+  toolProfileOf,
 } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
@@ -71,6 +75,8 @@ interface Authenticated extends Routed {
 
 /** It has a slot, and a place in the budget: both are given back at its end. */
 interface Admitted extends Authenticated {
+  /** What the URL asks for; undefined where it leaves that to the bank. */
+  readonly profile: ToolProfile | undefined;
   readonly open: OpenCall;
   readonly holding: Holding;
 }
@@ -152,6 +158,8 @@ export class CallHandler {
     if (repeated !== undefined) {
       throw new RequestError('header_repeated', RPC.headers, `The header ${repeated} came more than once.`);
     }
+    const profile = toolProfileOf(call.request.url ?? '');
+    if (profile === 'unknown') throw new RequestError('tool_profile', RPC.invalidRequest, TOOL_PROFILE_UNKNOWN);
     const open: OpenCall = {
       kind: kindOf(call),
       bank,
@@ -161,7 +169,7 @@ export class CallHandler {
     };
     this.options.openCalls.add(open);
     const { iss, sub } = caller.claims;
-    return { ...call, open, holding: this.options.budget.open({ bank, subject: `${iss} ${sub}` }) };
+    return { ...call, profile, open, holding: this.options.budget.open({ bank, subject: `${iss} ${sub}` }) };
   }
 
   /**
@@ -321,8 +329,9 @@ export class CallHandler {
     ];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);
-    // The path without its query: MCP has none, and clients put tokens there.
-    return { method: call.request.method ?? 'POST', path: bankPath(call.bank), headers, body };
+    // Of the query nothing but the profile: MCP has none, and clients put tokens there.
+    const query = call.profile === undefined ? '' : `?${TOOL_PROFILE_PARAMETER}=${call.profile}`;
+    return { method: call.request.method ?? 'POST', path: `${bankPath(call.bank)}${query}`, headers, body };
   }
 
   private fail(call: Routed, problem: unknown): Outcome {

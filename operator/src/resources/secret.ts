@@ -4,6 +4,7 @@ import {
   SECRET_EMBEDDINGS_KEY,
   SECRET_PASSWORD_PROOF,
   SECRET_SEAL_KEYS,
+  SECRET_TOOL_PROFILE,
 } from '@bankhouse/core';
 import { type BankIdentity, type Child, childMetadata } from './model.ts';
 
@@ -24,6 +25,7 @@ export function buildSecret(
   bank: BankIdentity,
   secrets: BankSecrets,
 ): Child<{ type: string; data: Record<string, string> }> {
+  const { displayName, tools } = bank.spec;
   return {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -33,7 +35,8 @@ export function buildSecret(
       [SECRET_DATABASE_URL]: base64(secrets.databaseUrl),
       [SECRET_SEAL_KEYS]: base64(JSON.stringify(secrets.sealKeys)),
       ...(secrets.passwordProof === undefined ? {} : { [SECRET_PASSWORD_PROOF]: base64(secrets.passwordProof) }),
-      ...(bank.spec.displayName === undefined ? {} : { [SECRET_BANK_NAME]: base64(bank.spec.displayName) }),
+      ...(displayName === undefined ? {} : { [SECRET_BANK_NAME]: base64(displayName) }),
+      ...(tools?.profile === undefined ? {} : { [SECRET_TOOL_PROFILE]: base64(tools.profile) }),
       ...(secrets.embeddingsKey === undefined ? {} : { [SECRET_EMBEDDINGS_KEY]: base64(secrets.embeddingsKey) }),
     },
   };

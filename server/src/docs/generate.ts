@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs';
+import { encode } from 'gpt-tokenizer';
 import { createEmbeddings } from '../embeddings/index.ts';
+import { buildSurface } from '../mcp/surface.ts';
 import { TOOLSET_NAMES, toolsetsNamed } from '../toolsets/index.ts';
 import { builtInCatalogue } from './catalogue.ts';
 import { toolsMarkdown } from './tools.ts';
@@ -10,8 +12,8 @@ const toolsets = toolsetsNamed(TOOLSET_NAMES, { embeddings });
 const ROOT = new URL('../../../', import.meta.url);
 
 /** `npm run generate`: writes what others know of the toolsets, people by docs/tools.md and the gateway by its catalogue. */
-writeFileSync(new URL('docs/tools.md', ROOT), toolsMarkdown(toolsets));
 writeFileSync(
-  new URL('core/src/policy/built-in.ts', ROOT),
-  builtInCatalogue(toolsets.flatMap(({ tools }) => [...tools])),
+  new URL('docs/tools.md', ROOT),
+  toolsMarkdown(toolsets, (text) => encode(text).length),
 );
+writeFileSync(new URL('core/src/policy/built-in.ts', ROOT), builtInCatalogue(buildSurface(toolsets).tools.all()));

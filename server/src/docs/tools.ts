@@ -1,5 +1,7 @@
+import { TOOL_PROFILES, type ToolProfile } from '@bankhouse/core';
 import type { Tool as ListedTool } from '@modelcontextprotocol/server';
-import { describeTool } from '../mcp/surface.ts';
+import { describeTool } from '../mcp/listing.ts';
+import { buildSurface, type Surface } from '../mcp/surface.ts';
 import type { Tool, Toolset } from '../mcp/toolset.ts';
 
 /** What this page needs of a JSON Schema, of those that tools are listed with. */
@@ -43,16 +45,54 @@ as what is not there.
 - **Times** are RFC 3339 in UTC. Where an instant is asked for, a plain date means its first one.
 `;
 
-/** docs/tools.md: every tool of these toolsets, also those that a bank hides while they are not configured. */
-export function toolsMarkdown(toolsets: readonly Toolset[]): string {
-  return [HEAD, ...toolsets.map(toolsetSection)].join('\n');
+const PROFILES = `## Profiles
+
+A list of tools stands in front of every conversation, so a client can have a shorter one: \`?tools=compact\` at the end of the bank's URL, or
+\`spec.tools.profile\` of the Bank, where the URL says nothing. **Every tool can be called by its name in each profile**, and needs the same scope; what
+differs is what tools/list shows.
+`;
+
+const SHOWN: Readonly<Record<ToolProfile, string>> = {
+  full: 'every tool; the default',
+  compact: 'one tool an operation, with `kind` as an argument, and the tools that read; no titles',
+  search: 'two tools that find and call the others; for banks with many attached servers',
+};
+
+const NOTE = `
+Counted with gpt-tokenizer (o200k) in the answer to tools/list, for a bank with all toolsets; a test holds the numbers. An answer's form is not listed, since nobody
+needs it to call a tool: it is below.
+`;
+
+/**
+ * docs/tools.md: every tool of these toolsets, also those that a bank hides while they are not configured.
+ *
+ * @param tokensOf how many tokens a text has
+ */
+export function toolsMarkdown(toolsets: readonly Toolset[], tokensOf: (text: string) => number): string {
+  const surface = buildSurface(toolsets);
+  const catalogue = surface.tools.listed('search');
+  return [
+    HEAD,
+    profilesSection(surface, tokensOf),
+    ...toolsets.map(toolsetSection),
+    toolsetSection({ name: 'Always there', instructions: '', tools: catalogue, resources: [] }),
+  ].join('\n');
+}
+
+function profilesSection({ tools }: Surface, tokensOf: (text: string) => number): string {
+  const rows = TOOL_PROFILES.map((profile) => {
+    const list = tools.list(profile);
+    const tokens = tokensOf(JSON.stringify(list)).toLocaleString('en');
+    return `| \`${profile}\` | ${SHOWN[profile]} | ${list.tools.length} | ${tokens} |`;
+  });
+  return [PROFILES, '| profile | shows | tools | tokens |', '| --- | --- | --- | --- |', ...rows, NOTE].join('\n');
 }
 
 function toolsetSection({ name, instructions, tools }: Toolset): string {
   return [
     `## ${name}\n`,
     ...(instructions === '' ? [] : [`${instructions}\n`]),
-    ...tools.map((tool) => toolSection(describeTool(tool), tool.access, fieldsOf(tools, tool.name))),
+    ...tools.map((tool) => toolSection(describeTool(tool), tool, fieldsOf(tools, tool.name))),
   ].join('\n');
 }
 
@@ -63,7 +103,7 @@ function fieldsOf(toolset: readonly Tool[], name: string): Readonly<Record<strin
   return tool === undefined || creating === name ? {} : (inputOf(describeTool(tool)).properties ?? {});
 }
 
-function toolSection(tool: ListedTool, access: Tool['access'], fields: Readonly<Record<string, Schema>>): string {
+function toolSection(tool: ListedTool, { access, listedIn }: Tool, fields: Readonly<Record<string, Schema>>): string {
   const { properties = {}, required = [] } = inputOf(tool);
   const rows = Object.entries(properties).map(([name, schema]) => {
     const need = required.includes(name)
@@ -77,16 +117,31 @@ function toolSection(tool: ListedTool, access: Tool['access'], fields: Readonly<
   return [
     `### ${tool.name}\n`,
     `${tool.description}\n`,
-    `${hintsOf(tool, access)}. Answers ${answer.map((name) => `\`${name}\``).join(', ')}.\n`,
+    `${hintsOf(tool, access)}.${answersOf(answer)}${listedOnly(listedIn)}\n`,
     ...(rows.length === 0
       ? ['No arguments.\n']
       : ['| argument | type | | |', '| --- | --- | --- | --- |', ...rows, '']),
   ].join('\n');
 }
 
+function answersOf(names: readonly string[]): string {
+  return names.length === 0 ? '' : ` Answers ${names.map(code).join(', ')}.`;
+}
+
+/** Of a tool that the default doesn't list. */
+function listedOnly(profiles: Tool['listedIn']): string {
+  return profiles === undefined || profiles.length === 0 ? '' : ` Listed in ${profiles.map(code).join(', ')} alone.`;
+}
+
+const DOES: Readonly<Record<Tool['access'], string>> = {
+  read: 'Reads',
+  write: 'Writes',
+  either: 'Reads or writes, as what it calls',
+};
+
 function hintsOf({ annotations = {} }: ListedTool, access: Tool['access']): string {
   const hints = [
-    access === 'read' ? 'Reads' : 'Writes',
+    DOES[access],
     ...(access === 'write' && annotations.destructiveHint === true ? ['can destroy'] : []),
     ...(access === 'write' && annotations.idempotentHint === true ? ['may be repeated'] : []),
   ];

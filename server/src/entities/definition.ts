@@ -160,7 +160,7 @@ export const LANGUAGE: Field = {
   type: 'language',
   writable: 'always',
   nullable: true,
-  description: 'Language of the text, such as de; decides how search reads it',
+  description: 'Language of the text, such as de',
 };
 
 /** Every field of an entity, common ones first; `status` with the entity's own values. */

@@ -8,14 +8,15 @@ import {
   RPC,
 } from '@bankhouse/core';
 
-export class BodyError extends BankhouseError {
+/** What the client sent is no request that could be served: its body, or the query of its URL. */
+export class RequestError extends BankhouseError {
   readonly status: 400 | 413;
   /** JSON-RPC code. */
   readonly rpcCode: number;
 
   constructor(status: 400 | 413, rpcCode: number, code: string, message: string) {
     super(code, message);
-    this.name = 'BodyError';
+    this.name = 'RequestError';
     this.status = status;
     this.rpcCode = rpcCode;
   }
@@ -24,7 +25,7 @@ export class BodyError extends BankhouseError {
 /**
  * Reads a body and parses it as JSON, within bounds.
  *
- * @throws BodyError 413 over the size, 400 for what is no JSON or goes over what core allows
+ * @throws RequestError 413 over the size, 400 for what is no JSON or goes over what core allows
  */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   if (Number(request.headers['content-length'] ?? 0) > REQUEST_BODY_MAX_BYTES) throw tooLarge();
@@ -32,8 +33,8 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   return parseJsonBody(body);
 }
 
-function tooLarge(): BodyError {
-  return new BodyError(
+function tooLarge(): RequestError {
+  return new RequestError(
     413,
     RPC.refused,
     'body_too_large',
@@ -71,17 +72,17 @@ const OUT_OF_BOUNDS = {
 
 /**
  * @param bytes UTF-8
- * @throws BodyError 400
+ * @throws RequestError 400
  */
 export function parseJsonBody(bytes: Buffer): unknown {
   const bounds = jsonWithinBounds(bytes);
   if (bounds !== 'within') {
     const [code, message] = OUT_OF_BOUNDS[bounds];
-    throw new BodyError(400, RPC.invalidRequest, code, message);
+    throw new RequestError(400, RPC.invalidRequest, code, message);
   }
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw new BodyError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
+    throw new RequestError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
   }
 }

@@ -83,18 +83,20 @@ function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
  * without running anything.
  *
  * @param tools that the bank offers
+ * @param answering name of the tool that answers a call of this one with such arguments, which may be another
  * @throws DoorError 403
  */
 export function checkAccess(
   body: unknown,
   assertion: Pick<Assertion, 'access' | 'scopes' | 'vaults'>,
   tools: ToolLookup,
+  answering: (tool: string, args: unknown) => string = (tool) => tool,
 ): void {
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
     const name = method === 'tools/call' ? field(message, 'params', 'name') : undefined;
-    const tool = typeof name === 'string' ? name : undefined;
+    const tool = typeof name === 'string' ? answering(name, field(message, 'params', 'arguments')) : undefined;
     const { allowed, needed, access } = decide({ catalogue: { tools } }, { method, tool }, assertion);
     if (assertion.access === undefined ? allowed : allows(assertion.access, access)) continue;
     const id = Array.isArray(body) ? null : field(message, 'id');

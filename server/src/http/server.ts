@@ -13,12 +13,18 @@ import {
   proofOf,
   RPC,
   SEALED_HEADERS_MAX_BYTES,
+  TOOL_PROFILE_UNKNOWN,
   type ToolLookup,
+  type ToolProfile,
+  toolProfileOf,
 } from '@bankhouse/core';
 import { isJsonContentType } from '@modelcontextprotocol/server';
-import { type McpService, toAuthInfo } from '../mcp/serve.ts';
+import { AnswerBudget } from '../mcp/answer-budget.ts';
+import type { McpService } from '../mcp/serve.ts';
+import { toAuthInfo } from '../mcp/serving.ts';
 import type { Secrets } from '../secrets.ts';
-import { BodyError, readJsonBody } from './body.ts';
+import { ANSWER_CHARACTERS } from '../toolsets/shared/budget.ts';
+import { RequestError, readJsonBody } from './body.ts';
 import { checkAccess, DoorError, openDoor } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
@@ -78,13 +84,15 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     }
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
     prove(request, response, options.secrets);
-    const authInfo = toAuthInfo(caller);
+    const profile = profileOf(url, options.secrets);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
-      return exchange(options.mcp, request, response, { authInfo });
+      return exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, profile }) });
     }
     const body = await readJsonBody(request);
-    checkAccess(body, caller.assertion, options.tools);
+    checkAccess(body, caller.assertion, options.tools, options.mcp.answering);
+    const budget = Array.isArray(body) ? new AnswerBudget(ANSWER_CHARACTERS) : undefined;
+    const authInfo = toAuthInfo({ caller, profile, budget });
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
@@ -120,13 +128,20 @@ function prove(request: IncomingMessage, response: ServerResponse, secrets: Secr
   if (proof !== undefined) response.setHeader(PROOF_HEADER, proof);
 }
 
+/** What the URL says goes before what the Bank says. @throws RequestError 400 */
+function profileOf(url: string, secrets: Secrets): ToolProfile {
+  const asked = toolProfileOf(url);
+  if (asked === 'unknown') throw new RequestError(400, RPC.invalidRequest, 'tool_profile', TOOL_PROFILE_UNKNOWN);
+  return asked ?? secrets.toolProfile() ?? 'full';
+}
+
 /** A refusal as the JSON-RPC error that an MCP client understands. It echoes the request's id where that was read. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown, logger: Logger): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
     return;
   }
-  const refusal = error instanceof DoorError || error instanceof BodyError ? error : undefined;
+  const refusal = error instanceof DoorError || error instanceof RequestError ? error : undefined;
   const status = refusal?.status ?? (isClientGone(error) ? 400 : 500);
   if (status === 500) logger.error({ reason: messageOf(error) }, 'request failed');
   else logger.info({ status, code: error instanceof BankhouseError ? error.code : 'client_gone' }, 'request refused');

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import { type ArgumentSchema, asMeant, type Meaning, withoutEmpty } from './leniency.ts';
+import { inputSchemaOf, jsonSchema } from './listing.ts';
 import { ToolError } from './tool-error.ts';
+import type { ForwardingTool, LocalTool } from './toolset.ts';
 import { meantName, nearestNames } from './vocabulary.ts';
 
 const SHOWN_PROBLEMS = 5;
@@ -18,17 +20,21 @@ export function parseInput<I>(schema: z.ZodType<I>, given: unknown, whose: strin
   throw refusal(parsed.error.issues, given, { whose, names: namesOf(schema) });
 }
 
+interface Meant {
+  readonly whose: string;
+  /** The schema as JSON Schema; asked for only when something doesn't fit. */
+  listed(): ArgumentSchema;
+  readonly meaning: Meaning;
+  /** Arguments that there are, where the schema has not all of them. */
+  names?(): string[];
+}
+
 /**
  * Arguments that fit the schema, or are meant to (leniency.ts). What fits as it is costs nothing more.
  *
- * @param listed the schema as JSON Schema; asked for only when something doesn't fit
  * @throws ToolError `invalid_argument` that names every wrong argument, those that there are and the nearest
  */
-export function parseMeant<I>(
-  schema: z.ZodType<I>,
-  given: unknown,
-  { whose, listed, meaning }: { whose: string; listed: () => ArgumentSchema; meaning: Meaning },
-): I {
+export function parseMeant<I>(schema: z.ZodType<I>, given: unknown, { whose, listed, meaning, names }: Meant): I {
   const exact = schema.safeParse(given);
   if (exact.success) return exact.data;
   const wanted = listed();
@@ -38,7 +44,34 @@ export function parseMeant<I>(
   const wrong = new Set(lenient.error.issues.flatMap(({ path }) => path.slice(0, 1)));
   const filled = schema.safeParse(withoutEmpty(wanted, meant, wrong));
   if (filled.success) return filled.data;
-  throw refusal(lenient.error.issues, meant, { whose, names: Object.keys(wanted.properties ?? {}) });
+  const known = names?.() ?? Object.keys(wanted.properties ?? {});
+  throw refusal(lenient.error.issues, meant, { whose, names: known });
+}
+
+/** @throws ToolError `invalid_argument` that names every wrong argument, and which there are */
+export function parseArguments<I>(tool: LocalTool<I>, args: unknown): I {
+  return parseMeant(tool.input, args ?? {}, {
+    whose: tool.name,
+    listed: () => inputSchemaOf(tool as unknown as LocalTool) as ArgumentSchema,
+    meaning: { emptied: tool.emptied, idWords: idWordsOf(tool.name) },
+  });
+}
+
+/** What a forwarding tool reads itself; whatever else is there goes on as it came. @throws ToolError */
+export function parseForwarding<I>(tool: ForwardingTool<I>, args: unknown): I {
+  return parseMeant(tool.input, args ?? {}, {
+    whose: tool.name,
+    listed: () => jsonSchema(tool.input, 'input') as ArgumentSchema,
+    meaning: { idWords: [] },
+    names: () => Object.keys(inputSchemaOf(tool).properties ?? {}),
+  });
+}
+
+/** `noteid` and `note` of get_note; a tool about calls takes their other names. */
+function idWordsOf(tool: string): string[] {
+  const noun = tool.replace(/^[a-z]+_/, '').replaceAll('_', '');
+  const nouns = noun === 'recording' || noun === 'transcript' ? ['recording', 'call', 'meeting'] : [noun];
+  return [...nouns, ...nouns.map((each) => `${each}id`)];
 }
 
 function refusal(

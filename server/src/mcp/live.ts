@@ -10,11 +10,14 @@ import {
 } from '@modelcontextprotocol/server';
 import type { Caller } from '../caller.ts';
 import { type ChangeStream, type Changes, isWatchable, type Notice, type Wish } from '../changes/index.ts';
+import type { ToolRegistry } from './registry.ts';
+import { requestedOf } from './serving.ts';
 import { ToolError } from './tool-error.ts';
 
 export interface Listening {
   readonly factory: McpServerFactory;
   readonly changes: Changes;
+  readonly tools: Pick<ToolRegistry, 'onChange'>;
   readonly bank: string;
   readonly logger: Logger;
 }
@@ -30,11 +33,11 @@ export function withListening(main: McpHttpHandler, listening: Listening): McpHt
     ...main,
     async fetch(request, options) {
       const listen = asListen(options?.parsedBody, listening.bank);
-      const caller = options?.authInfo?.extra?.caller;
+      const caller = requestedOf(options?.authInfo)?.caller;
       if (listen === undefined || caller === undefined) return main.fetch(request, options);
       const stream = new LiveStream(listening, () => open.delete(stream));
       open.add(stream);
-      return stream.serve(request, { ...options, parsedBody: listen.body }, listen.id, caller as Caller);
+      return stream.serve(request, { ...options, parsedBody: listen.body }, listen.id, caller);
     },
     async close() {
       for (const stream of open) stream.end();
@@ -50,6 +53,8 @@ class LiveStream {
   readonly #handler: McpHttpHandler;
   readonly #onGone: () => void;
   #changes: ChangeStream | undefined;
+  /** There are other tools than the client was told of. */
+  #toolsChanged = false;
   /** The client has taken all that was sent, and waits. */
   #hungry = false;
 
@@ -88,7 +93,9 @@ class LiveStream {
         },
       });
       this.#changes = stream;
+      const unlisten = wish.tools ? this.#listening.tools.onChange(() => this.#hearOfTools()) : () => {};
       this.#bus.whenUnsubscribed(() => {
+        unlisten();
         stream.close();
         this.#onGone();
       });
@@ -98,7 +105,7 @@ class LiveStream {
       this.#onGone();
       return refusal(id, error, logger, rid);
     }
-    logger.info({ rid, uris: wish.uris.length, lists: wish.lists }, 'stream opened');
+    logger.info({ rid, uris: wish.uris.length, lists: wish.lists, tools: wish.tools }, 'stream opened');
     return new Response(this.#paced(response.body), { status: response.status, headers: response.headers });
   }
 
@@ -112,7 +119,17 @@ class LiveStream {
     if (this.#hungry && this.#tellNext()) this.#hungry = false;
   }
 
+  #hearOfTools(): void {
+    this.#toolsChanged = true;
+    this.#feed();
+  }
+
   #tellNext(): boolean {
+    if (this.#toolsChanged) {
+      this.#toolsChanged = false;
+      this.#bus.publish({ kind: 'tools_list_changed' });
+      return true;
+    }
     const notice = this.#changes?.take();
     if (notice === undefined) return false;
     this.#bus.publish(eventOf(notice));
@@ -190,10 +207,14 @@ function asListen(body: unknown, bank: string): { id: string | number; body: Jso
 }
 
 /** Of a request that the SDK has taken. */
-function wishOf(body: unknown): Wish {
+function wishOf(body: unknown): Wish & { readonly tools: boolean } {
   const params = isObject(body) && isObject(body.params) ? body.params : {};
-  const { resourceSubscriptions, resourcesListChanged } = params.notifications as Json;
-  return { uris: (resourceSubscriptions as string[] | undefined) ?? [], lists: resourcesListChanged === true };
+  const { resourceSubscriptions, resourcesListChanged, toolsListChanged } = params.notifications as Json;
+  return {
+    uris: (resourceSubscriptions as string[] | undefined) ?? [],
+    lists: resourcesListChanged === true,
+    tools: toolsListChanged === true,
+  };
 }
 
 function isObject(value: unknown): value is Json {

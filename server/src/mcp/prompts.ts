@@ -1,10 +1,13 @@
 import { BankhouseError } from '@bankhouse/core';
 import type { GetPromptResult, Prompt as ListedPrompt, ListPromptsResult } from '@modelcontextprotocol/server';
 import { parseInput } from './arguments.ts';
-import type { CallContext, Prompt, Tool, Toolset } from './toolset.ts';
+import type { CallContext, Prompt, Toolset } from './toolset.ts';
 
 /** The prompts of these toolsets that speak only of tools which are offered, by name. */
-export function promptsOf(toolsets: readonly Toolset[], tools: ReadonlyMap<string, Tool>): ReadonlyMap<string, Prompt> {
+export function promptsOf(
+  toolsets: readonly Toolset[],
+  tools: { has(name: string): boolean },
+): ReadonlyMap<string, Prompt> {
   const prompts = new Map<string, Prompt>();
   for (const prompt of toolsets.flatMap((toolset) => toolset.prompts ?? [])) {
     if (prompts.has(prompt.name)) throw new BankhouseError('toolset_clash', `Two prompts are named ${prompt.name}.`);

@@ -1,8 +1,6 @@
-import { BankhouseError, DATABASE_LOGIN_REFUSED, type Logger, messageOf } from '@bankhouse/core';
+import { BankhouseError, DATABASE_LOGIN_REFUSED, messageOf, type ToolProfile } from '@bankhouse/core';
 import {
-  type AuthInfo,
   type CacheHint,
-  type CallToolResult,
   createMcpHandler,
   type GetPromptResult,
   type ListResourcesResult,
@@ -19,20 +17,27 @@ import {
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { Caller } from '../caller.ts';
-import type { Changes } from '../changes/index.ts';
-import type { Database } from '../database/database.ts';
 import { cursorsOf } from '../paging/cursor.ts';
+import { callTool } from './call-tool.ts';
 import { completeArgument } from './completion.ts';
 import { DIRECT_REVISION, type DirectCalls, directCalls } from './direct.ts';
 import { withListening } from './live.ts';
 import { fillPrompt } from './prompts.ts';
-import { parseArguments, type Surface } from './surface.ts';
-import { ToolError, toErrorResult } from './tool-error.ts';
+import type { ToolRegistry } from './registry.ts';
+import { asToolError, inTransaction, logFailure, requestedOf, requestOf, type Serving } from './serving.ts';
+import { ToolError } from './tool-error.ts';
 import { type CallContext, LISTED_A_PAGE } from './toolset.ts';
 
 /** How long a client may keep what a release alone changes, and what the bank's rows change. */
 const STATIC: CacheHint = { ttlMs: 300_000, cacheScope: 'private' };
 const LIVE: CacheHint = { ttlMs: 5000, cacheScope: 'private' };
+
+/** After what toolsets say of themselves, which names the tools of `full`. */
+const PROFILE_WORDS: Readonly<Record<ToolProfile, string>> = {
+  full: '',
+  compact: ' Tools named *_entry do what those of each kind do: create_entry with kind note is create_note.',
+  search: ' These tools are not listed: find_tools finds them, and call_tool calls them.',
+};
 
 /** The SDK validates with it what a client answers to a question; this server asks none, and Ajv costs every request a compiler. */
 const NO_ELICITATION: NonNullable<ServerOptions['jsonSchemaValidator']> = {
@@ -41,24 +46,11 @@ const NO_ELICITATION: NonNullable<ServerOptions['jsonSchemaValidator']> = {
   },
 };
 
-export interface Serving {
-  readonly surface: Surface;
-  readonly database: Database;
-  readonly changes: Changes;
-  readonly logger: Logger;
-  /** For the line of each call, whose fields are no objects. */
-  readonly callLogger: Logger;
-  readonly bank: string;
-  /** For people; asked anew for every server that is made, since it can change. */
-  bankName(): string;
-  readonly version: string;
-  /** Told of every tool call: `outcome` is `ok` or a ToolError's code. */
-  onToolCall?(tool: string, outcome: string, durationMs: number): void;
-}
-
 /** The SDK's handler, and beside it the short way of plain tool calls. */
 export interface McpService extends McpHttpHandler {
   readonly direct: DirectCalls;
+  /** Name of the tool that answers a call of this one with such arguments: itself, but for one that forwards calls. */
+  answering(tool: string, args: unknown): string;
 }
 
 /**
@@ -73,7 +65,7 @@ export function serveMcp(serving: Serving): McpService {
     ...(surface.prompts.size > 0 ? { prompts: {} } : {}),
     ...(surface.completers.size > 0 ? { completions: {} } : {}),
   };
-  // Older revisions listen on a session's stream, and here is no session (R3.3). Tools and prompts change by a release alone.
+  // Older revisions listen on a session's stream, and here is no session (R3.3). Prompts change by a release alone.
   const legacyOptions: ServerOptions = {
     capabilities,
     jsonSchemaValidator: NO_ELICITATION,
@@ -90,20 +82,21 @@ export function serveMcp(serving: Serving): McpService {
     ...legacyOptions,
     capabilities: {
       ...capabilities,
+      tools: { listChanged: true },
       ...(surface.resources.length > 0 ? { resources: { subscribe: true, listChanged: true } } : {}),
     },
   };
   const templates = { resourceTemplates: surface.resourceTemplates };
-  const makeServer = (options: ServerOptions) => {
+  const makeServer = (options: ServerOptions, profile: ToolProfile) => {
     const title = serving.bankName();
     const server = new Server(
       { name: `bankhouse-${serving.bank}`, title, version: serving.version },
-      { ...options, instructions: `The bank "${title}". ${surface.instructions}`.trimEnd() },
+      { ...options, instructions: `The bank "${title}". ${surface.instructions}${PROFILE_WORDS[profile]}`.trimEnd() },
     );
     server.setRequestHandler('tools/list', async ({ params }, context) => {
       refuseCursor(params?.cursor);
-      if (isVerifier(callerOf(context)) && (await serving.database.loginIsRefused())) throw loginRefused();
-      return surface.toolList;
+      if (isVerifier(requestOf(context).caller) && (await serving.database.loginIsRefused())) throw loginRefused();
+      return surface.tools.list(requestOf(context).profile);
     });
     server.setRequestHandler('tools/call', ({ params }, context) =>
       callTool(serving, params.name, params.arguments, context),
@@ -134,36 +127,43 @@ export function serveMcp(serving: Serving): McpService {
     }
     return server;
   };
-  const factory: McpServerFactory = ({ era }) => makeServer(era === 'modern' ? modernOptions : legacyOptions);
+  const factory: McpServerFactory = ({ era, authInfo }) =>
+    makeServer(era === 'modern' ? modernOptions : legacyOptions, requestedOf(authInfo)?.profile ?? 'full');
   const handler = createMcpHandler(factory, {
     legacy: 'stateless',
     maxSubscriptions: 0,
     onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
   });
-  const listening = withListening(handler, { factory, changes: serving.changes, bank: serving.bank, logger });
+  const listening = withListening(handler, {
+    factory,
+    changes: serving.changes,
+    tools: surface.tools,
+    bank: serving.bank,
+    logger,
+  });
   const direct = directCalls(
-    () => makeServer({ ...modernOptions, supportedProtocolVersions: [DIRECT_REVISION] }),
+    () => makeServer({ ...modernOptions, supportedProtocolVersions: [DIRECT_REVISION] }, 'full'),
     (tool) => surface.tools.has(tool),
   );
   return {
     ...listening,
     direct,
+    answering: (tool, args) => answering(surface.tools, tool, args),
     async close() {
       await Promise.all([direct.close(), listening.close()]);
     },
   };
 }
 
-/** The caller as the SDK's pass-through `authInfo`; there is no token in it, since none comes this far. */
-export function toAuthInfo(caller: Caller): AuthInfo {
-  const { sub, scopes } = caller.assertion;
-  return { token: '', clientId: sub, scopes: [...scopes], extra: { caller } };
-}
-
-function callerOf(context: ServerContext): Caller {
-  const caller = context.http?.authInfo?.extra?.caller;
-  if (caller === undefined) throw new Error('The request came past the door.');
-  return caller as Caller;
+/** Where the arguments name no tool, the call comes to nothing but a refusal in words. */
+function answering(tools: ToolRegistry, name: string, args: unknown): string {
+  const tool = tools.get(name);
+  try {
+    return tool === undefined ? name : tools.meant(tool, args).tool.name;
+  } catch (error) {
+    if (error instanceof ToolError) return name;
+    throw error;
+  }
 }
 
 /** The operator, which looks whether the bank works and may see none of its data. */
@@ -185,56 +185,6 @@ function loginRefused(): ProtocolError {
   return new ProtocolError(ProtocolErrorCode.InternalError, 'Postgres refuses the login of the bank.', {
     code: DATABASE_LOGIN_REFUSED,
   });
-}
-
-async function callTool(
-  serving: Serving,
-  name: string,
-  args: unknown,
-  context: ServerContext,
-): Promise<CallToolResult> {
-  const tool = serving.surface.tools.get(name);
-  if (tool === undefined) {
-    throw new ProtocolError(
-      ProtocolErrorCode.InvalidParams,
-      `There is no tool ${name.slice(0, 128)}; tools/list names them.`,
-    );
-  }
-  const caller = callerOf(context);
-  const { rid } = caller.assertion;
-  const { signal } = context.mcpReq;
-  const start = performance.now();
-  let outcome = 'ok';
-  try {
-    const input = parseArguments(tool, args);
-    const prepared = await tool.prepare?.(input, {
-      bank: serving.bank,
-      caller,
-      logger: serving.logger,
-      signal,
-      transaction: (access, work) => inTransaction(serving, caller, signal, access === 'read', work),
-    });
-    const answer = await inTransaction(serving, caller, signal, tool.access === 'read', (call) =>
-      tool.run(input, call, prepared),
-    );
-    return {
-      content: [{ type: 'text', text: answer.text }, ...(answer.content ?? [])],
-      structuredContent: answer.structured as Record<string, unknown>,
-    };
-  } catch (error) {
-    if (signal.aborted) {
-      outcome = 'cancelled';
-      throw error;
-    }
-    const failure = asToolError(error);
-    outcome = failure.code;
-    logFailure(serving.logger, failure, { rid, tool: name });
-    return toErrorResult(failure);
-  } finally {
-    const durationMs = performance.now() - start;
-    serving.onToolCall?.(name, outcome, durationMs);
-    serving.callLogger.info({ rid, tool: name, outcome, durationMs: Math.round(durationMs * 10) / 10 }, 'tool called');
-  }
 }
 
 /** Where the next page begins: the provider's place in the list, and the cursor that it gave. */
@@ -297,10 +247,13 @@ async function answer<T>(
   method: string,
   work: (call: CallContext) => Promise<T>,
 ): Promise<T> {
-  const caller = callerOf(context);
+  const { caller, budget } = requestOf(context);
   const { signal } = context.mcpReq;
   try {
-    return await inTransaction(serving, caller, signal, true, work);
+    budget?.check();
+    const result = await inTransaction(serving, caller, signal, true, work);
+    budget?.take(JSON.stringify(result).length);
+    return result;
   } catch (error) {
     if (signal.aborted || error instanceof ProtocolError) throw error;
     const failure = asToolError(error);
@@ -311,30 +264,4 @@ async function answer<T>(
       { code: failure.code, retryable: failure.retryable },
     );
   }
-}
-
-function inTransaction<T>(
-  serving: Serving,
-  caller: Caller,
-  signal: AbortSignal,
-  readOnly: boolean,
-  work: (call: CallContext) => Promise<T>,
-): Promise<T> {
-  const { bank, bankName, database } = serving;
-  return database.withCaller(caller, { signal, readOnly }, (tx) => work({ bank, bankName: bankName(), caller, tx }));
-}
-
-function asToolError(error: unknown): ToolError {
-  if (error instanceof ToolError) return error;
-  return new ToolError('internal', 'The call failed for a reason that is not yours.', 'Report the request id.', {
-    cause: error,
-  });
-}
-
-/** What the caller isn't told: the cause. Mistakes of the caller are no event of ours. */
-function logFailure(logger: Logger, failure: ToolError, fields: Record<string, string>): void {
-  if (failure.cause === undefined) return;
-  const details = { ...fields, code: failure.code, reason: messageOf(failure.cause) };
-  if (failure.code === 'internal') logger.error(details, 'call failed');
-  else logger.warn(details, 'call failed');
 }

@@ -14,6 +14,7 @@ export type ToolErrorCode =
   | 'stale_version'
   | 'invalid_transition'
   | 'batch_failed'
+  | 'batch_too_long'
   | 'forbidden'
   | 'too_slow'
   | 'overloaded'

@@ -1,7 +1,9 @@
-import type { Logger } from '@bankhouse/core';
+import type { Logger, ToolAccess, ToolProfile } from '@bankhouse/core';
 import type {
   BlobResourceContents,
+  CallToolResult,
   ContentBlock,
+  Tool as ListedTool,
   PromptMessage,
   Resource,
   ResourceTemplateType,
@@ -39,33 +41,97 @@ export interface PrepareContext {
   transaction<T>(access: 'read' | 'write', work: (context: CallContext) => Promise<T>): Promise<T>;
 }
 
-/**
- * One tool, as data. The schemas become JSON Schema once, at the start; `run` gets arguments that fit `input`, in a
- * transaction that is read-only when `access` is `read`, and throws ToolError for what a model can act on.
- *
- * A tool that needs somebody else's answer (an embeddings endpoint's) asks for it in `prepare`, which runs first and in no
- * transaction; what it resolves to is `prepared` of `run`. `batch` can't take such a tool, since all of it is one transaction.
- */
-export interface Tool<I = unknown, O = unknown, P = void> {
+/** Of a tool that answers calls itself. */
+type OwnAccess = Exclude<ToolAccess, 'either'>;
+
+/** What every tool says of itself. */
+interface Described {
   readonly name: string;
   readonly title: string;
   /** What it is for and when another tool is the better choice. */
   readonly description: string;
-  readonly access: 'read' | 'write';
+  /** What it does to rows; the gateway knows it by the catalogue (core, policy). `either`: its arguments say which tool is meant. */
+  readonly access: ToolAccess;
   readonly annotations?: ToolAnnotations;
+  /** Profiles whose tools/list has it; by default `full` and `compact`. It can be called in each of them all the same. */
+  readonly listedIn?: readonly ToolProfile[];
+  /** Name of a tool that does the same and more: where it is offered, `compact` lists that one alone. */
+  readonly coveredBy?: string;
+}
+
+/**
+ * A tool of the bank's own, as data. The schemas become JSON Schema when they are first asked for; `run` gets arguments that fit `input`, in
+ * a transaction that is read-only when `access` is `read`, and throws ToolError for what a model can act on.
+ *
+ * A tool that needs somebody else's answer (an embeddings endpoint's) asks for it in `prepare`, which runs first and in no
+ * transaction; what it resolves to is `prepared` of `run`. `batch` can't take such a tool, since all of it is one transaction.
+ */
+export interface LocalTool<I = unknown, O = unknown, P = void> extends Described {
+  readonly place: 'local';
+  readonly access: OwnAccess;
   readonly input: z.ZodType<I>;
   readonly output: z.ZodType<O>;
   /** What null means for arguments that can be emptied and not null; for any other that can't be null it is as left out. */
   readonly emptied?: Readonly<Record<string, unknown>>;
-  /** Left out of tools/list: it only says why it can't work. */
-  readonly hidden?: boolean;
   prepare?(args: I, context: PrepareContext): Promise<P>;
   run(args: I, context: CallContext, prepared: P): Promise<ToolAnswer<O>>;
 }
 
+/** JSON Schema of an object, as tools/list has it. */
+export type ObjectSchema = ListedTool['inputSchema'];
+
+/** What a call of somebody else's tool may know. There is no transaction in it: such a call can take as long as that one likes. */
+export interface RemoteContext {
+  readonly bank: string;
+  readonly caller: Caller;
+  readonly logger: Logger;
+  /** The caller went away. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A tool that answers without the bank's database, above all one that another server runs. It never holds a connection of the database, not even while it waits. Arguments go to that server
+ * as they came; its answer may be an error (`isError`). It throws ToolError for what a model can act on.
+ */
+export interface RemoteTool extends Described {
+  readonly place: 'remote';
+  readonly access: OwnAccess;
+  readonly inputSchema: ObjectSchema;
+  readonly outputSchema?: ObjectSchema;
+  call(args: Readonly<Record<string, unknown>>, context: RemoteContext): Promise<CallToolResult>;
+}
+
+/** A call of another tool. */
+export interface Forwarded {
+  readonly tool: string;
+  readonly args: unknown;
+}
+
+/**
+ * A tool that stands for others: its arguments say which one is meant. The call needs the access of that one, is counted as its call and
+ * answered by it; `access` is `either` where some of those read and some write.
+ */
+export interface ForwardingTool<I = unknown> extends Described {
+  readonly place: 'forward';
+  /** What it reads of its arguments itself; the others go on. */
+  readonly input: z.ZodType<I>;
+  /** For lists, all arguments that the tools behind it take. */
+  inputSchema(): ObjectSchema;
+  /** @throws ToolError for what names no tool */
+  forward(args: I): Forwarded;
+}
+
+/** A tool that the registry has, told apart by `place`. */
+export type Tool = LocalTool | RemoteTool | ForwardingTool;
+
 /** Gives the schemas' types to `run`, and forgets them for lists of tools of any kind. */
-export function defineTool<I, O, P = void>(tool: Tool<I, O, P>): Tool {
-  return tool as unknown as Tool;
+export function defineTool<I, O, P = void>(tool: Omit<LocalTool<I, O, P>, 'place'>): LocalTool {
+  return { ...tool, place: 'local' } as unknown as LocalTool;
+}
+
+/** As defineTool. */
+export function defineForwarding<I>(tool: Omit<ForwardingTool<I>, 'place'>): ForwardingTool {
+  return { ...tool, place: 'forward' } as unknown as ForwardingTool;
 }
 
 export interface ResourcePage {

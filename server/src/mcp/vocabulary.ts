@@ -69,7 +69,7 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
 };
 
 /** Names of kinds that people use. */
-const KIND_WORDS: Readonly<Record<string, string>> = {
+export const KIND_WORDS: Readonly<Record<string, string>> = {
   call: 'recording',
   meeting: 'recording',
   message: 'chat_message',
@@ -86,7 +86,7 @@ function bare(word: string): string {
 }
 
 /** Without the plural's ending: `entries`, `notes`. */
-function singular(word: string): string {
+export function singular(word: string): string {
   return word.replace(/ies$/, 'y').replace(/s$/, '');
 }
 

@@ -13,13 +13,13 @@ export interface Parts {
 /** Every toolset that a bank can offer, by name. A new one is a folder here and a line in this table. */
 const ALL = {
   recordings: () => recordings,
-  workspace: () => workspace,
+  workspace: (_parts, names) => workspace({ recordings: names.includes('recordings') }),
   semantic: ({ embeddings }) => semantic(embeddings),
-} satisfies Record<string, (parts: Parts) => Toolset>;
+} satisfies Record<string, (parts: Parts, names: readonly string[]) => Toolset>;
 
 export type ToolsetName = keyof typeof ALL;
 export const TOOLSET_NAMES = Object.keys(ALL) as ToolsetName[];
 
 export function toolsetsNamed(names: readonly ToolsetName[], parts: Parts = {}): Toolset[] {
-  return names.map((name) => ALL[name](parts));
+  return names.map((name) => ALL[name](parts, names));
 }

@@ -115,7 +115,7 @@ function listenIn(port: number): Server {
   });
 }
 
-async function connect(era: string, claims: object): Promise<Client & AsyncDisposable> {
+async function connect(era: string, claims: object, query = ''): Promise<Client & AsyncDisposable> {
   const now = Math.floor(Date.now() / 1000);
   const good = goodClaims({ frontDoor: FRONT_DOOR, bank: 'acme', issuer: FRONT_DOOR, now });
   const token = await signToken(keys.privateKey, { alg: 'ES256', typ: 'at+jwt', kid: 'k' }, { ...good, ...claims });
@@ -124,7 +124,7 @@ async function connect(era: string, claims: object): Promise<Client & AsyncDispo
     era === 'modern' ? { versionNegotiation: { mode: { pin: '2026-07-28' } } } : {},
   );
   const requestInit = { headers: { authorization: `Bearer ${token}` } };
-  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
+  await client.connect(new StreamableHTTPClientTransport(new URL(`${url}${query}`), { requestInit }));
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
 }
 
@@ -139,6 +139,27 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
     const result = await client.callTool({ name: 'list_vaults', arguments: {} });
     const { vaults } = result.structuredContent as { vaults: { id: string }[] };
     expect(vaults.map(({ id }) => id)).toEqual(expected);
+  });
+
+  it.each<[string, string[]]>([
+    ['', ['list_vaults', 'list_recordings']],
+    ['?tools=compact', ['list_vaults', 'get_transcript']],
+    ['?tools=search&access_token=x', ['find_tools', 'call_tool']],
+  ])('lists with %s what its URL asks for, and calls what it likes', async (query, first) => {
+    await using client = await connect(era, {}, query);
+    expect((await client.listTools()).tools.slice(0, 2).map(({ name }) => name)).toEqual(first);
+    for (const name of ['list_vaults', 'find_tools']) {
+      const { isError } = await client.callTool({ name, arguments: name === 'find_tools' ? { query: 'vaults' } : {} });
+      expect(isError).not.toBe(true);
+    }
+  });
+
+  it('that only reads calls readers through call_tool, and is refused writers by 403', async () => {
+    await using client = await connect(era, { scope: 'mcp:read' }, '?tools=search');
+    const read = await client.callTool({ name: 'call_tool', arguments: { name: 'list_vaults' } });
+    expect(read.structuredContent).toMatchObject({ vaults: [{ id: 'sales' }, { id: 'support' }] });
+    const write = { name: 'call_tool', arguments: { name: 'create_note', arguments: { title: 'x' } } };
+    await expect(client.callTool(write)).rejects.toThrow(/needs the scope|403/i);
   });
 
   it('that may only verify shakes hands and lists, and is refused a tool by 403', async () => {

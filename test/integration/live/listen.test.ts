@@ -63,13 +63,14 @@ describe('a stream', () => {
       ],
     });
     expect(listener.honored).toEqual({
+      toolsListChanged: true,
       resourcesListChanged: true,
       resourceSubscriptions: [NOTES, 'bankhouse://acme/vaults/hr'],
     });
   });
 
   it('that asks for nothing that changes ends at once, without a feed', async () => {
-    await using listener = await acme.listen({ toolsListChanged: true });
+    await using listener = await acme.listen({ promptsListChanged: true });
     expect({ honored: listener.honored, closed: await listener.closed }).toEqual({ honored: {}, closed: 'graceful' });
   });
 
@@ -238,7 +239,7 @@ describe('a client of 2025-11-25', () => {
   it('while one of 2026-07-28 is told that it may subscribe', async () => {
     await using client = await acme.connect();
     expect(client.getServerCapabilities()).toMatchObject({ resources: { subscribe: true, listChanged: true } });
-    expect(client.getServerCapabilities()?.tools).toEqual({});
+    expect(client.getServerCapabilities()?.tools).toEqual({ listChanged: true });
   });
 });
 

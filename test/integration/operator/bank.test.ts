@@ -110,15 +110,20 @@ describe('a Bank becomes what it says (R0.1, R0.2)', () => {
     });
   });
 
-  test('K13: another name reaches database and pod by a file, and starts no other pod', async () => {
+  test('K13: another name or tool profile reaches database and pod by a file, and starts no other pod', async () => {
     const paths = await world.createNamespace('renamed');
     await world.readyBank('renamed', 'renamed', { displayName: 'Old', vaults: [{ id: 'sales', displayName: 'Old' }] });
     const { metadata } = await world.get<{ metadata: { generation: number } }>(`${paths.deployments}/bank-renamed`);
-    const spec = { displayName: 'New', vaults: [{ id: 'sales', displayName: 'New' }, { id: 'added' }] };
+    const spec = {
+      displayName: 'New',
+      tools: { profile: 'compact' },
+      vaults: [{ id: 'sales', displayName: 'New' }, { id: 'added' }],
+    };
     await world.patch(`${paths.banks}/renamed`, { spec });
     await eventually(async () => {
       const { data } = await world.get<{ data: Record<string, string> }>(`${paths.secrets}/bank-renamed`);
       expect(Buffer.from(data['bank-name'] ?? '', 'base64').toString()).toBe('New');
+      expect(Buffer.from(data['tool-profile'] ?? '', 'base64').toString()).toBe('compact');
       expect(world.database.banks.get('renamed')).toMatchObject({
         displayName: 'New',
         vaults: [{ displayName: 'New' }, { id: 'added' }],

@@ -5,7 +5,7 @@ import { workspace } from '../../../server/src/toolsets/workspace/index.ts';
 import { startPostgres, type TestPostgres } from '../../harness/postgres.ts';
 import { asLoader, call, type RunningBank, runBank, textOf } from '../server/support.ts';
 
-const toolset: Toolset = { ...workspace, resources: [], prompts: [] };
+const toolset: Toolset = { ...workspace({ recordings: false }), resources: [], prompts: [] };
 
 export interface Operation {
   tool: string;

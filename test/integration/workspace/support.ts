@@ -16,7 +16,11 @@ export const LEGACY = 'fathom-7';
 export const NOBODY = '00000000-0000-4000-8000-0000000000ff';
 
 const toolsets = toolsetsNamed(['recordings', 'workspace']);
-const outputs = new Map(toolsets.flatMap((toolset) => toolset.tools).map((tool: Tool) => [tool.name, tool.output]));
+const outputs = new Map(
+  toolsets
+    .flatMap((toolset) => toolset.tools)
+    .flatMap((tool: Tool) => (tool.place === 'local' ? [[tool.name, tool.output] as const] : [])),
+);
 
 /** A bank with a few calls and all of the workspace's tools. */
 export async function runWorkspace(postgres: TestPostgres, id: string): Promise<RunningBank> {

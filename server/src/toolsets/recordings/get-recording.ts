@@ -50,6 +50,7 @@ export const getRecording = defineTool({
   title: 'Get a recording',
   description:
     'Gives one recording: title, time, all participants, vaults, summary, link. The words that were spoken come from get_transcript.',
+  coveredBy: 'get_entry',
   access: 'read',
   input: z.strictObject({ id: recordingId, fromCharacter }),
   output: z.object({ ...recordingSchema.shape, nextCharacter }),

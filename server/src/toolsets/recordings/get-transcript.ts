@@ -67,7 +67,7 @@ export const getTranscript = defineTool({
   name: 'get_transcript',
   title: 'Get a transcript',
   description:
-    'Gives what was said in a recording, with speakers and times, in pages. With fromSeconds and toSeconds it gives that part only, such as the minutes around a hit of search_recordings.',
+    'Gives what was said in a recording, with speakers and times, in pages. With fromSeconds and toSeconds it gives that part only, such as the minutes around a hit of a search.',
   access: 'read',
   input: z.strictObject({
     id: recordingId,

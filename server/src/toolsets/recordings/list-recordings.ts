@@ -17,6 +17,7 @@ export const listRecordings = defineTool({
   title: 'List recordings',
   description:
     'Lists recordings, newest first, in pages. Filters: a period (from, to), a participant, a vault. Use it to look through calls by time or person; use search_recordings to find calls by what was said.',
+  coveredBy: 'list_entries',
   access: 'read',
   input: z.strictObject({
     ...filterShape,

@@ -27,14 +27,14 @@ export const filterShape = {
     .string()
     .regex(VAULT_ID_PATTERN, { message: 'it must be a vault id, as list_vaults gives it' })
     .optional()
-    .meta({ description: 'Only recordings in the vault with this id; list_vaults gives the ids.' }),
+    .meta({ description: 'Only recordings in this vault.' }),
 };
 
 export const recordingId = z
   .string()
   .max(64)
   .refine(isRecordingId, { message: 'it must be a recording id, as list_recordings and search_recordings give it' })
-  .meta({ description: 'Id of the recording, as list_recordings and search_recordings give it.' });
+  .meta({ description: 'Of the recording.' });
 
 export interface Filters {
   from?: string | undefined;

@@ -31,7 +31,8 @@ export const searchRecordings = defineTool({
   name: 'search_recordings',
   title: 'Search recordings',
   description:
-    'Full-text search over titles, summaries and transcripts; best matches first, with a snippet whose hits are marked **so** and the second where it was said. Query syntax: words that must all occur, "a phrase", or, -without. Then get_transcript around startSeconds for the context.',
+    'Full-text search over titles, summaries and transcripts; best matches first, with a snippet whose hits are marked **so** and the second where it was said. Then get_transcript around startSeconds for the context.',
+  coveredBy: 'search',
   access: 'read',
   input: z.strictObject({
     query: z

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { EmbeddingsClient } from '../../embeddings/index.ts';
-import { defineTool, type Tool, type Toolset } from '../../mcp/toolset.ts';
+import { defineTool, type LocalTool, type Toolset } from '../../mcp/toolset.ts';
 import { notConfigured } from './errors.ts';
 import { createIndexer } from './indexing.ts';
 import { semanticSearch } from './semantic-search.ts';
@@ -20,9 +20,9 @@ export function semantic(embeddings: EmbeddingsClient | undefined): Toolset {
   };
 }
 
-const OFF: readonly Tool[] = [off('semantic_search', 'read'), off('tag', 'write'), off('suggest', 'read')];
+const OFF: readonly LocalTool[] = [off('semantic_search', 'read'), off('tag', 'write'), off('suggest', 'read')];
 
-function off(name: string, access: Tool['access']): Tool {
+function off(name: string, access: LocalTool['access']): LocalTool {
   const refuse = async () => {
     throw notConfigured(name);
   };
@@ -31,7 +31,7 @@ function off(name: string, access: Tool['access']): Tool {
     title: name,
     description: 'Off: there is no endpoint for embeddings.',
     access,
-    hidden: true,
+    listedIn: [],
     input: z.looseObject({}),
     output: z.object({}),
     prepare: refuse,

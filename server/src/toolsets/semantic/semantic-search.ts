@@ -1,12 +1,12 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
 import { toLiteral } from '../../embeddings/index.ts';
-import { defineTool, type Tool } from '../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../mcp/toolset.ts';
 import { filterValues } from '../recordings/schemas.ts';
 import { kindsFilter } from '../shared/kinds.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { isWhen } from '../shared/when.ts';
-import { completeSchema, fittingHits, hitLine, hitSchema, incomplete, nearest, SCORE, toHit } from './hits.ts';
+import { completeSchema, fittingHits, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
 import { type Filter, type Indexer, KINDS } from './indexing.ts';
 
 const when = (description: string) =>
@@ -21,19 +21,19 @@ export const vaultSchema = z
   .string()
   .regex(VAULT_ID_PATTERN, { message: 'it must be a vault id, as list_vaults gives it' })
   .optional()
-  .meta({ description: 'Only what is in the vault with this id; list_vaults gives the ids.' });
+  .meta({ description: 'Only what is in this vault.' });
 
 export const minScoreSchema = z
   .number()
   .min(-1)
   .max(1)
   .optional()
-  .meta({ description: `Leave out what scores lower. ${SCORE}` });
+  .meta({ description: 'Leave out what scores lower: a cosine similarity, 1 for the same meaning.' });
 
 /** What a text to search by must be: no endpoint takes a blank one. */
 export const searchText = z.string().trim().min(1).max(4000);
 
-export function semanticSearch(indexer: Indexer): Tool {
+export function semanticSearch(indexer: Indexer): LocalTool {
   return defineTool({
     name: 'semantic_search',
     title: 'Search by meaning',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { fromLiteral, toLiteral } from '../../embeddings/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
-import { defineTool, type Tool } from '../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../mcp/toolset.ts';
 import { isRecordingId, isUuid } from '../shared/ids.ts';
 import { requireVault } from '../shared/vaults.ts';
 import { completeSchema, fittingHits, type Hit, hitLine, hitSchema, incomplete, nearest, toHit } from './hits.ts';
@@ -19,7 +19,7 @@ const GROUPS = 4;
 
 const group = (description: string) => z.array(hitSchema).meta({ description });
 
-export function suggest(indexer: Indexer): Tool {
+export function suggest(indexer: Indexer): LocalTool {
   return defineTool({
     name: 'suggest',
     title: 'Suggest what is related',

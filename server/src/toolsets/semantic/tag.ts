@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { fromLiteral, similarity } from '../../embeddings/index.ts';
 import { ENTITIES } from '../../entities/index.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
-import { defineTool, type Tool } from '../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../mcp/toolset.ts';
 import { isUuid } from '../shared/ids.ts';
 import { readRow } from '../workspace/api.ts';
 import { ENTITY_TOOLS } from '../workspace/entity-tools.ts';
@@ -31,7 +31,7 @@ const suggestionSchema = z.object({
 });
 type Suggestion = z.infer<typeof suggestionSchema>;
 
-export function tag(indexer: Indexer): Tool {
+export function tag(indexer: Indexer): LocalTool {
   return defineTool({
     name: 'tag',
     title: 'Suggest or set tags',
@@ -182,7 +182,7 @@ export function suggestionsOf(
 }
 
 /** The tool that changes such an entry: tags are set as everybody sets them. */
-function patch(kind: Tagged): Tool {
+function patch(kind: Tagged): LocalTool {
   const found = ENTITY_TOOLS.find(({ name }) => name === `patch_${kind}`);
   if (found === undefined) throw new Error(`There is no patch_${kind}.`);
   return found;

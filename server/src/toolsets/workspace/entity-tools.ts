@@ -1,5 +1,5 @@
 import { ENTITIES } from '../../entities/index.ts';
-import type { Tool } from '../../mcp/toolset.ts';
+import type { LocalTool } from '../../mcp/toolset.ts';
 import { archiveTool } from './operations/archive.ts';
 import { createTool } from './operations/create.ts';
 import { deleteTool } from './operations/delete.ts';
@@ -12,4 +12,4 @@ import { updateTool } from './operations/update.ts';
 const OPERATIONS = [listTool, getTool, createTool, updateTool, patchTool, deleteTool, archiveTool, processTool];
 
 /** The forty tools of R3.1: every operation for every entity. */
-export const ENTITY_TOOLS: readonly Tool[] = ENTITIES.flatMap((entity) => OPERATIONS.map((tool) => tool(entity)));
+export const ENTITY_TOOLS: readonly LocalTool[] = ENTITIES.flatMap((entity) => OPERATIONS.map((tool) => tool(entity)));

@@ -87,7 +87,7 @@ function contains({ name, column, entryMax, description }: Field): Filter {
 function bound({ name }: Field, side: 'After' | 'Before'): Filter {
   return {
     name: name.replace(/At$/, side),
-    schema: instant.optional().meta({ description: `${name} ${side === 'After' ? 'at or after' : 'before'} this.` }),
+    schema: instant.optional().meta({ description: side === 'After' ? 'Or at it.' : 'Not at it.' }),
     condition: (value) => ({ field: name, op: side === 'After' ? 'gte' : 'lt', value: toStart(String(value)) }),
   };
 }

@@ -96,7 +96,9 @@ export function wholeShape(fields: readonly Field[], options: { described: boole
     const value = valueSchema(field);
     const given =
       field.default !== undefined ? value.default(field.default) : field.nullable === true ? value.nullish() : value;
-    return options.described ? given.meta({ description: described(field) }) : given;
+    if (options.described) return given.meta({ description: described(field) });
+    // What is left out stays where it is, so that null says something of its own.
+    return field.type === 'vaultId' ? given.meta({ description: 'null: in none.' }) : given;
   });
 }
 

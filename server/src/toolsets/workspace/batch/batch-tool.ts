@@ -7,9 +7,9 @@ import {
   toToolError,
 } from '../../../database/errors.ts';
 import type { Statement, Transaction } from '../../../database/transaction.ts';
-import { parseArguments } from '../../../mcp/surface.ts';
+import { parseArguments, parseForwarding } from '../../../mcp/arguments.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
-import { type CallContext, defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { type CallContext, defineTool, type ForwardingTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { idempotencyKey } from '../operations/create.ts';
 import { claimOrRecall, keepOutcome } from './once.ts';
 import { NAME, REFERENCE_KEY, resolveReferences } from './references.ts';
@@ -40,11 +40,16 @@ interface Operation {
  * Several operations of other tools in one transaction, all or none (R3.9).
  *
  * @param tools those that can be part of it; they work in the transaction that they are given and have no effect outside of it
+ * @param forwarding tools that stand for them
  */
-export function makeBatchTool(tools: readonly Tool[]): Tool {
-  const byName = new Map(tools.filter(({ access }) => access === 'write').map((tool) => [tool.name, tool]));
+export function makeBatchTool(tools: readonly LocalTool[], forwarding: readonly ForwardingTool[]): LocalTool {
+  const byName = new Map<string, LocalTool | ForwardingTool>(
+    [...tools, ...forwarding].filter(({ access }) => access === 'write').map((tool) => [tool.name, tool]),
+  );
   const operation = z.strictObject({
-    tool: z.enum([...byName.keys()]).meta({ description: 'A tool that writes.' }),
+    tool: z
+      .enum([...byName.keys()])
+      .meta({ description: 'One that writes: create_*, update_*, patch_*, delete_*, archive_* or process_*.' }),
     arguments: z.looseObject({}).meta({
       description: `Its arguments. Instead of a value, {"${REFERENCE_KEY}": "<as>.<field>"} means a field of an earlier result, such as id or version.`,
     }),
@@ -57,7 +62,7 @@ export function makeBatchTool(tools: readonly Tool[]): Tool {
   return defineTool({
     name: 'batch',
     title: 'Do several things at once',
-    description: `Runs 1 to ${MAX_OPERATIONS} operations of the tools that write, in order and in one transaction: all of them are done, or none. An operation can refer to the result of an earlier one, such as the id of a chat that it made. The first that fails is named with its error, and everything is undone. With dryRun it is undone in any case, to see whether it would work.`,
+    description: `Runs 1 to ${MAX_OPERATIONS} operations of tools that write, in order: all of them are done, or none. One can refer to the result of an earlier one, such as the id of a chat that it made. The first that fails is named with its error.`,
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: false },
     input: z.strictObject({
@@ -76,7 +81,7 @@ export function makeBatchTool(tools: readonly Tool[]): Tool {
         }),
       dryRun: z.boolean().default(false).meta({ description: 'Undo everything at the end; nothing is changed.' }),
       idempotencyKey: idempotencyKey.meta({
-        description: 'Of your choice, one per batch: sent again within 24 hours, nothing is done twice.',
+        description: 'Of your choice: sent again within 24 hours, nothing is done twice.',
       }),
     }),
     output: z.object({
@@ -104,7 +109,7 @@ export function makeBatchTool(tools: readonly Tool[]): Tool {
 
 /** @throws ToolError `batch_failed` that names the operation */
 async function runAll(
-  tools: ReadonlyMap<string, Tool>,
+  tools: ReadonlyMap<string, LocalTool | ForwardingTool>,
   operations: readonly Operation[],
   context: CallContext,
 ): Promise<OperationResult[]> {
@@ -115,9 +120,7 @@ async function runAll(
     const at = `operations[${index}]`;
     try {
       if (performance.now() > deadline) throw tooLong();
-      const tool = tools.get(operation.tool);
-      if (tool === undefined) throw new TypeError(operation.tool);
-      const args = resolveReferences(operation.arguments, named, 'arguments');
+      const { tool, args } = meant(tools, operation.tool, resolveReferences(operation.arguments, named, 'arguments'));
       const { structured } = await tool.run(parseArguments(tool, args), context);
       const result = structured as Record<string, unknown>;
       if (operation.as !== undefined) named.set(operation.as, result);
@@ -128,6 +131,18 @@ async function runAll(
   }
   await settle(context.tx);
   return results;
+}
+
+function meant(
+  tools: ReadonlyMap<string, LocalTool | ForwardingTool>,
+  name: string,
+  args: unknown,
+): { tool: LocalTool; args: unknown } {
+  const tool = tools.get(name);
+  if (tool === undefined) throw new TypeError(name);
+  if (tool.place === 'local') return { tool, args };
+  const forwarded = tool.forward(parseForwarding(tool, args));
+  return meant(tools, forwarded.tool, forwarded.args);
 }
 
 async function settle(tx: Transaction): Promise<void> {

@@ -1,6 +1,7 @@
-import type { Tool } from '../../../mcp/toolset.ts';
+import type { LocalTool } from '../../../mcp/toolset.ts';
 import { ENTITY_TOOLS } from '../entity-tools.ts';
+import { entryTools } from '../entry-tools.ts';
 import { makeBatchTool } from './batch-tool.ts';
 
 /** Every tool of the entities that writes, in one transaction. */
-export const batchTool: Tool = makeBatchTool(ENTITY_TOOLS);
+export const batchTool: LocalTool = makeBatchTool(ENTITY_TOOLS, entryTools({ recordings: false }));

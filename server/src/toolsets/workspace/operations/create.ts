@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { type Created, createRow, type StoredReceipt } from '../api.ts';
 import { digestOf } from '../digest.ts';
 import { writeRefused } from '../errors.ts';
@@ -15,15 +15,16 @@ export const idempotencyKey = z
   .max(200)
   .refine((value) => /^[\x21-\x7e]+$/.test(value), { message: 'it must be printable ASCII without blanks' })
   .optional()
-  .meta({ description: 'Of your choice, one per creation: sent again within 24 hours, nothing is made twice.' });
+  .meta({ description: 'Of your choice: sent again within 24 hours, nothing is made twice.' });
 
-export function createTool(definition: EntityDefinition): Tool {
+export function createTool(definition: EntityDefinition): LocalTool {
   const fields = creatable(definition);
   const placed = fields.find((field) => field.name === 'vaultId');
   return defineTool({
     name: `create_${definition.name}`,
     title: `Create a ${noun(definition)}`,
     description: `Makes a ${noun(definition)}. ${definition.description}.`,
+    coveredBy: 'create_entry',
     access: 'write',
     annotations: { destructiveHint: false, idempotentHint: false },
     input: z.strictObject({ ...wholeShape(fields, { described: true }), idempotencyKey }),

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { ENTITIES, type EntityDefinition } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { deleteRow } from '../api.ts';
 import { notFound, staleVersion, writeRefused } from '../errors.ts';
 import { noun, nouns } from '../rows.ts';
 import { rowId, version } from '../schemas.ts';
 
-export function deleteTool(definition: EntityDefinition): Tool {
+export function deleteTool(definition: EntityDefinition): LocalTool {
   const { name } = definition;
   const children = ENTITIES.filter((entity) => definition.children.includes(entity.name));
   const along = children.length === 0 ? '' : `, with its ${children.map(nouns).join(' and ')}`;
@@ -14,6 +14,7 @@ export function deleteTool(definition: EntityDefinition): Tool {
     name: `delete_${name}`,
     title: `Delete a ${noun(definition)}`,
     description: `Deletes a ${noun(definition)} for good${along}. archive_${name} only hides it.`,
+    coveredBy: 'delete_entry',
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({

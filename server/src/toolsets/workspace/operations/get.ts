@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { fromCharacter, moreText, nextCharacter, partOf } from '../../shared/budget.ts';
 import { readRow } from '../api.ts';
 import { notFound } from '../errors.ts';
 import { entryText, fieldNames, longText, noun, toEntry } from '../rows.ts';
 import { rowId, rowShape } from '../schemas.ts';
 
-export function getTool(definition: EntityDefinition): Tool {
+export function getTool(definition: EntityDefinition): LocalTool {
   const { name } = definition;
   const fields = fieldNames(definition);
   const long = longText(definition);
@@ -15,6 +15,7 @@ export function getTool(definition: EntityDefinition): Tool {
     name: `get_${name}`,
     title: `Get a ${noun(definition)}`,
     description: `Gives one ${noun(definition)} with the version that changes of it need.${long === undefined ? '' : ` A long ${long.name} comes in parts.`}`,
+    coveredBy: 'get_entry',
     access: 'read',
     input: z.strictObject({ id: rowId(definition), ...(long === undefined ? {} : { fromCharacter }) }),
     output: z.object({ ...rowShape(definition), ...(long === undefined ? {} : { nextCharacter }) }),

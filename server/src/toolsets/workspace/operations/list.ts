@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Transaction } from '../../../database/transaction.ts';
 import { COMMON_FIELDS, type EntityDefinition } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { cursorsOf } from '../../../paging/cursor.ts';
 import { fitting } from '../../shared/budget.ts';
 import { isUuid } from '../../shared/ids.ts';
@@ -13,7 +13,7 @@ import { filtersOf } from '../filters.ts';
 import { fieldNames, listLine, longText, nouns, SHOWN_CHARACTERS, toEntry } from '../rows.ts';
 import { rowShape, type Values } from '../schemas.ts';
 
-export function listTool(definition: EntityDefinition): Tool {
+export function listTool(definition: EntityDefinition): LocalTool {
   const { name, plural } = definition;
   const fields = fieldNames(definition);
   const filters = filtersOf(definition);
@@ -29,6 +29,7 @@ export function listTool(definition: EntityDefinition): Tool {
     name: `list_${plural}`,
     title: `List ${nouns(definition)}`,
     description: `Lists ${nouns(definition)} in pages.${cut}`,
+    coveredBy: 'list_entries',
     access: 'read',
     input: z.strictObject({
       ...Object.fromEntries(filters.map((filter) => [filter.name, filter.schema])),

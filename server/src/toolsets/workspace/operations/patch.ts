@@ -1,19 +1,20 @@
 import { z } from 'zod';
 import type { EntityDefinition, Field } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { noun, receiptSchema, receiptText, toValue } from '../rows.ts';
 import { changeable, partShape, readVersion, rowId, type Values } from '../schemas.ts';
 import { allowedVault } from '../vaults.ts';
 import { change } from './change.ts';
 
-export function patchTool(definition: EntityDefinition): Tool {
+export function patchTool(definition: EntityDefinition): LocalTool {
   const { name } = definition;
   const fields = changeable(definition);
   return defineTool({
     name: `patch_${name}`,
     title: `Change a ${noun(definition)}`,
     description: `Changes the given fields of a ${noun(definition)} and leaves the others; null empties one. Fields as in create_${name}.`,
+    coveredBy: 'patch_entry',
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({ id: rowId(definition), version: readVersion, ...partShape(fields) }),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Action, EntityDefinition } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { processRow } from '../api.ts';
 import { contended, invalidTransition, notFound, staleVersion } from '../errors.ts';
 import { noun, receiptShape, receiptText, toReceipt } from '../rows.ts';
@@ -8,13 +8,14 @@ import { rowId, version } from '../schemas.ts';
 
 const ATTEMPTS = 3;
 
-export function processTool(definition: EntityDefinition): Tool {
+export function processTool(definition: EntityDefinition): LocalTool {
   const { name, actions } = definition;
   const names = Object.keys(actions);
   return defineTool({
     name: `process_${name}`,
     title: `Process a ${noun(definition)}`,
     description: `Moves a ${noun(definition)} on in its states. ${Object.entries(actions).map(describe).join('; ')}.`,
+    coveredBy: 'process_entry',
     access: 'write',
     annotations: { destructiveHint: Object.values(actions).some(erases), idempotentHint: false },
     input: z.strictObject({

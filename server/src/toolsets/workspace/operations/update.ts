@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { EntityDefinition, Field } from '../../../entities/index.ts';
-import { defineTool, type Tool } from '../../../mcp/toolset.ts';
+import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
 import { noun, receiptSchema, receiptText, toValue } from '../rows.ts';
 import { changeable, readVersion, rowId, type Values, wholeShape } from '../schemas.ts';
 import { allowedVault } from '../vaults.ts';
@@ -9,7 +9,7 @@ import { change } from './change.ts';
 /** Where an entry is, is no content: a replacement that says nothing of it moves nothing. */
 const staysUnlessGiven = (field: Field) => field.type === 'vaultId';
 
-export function updateTool(definition: EntityDefinition): Tool {
+export function updateTool(definition: EntityDefinition): LocalTool {
   const { name } = definition;
   const fields = changeable(definition);
   const stays = fields.some(staysUnlessGiven) ? ', but vaultId stays' : '';
@@ -17,6 +17,7 @@ export function updateTool(definition: EntityDefinition): Tool {
     name: `update_${name}`,
     title: `Replace a ${noun(definition)}`,
     description: `Replaces the content of a ${noun(definition)}, fields as in create_${name}: what is left out gets its default${stays}. patch_${name} changes a few fields.`,
+    coveredBy: 'update_entry',
     access: 'write',
     annotations: { destructiveHint: true, idempotentHint: true },
     input: z.strictObject({ id: rowId(definition), version: readVersion, ...wholeShape(fields, { described: false }) }),

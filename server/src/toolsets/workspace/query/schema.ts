@@ -24,7 +24,7 @@ const CONDITION = {
   op: { type: 'string', enum: OPERATOR_NAMES },
   value: { description: 'A value of the field; an array for in, hasAny, hasAll; a boolean for isNull, isEmpty.' },
 };
-const DEEPER = { type: 'array', items: { type: 'object' }, description: 'Conditions, built like this one.' };
+const DEEPER = { type: 'array', items: { type: 'object' } };
 const INNER = {
   type: 'object',
   properties: {
@@ -54,8 +54,8 @@ const filter = z
     type: 'object',
     properties: {
       ...CONDITION,
-      and: { type: 'array', items: INNER, description: 'All of them.' },
-      or: { type: 'array', items: INNER, description: 'Any of them.' },
+      and: { type: 'array', items: INNER, description: 'All of them; what is in them is built like this.' },
+      or: { type: 'array', items: { type: 'object' }, description: 'Any of them.' },
       not: { type: 'object', description: 'All rows but these.' },
     },
     examples: [
@@ -80,7 +80,6 @@ const having = z
   .meta({
     description: 'Which groups, built like filter, over the columns of aggregate.',
     type: 'object',
-    properties: INNER.properties,
     examples: [{ field: 'count', op: 'gte', value: 2 }],
   });
 
@@ -165,7 +164,12 @@ export const queryOutput = z.object({
   truncated: z.boolean().optional().meta({ description: 'Of groups: there are more than limit.' }),
 });
 
-const common = new Set(COMMON_FIELDS.map(({ name }) => name).filter((name) => name !== 'status'));
+/** Every kind but recording has them, all alike. */
+const common = new Set([
+  ...COMMON_FIELDS.map(({ name }) => name).filter((name) => name !== 'status'),
+  'vaultId',
+  'language',
+]);
 const own = [...QUERYABLES.values()].map(({ kind, fields, hasArchive }) => {
   const shown = [...fields.values()].filter(({ name }) => !hasArchive || !common.has(name));
   return `${kind}: ${describeFields(shown)}.`;

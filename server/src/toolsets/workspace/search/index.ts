@@ -45,7 +45,7 @@ const input = z.strictObject({
     }),
   kinds: kindsFilter,
   vaultId: filterShape.vaultId.meta({
-    description: 'Only what is in the vault with this id; list_vaults gives the ids.',
+    description: 'Only what is in this vault.',
   }),
   from: filterShape.from.meta({
     description:
@@ -97,7 +97,7 @@ export const searchTool = defineTool({
   name: 'search',
   title: 'Search everything',
   description:
-    'Full-text search over notes, tasks, comments, chats, chat messages and recordings at once, each in its own language; best matches first, newest before older ones, with a snippet whose hits are marked **so**. Use query for conditions on fields, search_recordings for recordings of one participant.',
+    'Full-text search over notes, tasks, comments, chats, chat messages and recordings at once, each in its own language; best matches first, newest before older ones, with a snippet whose hits are marked **so**. Use query for conditions on fields.',
   access: 'read',
   input,
   output: z.object({ results: z.array(hitSchema), nextCursor }),
