@@ -33,7 +33,7 @@ e2e: up ## tests on the running platform
 
 bench: up ## measures what docs/benchmarks.md reports; LARGE=1 also with 100,000 recordings
 	@$(NODE) test/load/bench.ts $(if $(LARGE),--large)
-	@for each in create start outage; do $(NODE) test/load/operator-$$each.ts || bad=1; done; [ -z "$$bad" ]
+	@for each in gateway operator-create operator-start operator-outage; do $(NODE) test/load/$$each.ts || bad=1; done; [ -z "$$bad" ]
 
 images: deps ## the container images, without a cluster
 	@$(NODE) tools/images.ts

@@ -1,8 +1,14 @@
-import { once } from 'node:events';
-import { ConfigError, createLogger, createRegistry, loadConfig, messageOf, withPassword } from '@bankhouse/core';
+import {
+  ConfigError,
+  createLogger,
+  createRegistry,
+  loadConfig,
+  messageOf,
+  startAdmin,
+  withPassword,
+} from '@bankhouse/core';
 import { databasesConfigSchema } from './config.ts';
 import { createKeeper } from './databases/index.ts';
-import { createAdminServer } from './http/admin.ts';
 import { MigrationError } from './migrations/index.ts';
 
 const EX_CONFIG = 78;
@@ -19,9 +25,7 @@ async function main(): Promise<void> {
     registry,
   });
   const notReady = () => (keeper.isReady ? undefined : 'waiting for the database');
-  const admin = createAdminServer({ registry, notReady });
-  admin.listen(config.ADMIN_PORT);
-  await once(admin, 'listening');
+  await startAdmin({ port: config.ADMIN_PORT, metrics: registry, notReady });
   const stop = (signal: string) => {
     logger.info({ signal }, 'stopping');
     void keeper.stop().then(() => process.exit(0));
