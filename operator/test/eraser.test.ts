@@ -5,12 +5,14 @@ import { StepClock, settle } from './step-clock.ts';
 
 const logger = createLogger({ component: 'test', level: 'fatal' });
 
+const OWN = `platform/bank_${'a'.repeat(24)}`;
+
 const unused = (): never => {
   throw new Error('no database of its own here');
 };
 
 /** A registry of ids that are due; those in `broken` can't be erased, and those in `slow` not before they are told to. */
-function setUp(ids: string[], broken: string[] = []) {
+function setUp(ids: string[], broken: string[] = [], own: string[] = []) {
   const clock = new StepClock();
   const due = new Set(ids);
   const log: string[] = [];
@@ -21,10 +23,19 @@ function setUp(ids: string[], broken: string[] = []) {
     logger,
     onForgotten: (id) => log.push(`free ${id}`),
     database: {
-      due: async (_, limit) => [...due].slice(0, limit).map((id) => ({ id, uid: `uid-${id}`, placement: 'platform' })),
-      dropDatabase: unused,
+      due: async (_, limit) =>
+        [...due]
+          .slice(0, limit)
+          .map((id) => ({ id, uid: `uid-${id}`, placement: own.includes(id) ? OWN : 'platform' })),
+      // Nobody drops it.
+      dropDatabase: async (_, __, receipt) => ({
+        generation: null,
+        problem: null,
+        dropped: false,
+        receipt: receipt ?? null,
+      }),
       at: unused,
-      leave: unused,
+      leave: async () => {},
       erase: async (id, _, signal) => {
         underWay += 1;
         expect(underWay).toBe(1);
@@ -89,6 +100,17 @@ describe('K6: erasing is a job of its own', () => {
     await settle();
     expect(log).toContain('free good');
     expect(log.filter((line) => line === 'erase broken-0')).toHaveLength(1);
+    await eraser.stop();
+  });
+
+  test('databases of their own that nobody drops keep the others waiting for ten seconds in all, and their ids', async () => {
+    const stuck = Array.from({ length: 15 }, (_, index) => `stuck-${index}`);
+    const { clock, log, eraser } = setUp([...stuck, 'good'], [], stuck);
+    eraser.start();
+    await settle();
+    while (clock.time < 11_000) await clock.step();
+    await settle();
+    expect(log).toEqual(['erase good', 'forget good uid-good 7', 'free good']);
     await eraser.stop();
   });
 

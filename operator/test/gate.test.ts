@@ -66,6 +66,39 @@ describe('K8: a database that is away', () => {
     expect(woken).toEqual(['a']);
   });
 
+  test("one of a bank's own stalls who waits for it, and not the common one; while that is away it is not asked", async () => {
+    const clock = new StepClock();
+    const [woken, asked]: [string[], string[]] = [[], []];
+    const away = { common: false, own: true };
+    const look = (name: 'common' | 'own') => async () => {
+      asked.push(name);
+      if (away[name]) throw new DatabaseError('unreachable', name);
+      return undefined;
+    };
+    const own = { state: look('own'), check: look('own'), close: async () => void asked.push('closed') };
+    const common = { state: look('common'), check: look('common'), at: () => own };
+    const gate = createDatabaseGate(common as unknown as Database, {
+      clock,
+      logger,
+      onBack: (keys) => woken.push(...keys),
+    });
+    await expect(gate.at('own').state('x')).rejects.toThrow('own');
+    gate.at('own').wakeWhenBack('x');
+    await gate.state('y');
+    expect([gate.isAway, gate.at('own').isAway]).toEqual([false, true]);
+    away.common = true;
+    await expect(gate.state('y')).rejects.toThrow('common');
+    asked.length = 0;
+    while (clock.time < 30_000) await clock.step();
+    expect(new Set(asked)).toEqual(new Set(['common']));
+    away.common = false;
+    away.own = false;
+    while (gate.isAway || gate.at('own').isAway) await clock.step();
+    expect(woken).toEqual(['x']);
+    await gate.leaveAll();
+    expect(asked.at(-1)).toBe('closed');
+  });
+
   test('is asked no more after the stop', async () => {
     const { clock, gate, fail } = setUp();
     fail('unreachable');

@@ -256,6 +256,42 @@ describe('the database', () => {
   });
 });
 
+describe('databases of banks’ own', () => {
+  const DATABASES = 'Deployment/bankhouse-databases';
+  const OPERATOR = 'Deployment/bankhouse-operator';
+  const scriptOf = (objects: ReturnType<typeof render>) =>
+    JSON.stringify(objects.get('ConfigMap/bankhouse-postgres-init'));
+
+  it('are off by default: nobody keeps any, and the owner may make none', () => {
+    const objects = render({});
+    expect(objects.has(DATABASES)).toBe(false);
+    expect(environmentOf(objects, OPERATOR)).not.toHaveProperty('DEDICATED_DATABASES');
+    expect(scriptOf(objects)).toContain('LOGIN CREATEROLE PASSWORD');
+  });
+
+  it('are kept by one that has the owner’s password, and no other key, token or way out', () => {
+    const objects = render({ 'database.dedicated.enabled': true });
+    expect(environmentOf(objects, OPERATOR)).toMatchObject({ DEDICATED_DATABASES: 'true' });
+    expect(scriptOf(objects)).toContain('LOGIN CREATEROLE CREATEDB PASSWORD');
+    const { automountServiceAccountToken, volumes } = podOf(objects, DATABASES) as PodSpec & { volumes: unknown };
+    expect(automountServiceAccountToken).toBe(false);
+    expect(JSON.stringify(volumes).match(/"secret":\{"[^}]*/g)).toHaveLength(1);
+    expect(JSON.stringify(volumes)).toContain('"bankhouse-database"');
+    expect(environmentOf(objects, DATABASES)).toMatchObject({ DATABASE_PASSWORD_FILE: '/etc/bankhouse/keys/owner' });
+    const policy = objects.get('NetworkPolicy/bankhouse-databases')?.spec as {
+      policyTypes: string[];
+      ingress?: unknown;
+    };
+    expect(policy).toMatchObject({ policyTypes: ['Ingress', 'Egress'] });
+    expect(policy.ingress).toBeUndefined();
+    const roles = [...objects.values()].filter(({ kind }) => /RoleBinding$/.test(kind));
+    expect(JSON.stringify(roles)).not.toContain('bankhouse-databases');
+    for (const key of [OPERATOR, 'Deployment/bankhouse-gateway', 'Deployment/bankhouse-control']) {
+      expect(JSON.stringify(podOf(objects, key))).not.toContain('"owner"');
+    }
+  });
+});
+
 describe('embeddings (R3.12)', () => {
   const OPERATOR = 'Deployment/bankhouse-operator';
   const on = (values: Record<string, unknown> = {}) =>
