@@ -80,9 +80,16 @@ const ENTITIES: [kind: string, title: string, words: string][] = [
 ];
 
 /** The newest fifty matches of every kind, the ten best of all with what is around the words. */
-const searchText = (inVaults: string, query: string) => `with q as (select websearch_to_tsquery('english', ${query}) as query), found as (
+const searchText = (
+  inVaults: string,
+  query: string,
+) => `with q as (select websearch_to_tsquery('english', ${query}) as query), found as (
   ${ENTITIES.map(
-    ([table, title, body]) => `(select '${table}' as kind, id::text, created_at, ${title} as title, ${body} as words, ts_rank(document, query, 1) as rank
+    ([
+      table,
+      title,
+      body,
+    ]) => `(select '${table}' as kind, id::text, created_at, ${title} as title, ${body} as words, ts_rank(document, query, 1) as rank
       from (select t.*, query from bank.${table} t, q where bank_id = $1 ${inVaults} and archived_at is null and document @@ query
         order by created_at desc, id desc limit 50) t)`,
   ).join(' union all ')}
@@ -127,7 +134,9 @@ export const READS: readonly Read[] = [
     bare: (vaults) =>
       statement(
         vaults,
-        (inVaults) => `select * from ((${callColumns('new', inVaults)} order by r.started_at desc, r.call_id desc limit 21)
+        (
+          inVaults,
+        ) => `select * from ((${callColumns('new', inVaults)} order by r.started_at desc, r.call_id desc limit 21)
           union all (${callColumns('old', inVaults)} order by f.recording_start_time desc, f.call_id desc limit 21)) c
           order by started_at desc, id desc limit 21`,
       ),
@@ -151,28 +160,40 @@ export const READS: readonly Read[] = [
     tool: 'list_notes',
     args: {},
     bare: (vaults) =>
-      statement(vaults, (inVaults) => `select ${NOTE} from bank.notes where bank_id = $1 ${inVaults} and archived_at is null ${LIST}`),
+      statement(
+        vaults,
+        (inVaults) => `select ${NOTE} from bank.notes where bank_id = $1 ${inVaults} and archived_at is null ${LIST}`,
+      ),
   },
   {
     what: 'list_notes of a vault',
     tool: 'list_notes',
     args: { vaultId: 'sales' },
     bare: () =>
-      statement(['sales'], (inVaults) => `select ${NOTE} from bank.notes where bank_id = $1 ${inVaults} and archived_at is null ${LIST}`),
+      statement(
+        ['sales'],
+        (inVaults) => `select ${NOTE} from bank.notes where bank_id = $1 ${inVaults} and archived_at is null ${LIST}`,
+      ),
   },
   {
     what: 'list_tasks',
     tool: 'list_tasks',
     args: {},
     bare: (vaults) =>
-      statement(vaults, (inVaults) => `select ${TASK} from bank.tasks where bank_id = $1 ${inVaults} and archived_at is null ${LIST}`),
+      statement(
+        vaults,
+        (inVaults) => `select ${TASK} from bank.tasks where bank_id = $1 ${inVaults} and archived_at is null ${LIST}`,
+      ),
   },
   {
     what: 'query',
     tool: 'query',
     args: { kind: 'note' },
     bare: (vaults) =>
-      statement(vaults, (inVaults) => `select ${NOTE} from bank.notes where bank_id = $1 ${inVaults} and archived_at is null ${PAGE}`),
+      statement(
+        vaults,
+        (inVaults) => `select ${NOTE} from bank.notes where bank_id = $1 ${inVaults} and archived_at is null ${PAGE}`,
+      ),
   },
   {
     what: 'query with a filter',
@@ -193,7 +214,9 @@ export const READS: readonly Read[] = [
     bare: (vaults) =>
       statement(
         vaults,
-        (inVaults) => `select vault_id, count(*)::float8 as amount from bank.notes where bank_id = $1 ${inVaults} and archived_at is null
+        (
+          inVaults,
+        ) => `select vault_id, count(*)::float8 as amount from bank.notes where bank_id = $1 ${inVaults} and archived_at is null
           group by vault_id order by vault_id limit 101`,
       ),
   },
