@@ -138,16 +138,21 @@ create or replace function bank.only_vault(p_filter jsonb) returns text
   language plpgsql immutable set search_path = pg_catalog
 as $$
 declare
-  node constant jsonb := case when p_filter - 'and' = '{}' and jsonb_array_length(p_filter -> 'and') = 1 then p_filter #> '{and,0}' else p_filter end;
+  node jsonb := p_filter;
 begin
-  return case when node - 'value' = '{"field": "vaultId", "op": "eq"}' and jsonb_typeof(node -> 'value') = 'string' then node ->> 'value' end;
+  if jsonb_typeof(p_filter -> 'and') = 'array' then
+    if p_filter - 'and' <> '{}' or jsonb_array_length(p_filter -> 'and') <> 1 then return null; end if;
+    node := p_filter #> '{and,0}';
+  end if;
+  if jsonb_typeof(node) <> 'object' or jsonb_typeof(node -> 'value') is distinct from 'string' then return null; end if;
+  return case when node - 'value' = '{"field": "vaultId", "op": "eq"}' then node ->> 'value' end;
 end
 $$;
 
--- The vaults to look into where an ask is for the newest entities, of a vault or of all, on from a position or not: then is_newest,
+-- The vaults to look into (null: all) where an ask is for the newest entities, of a vault or of all, on from a position or not: is_newest,
 -- and bank.newest_rows answers it. Whatever else an ask is, also a wrong one, isn't.
 create or replace function bank.newest_asked(
-  p_definition jsonb, p_ask jsonb, p_vaults text[], out is_newest boolean, out vaults text[]
+  p_kind text, p_ask jsonb, p_vaults text[], out is_newest boolean, out vaults text[]
 )
   language plpgsql stable set search_path = pg_catalog
 as $$
@@ -156,15 +161,17 @@ declare
   after constant jsonb := nullif(p_ask -> 'after', 'null');
   vault text;
 begin
-  is_newest := p_definition ->> 'table' is not null and coalesce(p_ask ->> 'archived', 'exclude') = 'exclude'
-    and coalesce(nullif(p_ask -> 'sort', 'null') = '[{"field": "createdAt", "direction": "desc"}]', true)
-    and (after is null or coalesce(jsonb_array_length(after -> 'values') = 1
-      and after #>> '{values,0}' is not null and after ->> 'id' is not null, false));
   vaults := p_vaults;
-  if not is_newest or filter is null then return; end if;
-  vault := bank.only_vault(filter);
-  is_newest := vault is not null;
-  vaults := case when p_vaults is null or vault = any (p_vaults) then array[vault] else '{}' end;
+  is_newest := p_kind <> 'recording' and coalesce(p_ask ->> 'archived', 'exclude') = 'exclude'
+    and coalesce(nullif(p_ask -> 'sort', 'null') = '[{"field": "createdAt", "direction": "desc"}]', true);
+  if is_newest and after is not null then
+    is_newest := after -> 'values' = jsonb_build_array(after #> '{values,0}') and after #>> '{values,0}' is not null and after ->> 'id' is not null;
+  end if;
+  if is_newest and filter is not null then
+    vault := bank.only_vault(filter);
+    is_newest := vault is not null;
+    vaults := case when p_vaults is null or vault = any (p_vaults) then array[vault] else '{}' end;
+  end if;
 end
 $$;
 
@@ -178,9 +185,9 @@ create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof
 as $$
 declare
   caller constant record := bank.caller();
-  definition constant jsonb := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
-  fields constant jsonb := definition -> 'fields';
-  relation constant text := 'bank.' || (definition ->> 'table');
+  definition jsonb;
+  fields jsonb;
+  relation text;
   by_vault constant boolean := not caller.all_vaults;
   cut constant int := (p_ask ->> 'cut')::int;
   page constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1000);
@@ -192,13 +199,19 @@ declare
   rest text;
   statement text;
 begin
-  if not caller.may_see or page is null then return; end if;
-  newest := bank.newest_asked(definition, p_ask, case when by_vault then caller.vaults end);
+  if not caller.may_see or page is null then
+    perform bank.known_kind(p_kind);
+    return;
+  end if;
+  newest := bank.newest_asked(p_kind, p_ask, case when by_vault then caller.vaults end);
   if newest.is_newest then
     return query select * from bank.newest_rows(p_kind, caller.bank, newest.vaults, (p_ask #>> '{after,values,0}')::timestamptz,
       (p_ask #>> '{after,id}')::uuid, cut, page);
     return;
   end if;
+  definition := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
+  fields := definition -> 'fields';
+  relation := 'bank.' || (definition ->> 'table');
   -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
   select array_agg(k.sql order by k.place) as sql, array_agg(k.type order by k.place) as types,
          array_agg(k.descending order by k.place) as descending, array_agg(k.nullable order by k.place) as nullable,

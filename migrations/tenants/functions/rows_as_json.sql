@@ -397,6 +397,8 @@ begin
        order by t.created_at desc, t.id desc limit p_limit) t
        order by t.created_at desc, t.id desc limit p_limit;
     end if;
+  else
+    perform bank.wrong_ask('there is no such kind');
   end if;
 end
 $$;

@@ -95,6 +95,7 @@ begin
 ${branches(
   kinds.filter(({ table }) => table !== null),
   newestSql,
+  "    perform bank.wrong_ask('there is no such kind');\n",
 )}end
 $$;
 `;
@@ -117,10 +118,10 @@ function newestSql(kind: Kind): string {
 `;
 }
 
-/** What is done with each kind. */
-function branches(kinds: readonly Kind[], body: (kind: Kind) => string): string {
+/** What is done with each kind, and with any other. */
+function branches(kinds: readonly Kind[], body: (kind: Kind) => string, others = ''): string {
   const each = kinds.map((kind) => `if p_kind = ${literal(kind.kind)} then\n${body(kind)}`);
-  return `  ${each.join('  els')}  end if;\n`;
+  return `  ${each.join('  els')}${others === '' ? '' : `  else\n${others}`}  end if;\n`;
 }
 
 function rowJson({ fields, long }: Kind, row: string): string {
