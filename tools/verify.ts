@@ -14,7 +14,11 @@ const GENERATED = [
     source: 'server/src/entities',
     paths: ['migrations/tenants/functions/definitions.sql', 'migrations/tenants/functions/rows_as_json.sql'],
   },
-  { generator: 'server/src/docs/generate.ts', source: 'server/src/toolsets', paths: ['docs/tools.md'] },
+  {
+    generator: 'server/src/docs/generate.ts',
+    source: 'server/src/toolsets',
+    paths: ['docs/tools.md', 'core/src/policy/built-in.ts'],
+  },
   { generator: 'control/src/migrations/generate.ts', source: 'migrations', paths: ['migrations/frozen.txt'] },
 ];
 

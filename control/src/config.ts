@@ -1,13 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
-import { databaseUrlSchema, frontDoorSchema } from '@bankhouse/core';
+import { databaseUrlSchema, frontDoorSchema, logLevelSchema, portSchema } from '@bankhouse/core';
 import { z } from 'zod';
-
-const portSchema = z.coerce
-  .number({ error: 'it must be a port from 0 to 65535' })
-  .int('it must be a port from 0 to 65535')
-  .min(0, 'it must be a port from 0 to 65535')
-  .max(65535, 'it must be a port from 0 to 65535');
 
 const bearerKeySchema = z
   .string()
@@ -42,7 +36,7 @@ const networksSchema = z
   });
 
 export const configSchema = z.object({
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  LOG_LEVEL: logLevelSchema,
   PORT: portSchema.default(8080),
   /** Where what takes the admin key is; nothing from outside the cluster is routed there. */
   ADMIN_API_PORT: portSchema.default(8081),
@@ -64,7 +58,7 @@ export type ControlConfig = z.infer<typeof configSchema>;
 const passwordSchema = z.string().min(8, 'it must have at least 8 characters');
 
 export const migrateConfigSchema = z.object({
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  LOG_LEVEL: logLevelSchema,
   DATABASE_URL: databaseUrlSchema,
   DATABASE_PASSWORD: z.string().optional(),
   OPERATOR_PASSWORD: passwordSchema.optional(),

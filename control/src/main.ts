@@ -1,4 +1,4 @@
-import { ConfigError, createLogger, loadConfig, messageOf } from '@bankhouse/core';
+import { ConfigError, createLogger, EXIT_CONFIG, loadConfig, messageOf } from '@bankhouse/core';
 import { configSchema } from './config.ts';
 import { startControl } from './process.ts';
 
@@ -20,5 +20,5 @@ try {
   process.once('SIGINT', stop);
 } catch (error) {
   process.stderr.write(`control: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof ConfigError ? 78 : 1;
+  process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : 1;
 }

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError, createLogger, loadConfig, messageOf, withPassword } from '@bankhouse/core';
+import { ConfigError, createLogger, EXIT_CONFIG, loadConfig, messageOf, withPassword } from '@bankhouse/core';
 import { migrateConfigSchema } from './config.ts';
 import { MigrationError, migrate } from './migrations/index.ts';
 
 const RETRY_MS = 2_000;
-const EX_CONFIG = 78;
 
 /** Brings the schema up to date once the database answers. Exit 78: nothing but another configuration helps; 1: try again. */
 async function main(): Promise<void> {
@@ -42,5 +41,5 @@ try {
 } catch (error) {
   process.stderr.write(`migrate: ${messageOf(error)}\n`);
   const lasting = error instanceof ConfigError || (error instanceof MigrationError && error.lasting);
-  process.exitCode = lasting ? EX_CONFIG : 1;
+  process.exitCode = lasting ? EXIT_CONFIG : 1;
 }

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createRegistry, type Logger, withPassword } from '@bankhouse/core';
+import { createRegistry, type Logger, startAdmin, withPassword } from '@bankhouse/core';
 import type { ControlConfig } from './config.ts';
 import { openDatabase } from './database/pool.ts';
 import { forgetExpired } from './database/revocations.ts';
 import { waitForSchema } from './database/wait.ts';
-import { createAdminServer } from './http/admin.ts';
 import { createApp } from './http/app.ts';
 import { createFailureLimit } from './http/failure-limit.ts';
 import { createKeyCheck } from './http/keys.ts';
@@ -55,15 +53,13 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
   });
   const app = await createApp('public', servicesOf('public'));
   const adminApi = await createApp('admin', servicesOf('admin'));
-  const admin = createAdminServer({ registry, notReady: () => notReady });
-  admin.listen(config.ADMIN_PORT);
-  await once(admin, 'listening');
+  const admin = await startAdmin({ port: config.ADMIN_PORT, metrics: registry, notReady: () => notReady });
   await listenEverywhere(app, config.PORT);
   await listenEverywhere(adminApi, config.ADMIN_API_PORT);
   const ports = {
     port: portOf(app.server.address()),
     adminApiPort: portOf(adminApi.server.address()),
-    adminPort: portOf(admin.address()),
+    adminPort: admin.port,
   };
   log.info(ports, 'listening');
 
@@ -95,8 +91,7 @@ export async function startControl(config: ControlConfig, log: Logger): Promise<
       ]);
       await ready;
       await database.close();
-      admin.close();
-      admin.closeAllConnections();
+      await admin.close();
     },
   };
 }

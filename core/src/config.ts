@@ -44,6 +44,17 @@ function hint(schema: z.ZodObject, name: string): string {
   return field instanceof z.ZodType && field.description !== undefined ? field.description : 'it is required';
 }
 
+export const logLevelSchema = z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info');
+
+/** Bounds are inclusive. */
+export function wholeNumber(lowest: number, highest: number, what = 'whole number') {
+  const error = `it must be a ${what} from ${lowest} to ${highest}`;
+  return z.coerce.number({ error }).int(error).min(lowest, error).max(highest, error);
+}
+
+/** A port to listen on; 0: any. */
+export const portSchema = wholeNumber(0, 65535, 'port');
+
 /** Namespaces that a process keeps to, separated by commas; none: it serves all. */
 export const namespacesSchema = z
   .string()

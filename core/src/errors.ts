@@ -14,7 +14,10 @@ export class BankhouseError extends Error {
   }
 }
 
-/** Configuration (environment, file, values) that a process can't start with. Exit code 78 (`EX_CONFIG`, sysexits). */
+/** With it a process ends that can't start with its configuration: `EX_CONFIG` of sysexits. */
+export const EXIT_CONFIG = 78;
+
+/** Configuration (environment, file, values) that a process can't start with; it ends with `EXIT_CONFIG`. */
 export class ConfigError extends BankhouseError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('config_invalid', message, options);

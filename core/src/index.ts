@@ -1,3 +1,4 @@
+export { type Admin, type AdminAnswers, answerAdmin, startAdmin } from './admin.ts';
 export {
   ASSERTION_HEADER_PREFIX,
   ASSERTION_MAX_BYTES,
@@ -28,7 +29,10 @@ export {
   frontDoorSchema,
   keySchema,
   loadConfig,
+  logLevelSchema,
   namespacesSchema,
+  portSchema,
+  wholeNumber,
   withPassword,
 } from './config.ts';
 export { parseDuration } from './duration.ts';
@@ -39,7 +43,7 @@ export {
   embeddingsConfig,
   embeddingsVariables,
 } from './embeddings.ts';
-export { BankhouseError, ConfigError, messageOf } from './errors.ts';
+export { BankhouseError, ConfigError, EXIT_CONFIG, messageOf } from './errors.ts';
 export { RPC } from './json-rpc.ts';
 export {
   BATCH_MAX_MESSAGES,
@@ -47,8 +51,11 @@ export {
   JSON_MAX_VALUES,
   jsonWithinBounds,
   REQUEST_BODY_MAX_BYTES,
+  REQUEST_HEADERS_MAX_BYTES,
+  SEALED_HEADERS_MAX_BYTES,
 } from './limits.ts';
 export { createLogger, flatLines, type Logger, REDACTED_FIELDS } from './log.ts';
+export { MCP_HEADERS, MODERN_REVISION } from './mcp.ts';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.ts';
 export {
   API_VERSION,
@@ -85,6 +92,15 @@ export {
   SECRET_SEAL_KEYS,
   VERSION,
 } from './names.ts';
+export { ACCESSES, type Access, allows, mostAccess } from './policy/access.ts';
+export {
+  BUILT_IN_CATALOGUE,
+  type Catalogue,
+  type CatalogueTool,
+  type ToolLookup,
+} from './policy/catalogue.ts';
+export { type Decision, decide, decideAll, type Grant, type Operation, SESSION_OPERATION } from './policy/decide.ts';
+export { type BankResource, bankResourcesAt, type Resource } from './policy/resource.ts';
 export {
   BANK_CONDITIONS,
   type Bank,
@@ -120,7 +136,7 @@ export {
   type Quantity,
   type ResourceLimits,
 } from './resources/meta.ts';
-export { DATABASE_LOGIN_REFUSED, requiredScopes, SCOPES, type Scope, toolScope } from './scopes.ts';
+export { DATABASE_LOGIN_REFUSED, SCOPES, type Scope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
 export {
   scopesOf,

@@ -1,4 +1,11 @@
+import { ASSERTION_MAX_BYTES } from './assertion.ts';
+
 /** Bounds that gateway and bank server share, so that the one never takes what the other refuses. */
+
+/** Request line and headers as a client may send them, in bytes. */
+export const REQUEST_HEADERS_MAX_BYTES = 16 * 1024;
+/** The same with what the gateway adds: two assertions. */
+export const SEALED_HEADERS_MAX_BYTES = REQUEST_HEADERS_MAX_BYTES + 2 * ASSERTION_MAX_BYTES;
 
 /** A request's body, in bytes. */
 export const REQUEST_BODY_MAX_BYTES = 1024 * 1024;

@@ -12,6 +12,7 @@ function assertion(changes: Partial<Assertion> = {}): Assertion {
     bank: 'acme',
     sub: 'ann',
     iss: 'https://i',
+    access: 'read',
     scopes: ['mcp:read'],
     vaults: null,
     jti: 'j1',
@@ -24,6 +25,7 @@ function assertion(changes: Partial<Assertion> = {}): Assertion {
 
 /** Also what no type allows. */
 const withExp = (exp: unknown) => assertion({ exp } as Partial<Assertion>);
+const withAccess = (access: unknown) => assertion({ access } as Partial<Assertion>);
 
 function codeOf(sealed: string | undefined, now = NOW, keys: ReadonlyMap<number, Uint8Array> = KEYS): string {
   try {
@@ -73,12 +75,21 @@ describe('a sealed assertion (R3.2)', () => {
     ],
     ['another bank in the payload', sealAssertion(assertion({ bank: 'globex' }), KEY, 1), 'assertion_forged'],
     ['a payload that is not an assertion', sealAssertion({} as Assertion, KEY, 1), 'assertion_malformed'],
-    ['without the expiry of a token', sealAssertion(assertion({ exp: undefined }), KEY, 1), 'opened'],
+    ['without the expiry of a token', sealAssertion(assertion({ exp: undefined }), KEY, 1), 'assertion_malformed'],
+    ['without expiry and access', sealAssertion(assertion({ exp: undefined, access: undefined }), KEY, 1), 'opened'],
+    ['an access that nobody knows', sealAssertion(withAccess('all'), KEY, 1), 'assertion_malformed'],
     ['an expiry of null', sealAssertion(withExp(null), KEY, 1), 'assertion_malformed'],
     ['an expiry that is a text', sealAssertion(withExp(String(NOW)), KEY, 1), 'assertion_malformed'],
     ['an expiry that is no whole number', sealAssertion(withExp(NOW + 0.5), KEY, 1), 'assertion_malformed'],
-    ['made 300 s ago', sealAssertion(assertion({ iat: NOW - 300 }), KEY, 1), 'opened'],
-    ['made 301 s ago', sealAssertion(assertion({ iat: NOW - 301 }), KEY, 1), 'assertion_expired'],
+    ['made 60 s ago (G7)', sealAssertion(assertion({ iat: NOW - 60 }), KEY, 1), 'opened'],
+    ['made 61 s ago (G7)', sealAssertion(assertion({ iat: NOW - 61 }), KEY, 1), 'assertion_expired'],
+    [
+      'made 61 s ago, without access',
+      sealAssertion(assertion({ iat: NOW - 61, access: undefined }), KEY, 1),
+      'assertion_expired',
+    ],
+    ['of a token expired for 5 s', sealAssertion(assertion({ exp: NOW - 5 }), KEY, 1), 'opened'],
+    ['of a token expired for 6 s (G7)', sealAssertion(assertion({ exp: NOW - 6 }), KEY, 1), 'assertion_expired'],
     ['made 5 s ahead', sealAssertion(assertion({ iat: NOW + 5 }), KEY, 1), 'opened'],
     ['made 6 s ahead', sealAssertion(assertion({ iat: NOW + 6 }), KEY, 1), 'assertion_expired'],
   ])('%s → %3$s', (_sentence, value, code) => {

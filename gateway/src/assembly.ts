@@ -68,7 +68,6 @@ export function assembleGateway(options: {
     heldBytes: () => budget.used,
   });
   const calls = new CallHandler({
-    frontDoor,
     authenticator,
     routes: table,
     upstreams,

@@ -3,11 +3,14 @@ import {
   databaseUrlSchema,
   frontDoorSchema,
   keySchema,
+  logLevelSchema,
   namespacesSchema,
+  portSchema,
   REQUEST_BODY_MAX_BYTES,
   SCOPES,
   type Scope,
   TOKEN_TYPE,
+  wholeNumber,
 } from '@bankhouse/core';
 import { z } from 'zod';
 
@@ -93,15 +96,10 @@ const originsSchema = z
     message: 'it must be origins such as https://app.example.com, separated by commas',
   });
 
-const wholeNumber = (lowest: number, highest: number) => {
-  const error = `it must be a whole number from ${lowest} to ${highest}`;
-  return z.coerce.number({ error }).int(error).min(lowest, error).max(highest, error);
-};
-
 const fieldsSchema = z.object({
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-  PORT: wholeNumber(0, 65535).default(8080),
-  ADMIN_PORT: wholeNumber(0, 65535).default(9090),
+  LOG_LEVEL: logLevelSchema,
+  PORT: portSchema.default(8080),
+  ADMIN_PORT: portSchema.default(9090),
   FRONT_DOOR_URL: frontDoorSchema,
   ROOT_KEY: keySchema,
   /** Whose Banks this gateway serves; empty: all. */

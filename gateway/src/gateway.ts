@@ -1,6 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Logger, parseBankTarget } from '@bankhouse/core';
+import {
+  type BankResource,
+  bankResourcesAt,
+  type Logger,
+  parseBankTarget,
+  REQUEST_HEADERS_MAX_BYTES,
+} from '@bankhouse/core';
 import type { CallHandler } from './calls/call-handler.ts';
 import type { IssuerConfig } from './config.ts';
 import {
@@ -16,8 +22,6 @@ import { corsHeaders, Origins, PUBLIC_CORS, preflightHeaders } from './http/cors
 import { requestIdOf } from './http/headers.ts';
 import type { GatewayMetrics, Outcome } from './metrics.ts';
 
-/** Request line and headers together, in bytes. */
-export const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_TARGET_BYTES = 1024;
 const HEADERS_LIMIT_MS = 10_000;
 const REQUEST_LIMIT_MS = 60_000;
@@ -29,6 +33,7 @@ const METADATA_METHODS = 'GET, HEAD, OPTIONS';
 /** The public door: everything that comes in from the ingress. */
 export class Gateway {
   private readonly frontDoor: string;
+  private readonly resourceOf: (bank: string) => BankResource;
   private readonly issuers: readonly IssuerConfig[];
   private readonly origins: Origins;
   private readonly calls: CallHandler;
@@ -48,6 +53,7 @@ export class Gateway {
     logger: Logger;
   }) {
     this.frontDoor = options.frontDoor;
+    this.resourceOf = bankResourcesAt(options.frontDoor);
     this.issuers = options.issuers;
     this.origins = new Origins(options.frontDoor, options.allowedOrigins);
     this.calls = options.calls;
@@ -67,7 +73,7 @@ export class Gateway {
     };
     this.server = createServer(
       {
-        maxHeaderSize: MAX_HEADER_BYTES,
+        maxHeaderSize: REQUEST_HEADERS_MAX_BYTES,
         headersTimeout: HEADERS_LIMIT_MS,
         requestTimeout: REQUEST_LIMIT_MS,
         keepAliveTimeout: KEEP_ALIVE_MS,
@@ -117,7 +123,8 @@ export class Gateway {
       send(response, nothingHereAnswer(rawTarget), headers);
       return 'path_refused';
     }
-    if (target.kind === 'metadata') return this.answerMetadata(request, response, target.id, headers);
+    const resource = this.resourceOf(target.id);
+    if (target.kind === 'metadata') return this.answerMetadata(request, response, resource, headers);
     const { origin } = request.headers;
     if (!this.origins.isAllowed(origin)) {
       const message =
@@ -132,7 +139,7 @@ export class Gateway {
       case 'DELETE':
       // Clients probe with it for the challenge before anything else.
       case 'HEAD':
-        return this.calls.handle(request, response, { bank: target.id, requestId, headers: withCors });
+        return this.calls.handle(request, response, { resource, requestId, headers: withCors });
       case 'OPTIONS':
         send(response, preflight(MCP_METHODS, request), withCors);
         return 'preflight';
@@ -145,14 +152,14 @@ export class Gateway {
   private answerMetadata(
     request: IncomingMessage,
     response: ServerResponse,
-    bank: string,
+    resource: BankResource,
     headers: Record<string, string>,
   ): Outcome {
     const withCors = { ...headers, ...PUBLIC_CORS };
     switch (request.method) {
       case 'GET':
       case 'HEAD':
-        send(response, metadataAnswer(this.frontDoor, bank, this.issuers), withCors);
+        send(response, metadataAnswer(resource, this.issuers, this.frontDoor), withCors);
         return 'metadata';
       case 'OPTIONS':
         send(response, preflight(METADATA_METHODS, request), withCors);
@@ -194,7 +201,7 @@ function brokenRequestAnswer(code: string | undefined): Answer {
       return errorAnswer(
         431,
         'headers_too_large',
-        `Request line and headers are longer than ${MAX_HEADER_BYTES} bytes.`,
+        `Request line and headers are longer than ${REQUEST_HEADERS_MAX_BYTES} bytes.`,
       );
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return errorAnswer(408, 'request_timeout', 'The request did not arrive in time.');

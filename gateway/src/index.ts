@@ -2,7 +2,6 @@ export { type Assembly, assembleGateway } from './assembly.ts';
 export { CLOCK_LEEWAY_SECONDS, TOKEN_MAX_BYTES } from './authentication/authenticator.ts';
 export { TOKEN_REASONS, type TokenReason } from './authentication/token-error.ts';
 export { ALGORITHMS, configSchema, type GatewayConfig, type IssuerConfig, issuersOf } from './config.ts';
-export { MAX_HEADER_BYTES } from './gateway.ts';
 export { type GatewayProcess, startGateway } from './process.ts';
 export { RevocationFeed } from './revocation/feed.ts';
 export { type RevocationNotice, Revocations } from './revocation/revocations.ts';

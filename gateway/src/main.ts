@@ -1,11 +1,8 @@
-import { ConfigError, createLogger, loadConfig, messageOf } from '@bankhouse/core';
+import { ConfigError, createLogger, EXIT_CONFIG, loadConfig, messageOf } from '@bankhouse/core';
 import { createTransport } from '@bankhouse/kube';
 import { KubeConfig } from '@kubernetes/client-node';
 import { configSchema } from './config.ts';
 import { startGateway } from './process.ts';
-
-/** `EX_CONFIG` of sysexits. */
-const EXIT_CONFIG = 78;
 
 try {
   const config = loadConfig(configSchema, process.env);

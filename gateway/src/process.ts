@@ -1,6 +1,5 @@
-import { createRegistry, type Logger, withPassword } from '@bankhouse/core';
+import { createRegistry, type Logger, startAdmin, withPassword } from '@bankhouse/core';
 import { createReflectorMetrics, type Transport } from '@bankhouse/kube';
-import { type Admin, startAdmin } from './admin.ts';
 import { assembleGateway } from './assembly.ts';
 import type { GatewayConfig } from './config.ts';
 import { RevocationFeed } from './revocation/feed.ts';
@@ -43,13 +42,17 @@ export async function startGateway(options: {
   });
   let isStopping = false;
   const missing = () => [
-    ...(isStopping ? ['nothing: stopping'] : []),
     ...(watch.isSynced ? [] : ['the list of banks and their addresses']),
     ...(assembly.authenticator.isReady ? [] : ["the issuer's keys"]),
     // Later gaps are answered per call, with a sentence that says what is wrong; an endpoint taken away would say nothing.
     ...(Number.isFinite(revocations.stalenessMs) ? [] : ['the revoked tokens']),
   ];
-  const admin: Admin = await startAdmin({ port: config.ADMIN_PORT, registry, missing });
+  const notReady = () => {
+    if (isStopping) return 'stopping';
+    const waitingFor = missing();
+    return waitingFor.length === 0 ? undefined : `waiting for: ${waitingFor.join(', ')}`;
+  };
+  const admin = await startAdmin({ port: config.ADMIN_PORT, metrics: registry, notReady });
   watch.start();
   feed.start();
   const [port] = await Promise.all([assembly.gateway.listen(config.PORT), assembly.start()]);

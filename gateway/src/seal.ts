@@ -1,4 +1,4 @@
-import { type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
+import { type Access, type Assertion, deriveSealKey, sealAssertion } from '@bankhouse/core';
 import type { BankRoute } from './routing/routing-table.ts';
 
 const MAX_CACHED = 20_000;
@@ -10,8 +10,8 @@ interface SealKeys {
   readonly database: Buffer;
 }
 
-/** About a caller that came with a token, as all do here: what the token opens must not outlive it. */
-export type TokenAssertion = Assertion & { readonly exp: number };
+/** About a caller that came with a token, as all do here: what the token opens must not outlive it, and is no more than the request needs. */
+export type TokenAssertion = Assertion & { readonly exp: number; readonly access: Access };
 
 /** Seals assertions for a bank's pod and for the database; the keys of a bank are derived once per incarnation and generation. */
 export class Sealer {

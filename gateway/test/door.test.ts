@@ -232,7 +232,7 @@ describe('the configuration', () => {
       { DATABASE_URL: 'mysql://x/y' },
       /DATABASE_URL is wrong: it must have the form postgres/,
     ],
-    ['a port that is no number', { PORT: 'http' }, /PORT is wrong: it must be a whole number from 0 to 65535/],
+    ['a port that is no number', { PORT: 'http' }, /PORT is wrong: it must be a port from 0 to 65535/],
     ['a staleness of zero', { REVOCATION_MAX_STALENESS_SECONDS: '0' }, /whole number from 2 to 3600/],
   ])('says what is wrong: %s', (_name, change, sentence) => {
     expect(() => loadConfig(configSchema, { ...good, ...change })).toThrow(sentence);

@@ -1,5 +1,5 @@
 /** Which keys count: of our own issuer and of foreign ones, while they rotate, and while they are away. */
-import { createLogger, loadConfig } from '@bankhouse/core';
+import { bankResourcesAt, createLogger, loadConfig } from '@bankhouse/core';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../test/harness/bad-requests.ts';
@@ -10,6 +10,7 @@ import { configSchema, issuersOf, Revocations } from '../src/index.ts';
 import { FRONT_DOOR, ROOT_KEY, seconds, startIssuer } from './support.ts';
 
 const logger = createLogger({ component: 'test', level: 'silent' });
+const at = bankResourcesAt(FRONT_DOOR);
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
@@ -69,7 +70,7 @@ describe('a foreign issuer', () => {
   ])('with vaults=%s and vault_ids %j opens %j', async (vaults, vault_ids, expected) => {
     const issuer = await issuerFor(NAME);
     const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, vaults });
-    const caller = await authenticator.authenticate(`Bearer ${await issuer.token({ vault_ids })}`, 'acme');
+    const caller = await authenticator.authenticate(`Bearer ${await issuer.token({ vault_ids })}`, at('acme'));
     expect(caller.vaults).toEqual(expected);
   });
 
@@ -80,12 +81,12 @@ describe('a foreign issuer', () => {
     const { client_id: azp, ...claims } = goodClaims(issuer.context());
     const token = await signToken(rsa.privateKey, { alg: 'RS256', typ: 'JWT', kid: 'rsa' }, { ...claims, azp });
     const strict = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url });
-    expect(await codeOf(strict.authenticate(`Bearer ${token}`, 'acme'))).toBe('token_type');
+    expect(await codeOf(strict.authenticate(`Bearer ${token}`, at('acme')))).toBe('token_type');
     const open = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, types: ['JWT'], algorithms: ['RS256'] });
-    expect((await open.authenticate(`Bearer ${token}`, 'acme')).claims.client_id).toBe(azp);
-    expect(await codeOf(open.authenticate(`Bearer ${await issuer.token({}, 'acme', { typ: 'JWT' })}`, 'acme'))).toBe(
-      'token_algorithm',
-    );
+    expect((await open.authenticate(`Bearer ${token}`, at('acme'))).claims.client_id).toBe(azp);
+    expect(
+      await codeOf(open.authenticate(`Bearer ${await issuer.token({}, 'acme', { typ: 'JWT' })}`, at('acme'))),
+    ).toBe('token_algorithm');
   });
 
   it("can't sign for another one", async () => {
@@ -97,7 +98,10 @@ describe('a foreign issuer', () => {
     );
     expect(
       await codeOf(
-        authenticator.authenticate(`Bearer ${await foreign.token({ iss: FRONT_DOOR, iat: seconds() - 120 })}`, 'acme'),
+        authenticator.authenticate(
+          `Bearer ${await foreign.token({ iss: FRONT_DOOR, iat: seconds() - 120 })}`,
+          at('acme'),
+        ),
       ),
     ).toBe('token_key');
   });
@@ -111,8 +115,8 @@ describe('a foreign issuer', () => {
       { issuer: NAME, jwksUrl: foreign.url },
     );
     expect(authenticator.isReady).toBe(true);
-    expect(await codeOf(authenticator.authenticate(`Bearer ${await own.token()}`, 'acme'))).toBe('accepted');
-    expect(await codeOf(authenticator.authenticate(`Bearer ${await foreign.token()}`, 'acme'))).toBe(
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await own.token()}`, at('acme')))).toBe('accepted');
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await foreign.token()}`, at('acme')))).toBe(
       'issuer_unreachable',
     );
   });
@@ -138,17 +142,17 @@ describe('G1: a foreign issuer is trusted', () => {
   ])('%s', async (_name, banks, bank, expected) => {
     const issuer = await issuerFor(NAME);
     const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, banks });
-    expect(await codeOf(authenticator.authenticate(`Bearer ${await issuer.token({}, bank)}`, bank))).toBe(expected);
+    expect(await codeOf(authenticator.authenticate(`Bearer ${await issuer.token({}, bank)}`, at(bank)))).toBe(expected);
   });
 
   it('no longer, once the id has passed to another namespace: open calls end too', async () => {
     const issuer = await issuerFor(NAME);
     const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, banks: ['banks/acme'] });
     const token = `Bearer ${await issuer.token()}`;
-    const caller = await authenticator.authenticate(token, 'acme');
+    const caller = await authenticator.authenticate(token, at('acme'));
     authenticator.namespaces.acme = 'elsewhere';
     expect(() => authenticator.confirm(caller, 'acme')).toThrow(/issuer that is not trusted/);
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_issuer');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('token_issuer');
   });
 
   it.each<[string, string[] | undefined, string, string[]]>([
@@ -159,7 +163,7 @@ describe('G1: a foreign issuer is trusted', () => {
   ])('to give %s', async (_name, scopes, scope, expected) => {
     const issuer = await issuerFor(NAME);
     const authenticator = await authenticatorFor({ issuer: NAME, jwksUrl: issuer.url, scopes });
-    const caller = await authenticator.authenticate(`Bearer ${await issuer.token({ scope })}`, 'acme');
+    const caller = await authenticator.authenticate(`Bearer ${await issuer.token({ scope })}`, at('acme'));
     expect(caller.scopes).toEqual(expected);
   });
 });
@@ -169,24 +173,24 @@ describe('a token that was accepted', () => {
     const issuer = await issuerFor();
     const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
     const token = `Bearer ${await issuer.token({ exp: authenticator.clock.seconds + 10 })}`;
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('accepted');
     authenticator.clock.seconds += 14;
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('accepted');
     authenticator.clock.seconds += 1;
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_expired');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('token_expired');
   });
 
   it('is refused once its issuer no longer publishes the key', async () => {
     const issuer = await issuerFor();
     const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
     const token = `Bearer ${await issuer.token()}`;
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
-    const caller = await authenticator.authenticate(token, 'acme');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('accepted');
+    const caller = await authenticator.authenticate(token, at('acme'));
     issuer.published.keys = issuer.published.keys.map((key) => ({ ...key, kid: 'next' }));
     authenticator.clock.ms = 10_001;
     const unknown = `Bearer ${await issuer.token({}, 'acme', { kid: 'unknown' })}`;
-    expect(await codeOf(authenticator.authenticate(unknown, 'acme'))).toBe('token_key');
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('token_key');
+    expect(await codeOf(authenticator.authenticate(unknown, at('acme')))).toBe('token_key');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('token_key');
     expect(() => authenticator.confirm(caller, 'acme')).toThrow(/not signed with a key of its issuer/);
   });
 
@@ -194,8 +198,8 @@ describe('a token that was accepted', () => {
     const issuer = await issuerFor();
     const authenticator = await authenticatorFor({ issuer: FRONT_DOOR, jwksUrl: issuer.url });
     const token = `Bearer ${await issuer.token()}`;
-    expect(await codeOf(authenticator.authenticate(token, 'acme'))).toBe('accepted');
-    expect(await codeOf(authenticator.authenticate(token, 'globex'))).toBe('token_audience');
+    expect(await codeOf(authenticator.authenticate(token, at('acme')))).toBe('accepted');
+    expect(await codeOf(authenticator.authenticate(token, at('globex')))).toBe('token_audience');
   });
 });
 

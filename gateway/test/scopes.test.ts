@@ -36,6 +36,27 @@ describe('what a client may do', () => {
     expect(pod.seen).toHaveLength(status === 200 ? 1 : 0);
   });
 
+  it.each<[string, string, string]>([
+    ['reads by its name', 'get_stuff.delete_all', 'mcp:read'],
+    ['writes by its name', 'delete_everything', 'mcp:read'],
+    ["writes by its name, of somebody else's server", 'amazon.place_order', 'mcp:read'],
+    ['writes by its name, for a caller that only writes', 'delete_everything', 'mcp:write'],
+  ])('G12: an unknown tool that %s is asked of the bank, in both revisions', async (_name, name, scope) => {
+    const headers = await bearer({ scope });
+    const answers = [
+      await send(gateway.port, { headers: { ...JSON_TYPE, ...headers }, body: tool(name) }),
+      await send(gateway.port, { headers: { ...modernTool(name), ...headers }, body: tool(name) }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    expect(pod.seen.map(({ body }) => body)).toEqual([tool(name), tool(name)]);
+  });
+
+  it('G12: an unknown tool among others takes nothing from what the others need', async () => {
+    const body = `[${tool('get_stuff.delete_all')},${tool('delete_note')}]`;
+    const answer = await send(gateway.port, { headers: { ...JSON_TYPE, ...(await bearer()) }, body });
+    expect([answer.status, pod.seen.length]).toEqual([403, 0]);
+  });
+
   it.each<[string, string, string, string]>([
     ['holds one and lacks the other', 'mcp:read', tool('delete_note'), 'mcp:read mcp:write'],
     ['writes and would read', 'mcp:write', tool('list_notes'), 'mcp:read mcp:write'],

@@ -1,5 +1,5 @@
 /** What the gateway seals of a token's time, so that nothing that the token opens outlives it. */
-import { deriveSealKey, openAssertion } from '@bankhouse/core';
+import { type Access, deriveSealKey, openAssertion } from '@bankhouse/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { uidOf } from '../../test/harness/routed.ts';
 import { Sealer, type TokenAssertion } from '../src/seal.ts';
@@ -55,6 +55,41 @@ describe('a call', () => {
   });
 });
 
+describe('G7: what is sealed for a request is for what it needs, and the token for both is of all scopes', () => {
+  const call = (name: string) => ({ method: 'tools/call', params: { name } });
+  const list = { method: 'tools/list', params: {} };
+  const CASES: [string, object | object[], Access][] = [
+    ['a list of tools', list, 'none'],
+    ['an answer to the server', { result: {} }, 'none'],
+    ['a tool that reads', call('list_notes'), 'read'],
+    ['a resource', { method: 'resources/read', params: { uri: 'x' } }, 'read'],
+    ['a tool that writes', call('create_note'), 'write'],
+    ['a batch of readers', [list, call('list_notes')], 'read'],
+    ['a batch with a writer', [call('list_notes'), call('create_note'), list], 'write'],
+  ];
+  it.each(CASES)('%s', async (_sentence, messages, access) => {
+    const authorization = `Bearer ${await issuer.token({ scope: 'mcp:read mcp:write' })}`;
+    const numbered = (message: object) => ({ jsonrpc: '2.0', id: 1, ...message });
+    const body = JSON.stringify(Array.isArray(messages) ? messages.map(numbered) : numbered(messages));
+    const answer = await send(gateway.port, { headers: { ...JSON_TYPE, authorization }, body });
+    expect(answer.status).toBe(200);
+    const headers = pod.seen.pop()?.headers ?? {};
+    for (const target of ['pod', 'database'] as const) {
+      // Older bank servers decide by the scopes.
+      const expected = { access, scopes: ['mcp:read', 'mcp:write'] };
+      expect(opened(String(headers[TARGETS[target]]), target, seconds())).toMatchObject(expected);
+    }
+  });
+
+  it('a request that says it in its headers', async () => {
+    const authorization = `Bearer ${await issuer.token({ scope: 'mcp:read mcp:write' })}`;
+    const headers = { ...MODERN_LIST, 'mcp-method': 'tools/call', 'mcp-name': 'list_notes', authorization };
+    // The bank server compares; what is sealed goes by what was decided by.
+    await send(gateway.port, { headers, body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...call('create_note') }) });
+    expect(opened(String(pod.seen.pop()?.headers[TARGETS.database]), 'database', seconds()).access).toBe('read');
+  });
+});
+
 describe('a sealer', () => {
   const bound = { incarnation: uidOf('acme'), keyGeneration: 1 };
   const NOW = 1_800_000_000;
@@ -62,6 +97,7 @@ describe('a sealer', () => {
     bank: 'acme',
     sub: 'ann',
     iss: 'https://i',
+    access: 'read',
     scopes: ['mcp:read'],
     vaults: ['sales'],
     jti: 'j1',
@@ -83,10 +119,13 @@ describe('a sealer', () => {
     expect(() => opened(foreign.pod, 'pod', NOW)).toThrow(/not sealed with a key of this bank/);
   });
 
-  it('is not given an assertion without exp: the compiler refuses it', () => {
-    const { exp: _, ...without } = assertion;
+  it('is not given an assertion without exp or access: the compiler refuses it, and nobody would open it', () => {
+    const { exp: _, ...lasting } = assertion;
     // @ts-expect-error what such an assertion opens would not end with its token
-    const sealed = new Sealer(ROOT_KEY).seal(without, bound);
-    expect(opened(sealed.database, 'database', NOW)).not.toHaveProperty('exp');
+    const sealed = new Sealer(ROOT_KEY).seal(lasting, bound);
+    expect(() => opened(sealed.database, 'database', NOW)).toThrow(/does not have its form/);
+    const { access: __, ...wide } = assertion;
+    // @ts-expect-error it would be for whatever the token allows
+    expect(new Sealer(ROOT_KEY).seal(wide, bound)).toBeDefined();
   });
 });

@@ -164,7 +164,12 @@ export interface Answered {
 /** Sends one request as it is: target, header case and repetition. */
 export async function send(
   port: number,
-  options: { method?: string; target?: string; headers?: Record<string, string | string[]>; body?: string },
+  options: {
+    method?: string;
+    target?: string;
+    headers?: Record<string, string | string[]>;
+    body?: string | Uint8Array;
+  },
 ): Promise<Answered> {
   const { response } = await open(port, options);
   const body = await readText(response);
@@ -180,7 +185,12 @@ export async function send(
 /** The same, up to the answer's headers. Without `body`, the request is left open for `outgoing.write`. */
 export async function open(
   port: number,
-  options: { method?: string; target?: string; headers?: Record<string, string | string[]>; body?: string | null },
+  options: {
+    method?: string;
+    target?: string;
+    headers?: Record<string, string | string[]>;
+    body?: string | Uint8Array | null;
+  },
 ): Promise<{ outgoing: ClientRequest; response: IncomingMessage }> {
   const outgoing = start(port, options);
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
@@ -189,7 +199,12 @@ export async function open(
 
 export function start(
   port: number,
-  options: { method?: string; target?: string; headers?: Record<string, string | string[]>; body?: string | null },
+  options: {
+    method?: string;
+    target?: string;
+    headers?: Record<string, string | string[]>;
+    body?: string | Uint8Array | null;
+  },
 ): ClientRequest {
   const { method = 'POST', target = bankPath('acme'), headers = {}, body = '' } = options;
   const length = body === null ? {} : { 'content-length': String(Buffer.byteLength(body)) };

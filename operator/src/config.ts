@@ -1,4 +1,13 @@
-import { databaseUrlSchema, embeddingsVariables, frontDoorSchema, keySchema, namespacesSchema } from '@bankhouse/core';
+import {
+  databaseUrlSchema,
+  embeddingsVariables,
+  frontDoorSchema,
+  keySchema,
+  logLevelSchema,
+  namespacesSchema,
+  portSchema,
+  wholeNumber,
+} from '@bankhouse/core';
 import { z } from 'zod';
 
 const peerSchema = z.union([
@@ -32,20 +41,13 @@ const urlSchema = (description: string) =>
     .transform((value) => value.replace(/\/+$/, ''))
     .describe(description);
 
-const wholeNumber = (lowest: number, highest: number) =>
-  z.coerce
-    .number({ error: `it must be a whole number from ${lowest} to ${highest}` })
-    .int(`it must be a whole number from ${lowest} to ${highest}`)
-    .min(lowest, `it must be at least ${lowest}`)
-    .max(highest, `it must be at most ${highest}`);
-
 const DEFAULT_DNS = '[{"namespace":"kube-system","podLabels":{"k8s-app":"kube-dns"},"port":53}]';
 
 export const configSchema = z.object({
   /** Name of the operator's own Deployment, for `release`. */
   OPERATOR_DEPLOYMENT: z.string().min(1).default('bankhouse-operator'),
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-  ADMIN_PORT: wholeNumber(0, 65535).default(9090),
+  LOG_LEVEL: logLevelSchema,
+  ADMIN_PORT: portSchema.default(9090),
   FRONT_DOOR_URL: frontDoorSchema,
   /** host:port that is really connected to; the TLS name stays the URL's. */
   FRONT_DOOR_CONNECT: z

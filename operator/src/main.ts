@@ -3,15 +3,16 @@ import {
   ConfigError,
   createLogger,
   createRegistry,
+  EXIT_CONFIG,
   embeddingsConfig,
   type Logger,
   loadConfig,
   messageOf,
+  startAdmin,
   withPassword,
 } from '@bankhouse/core';
 import { createReflectorMetrics, createTransport, systemClock, type Transport } from '@bankhouse/kube';
 import { KubeConfig } from '@kubernetes/client-node';
-import { startAdmin } from './admin.ts';
 import { configSchema, type OperatorConfig } from './config.ts';
 import { createDatabase } from './database/index.ts';
 import { createErasingMetrics } from './erasing/index.ts';
@@ -21,9 +22,6 @@ import { createOperator } from './operator.ts';
 import { createFrontDoor } from './probe/index.ts';
 import { release } from './release/index.ts';
 import { createWatchdog } from './watchdog/index.ts';
-
-/** `EX_CONFIG` of sysexits. */
-const EXIT_CONFIG = 78;
 
 async function main(): Promise<void> {
   const config = readConfig();
@@ -35,8 +33,6 @@ async function main(): Promise<void> {
     connections: config.DATABASE_CONNECTIONS,
   });
   const frontDoor = createFrontDoor(config, systemClock);
-  // Who stands by is ready too: otherwise a rolling update would wait for the lease that the old pod holds.
-  const admin = await startAdmin({ port: config.ADMIN_PORT, registry, isReady: () => operator.isSynced });
   const leadership = lead({
     transport,
     namespace: config.PLATFORM_NAMESPACE,
@@ -87,6 +83,13 @@ async function main(): Promise<void> {
     logger,
     registry,
     onQuarantined: (bank) => operator.recheck(bank),
+  });
+
+  // Who stands by is ready too: otherwise a rolling update would wait for the lease that the old pod holds.
+  const admin = await startAdmin({
+    port: config.ADMIN_PORT,
+    metrics: registry,
+    notReady: () => (operator.isSynced ? undefined : 'not synced yet'),
   });
 
   let stopping = false;

@@ -47,7 +47,7 @@ describe("the operator's configuration", () => {
     },
     { name: 'CONTROL_URL', value: 'control', said: /^CONTROL_URL is wrong: it must be an http or https URL$/ },
     { name: 'CONTROL_URL', value: undefined, said: /^CONTROL_URL is not set: give the URL of the control service/ },
-    { name: 'WORKERS', value: '0', said: /^WORKERS is wrong: it must be at least 1$/ },
+    { name: 'WORKERS', value: '0', said: /^WORKERS is wrong: it must be a whole number from 1 to 64$/ },
     { name: 'WORKERS', value: 'many', said: /^WORKERS is wrong: it must be a whole number from 1 to 64$/ },
     {
       name: 'FRONT_DOOR_CONNECT',

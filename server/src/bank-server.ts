@@ -61,8 +61,9 @@ export async function startBankServer(
     port: config.port,
     secrets,
     mcp,
+    tools: surface.tools,
     logger,
-    metrics: metrics.render,
+    metrics,
     onRequest() {
       metrics.count();
       rest.touch();

@@ -7,6 +7,7 @@ import {
   embeddingsVariables,
   isBankId,
   loadConfig,
+  portSchema,
 } from '@bankhouse/core';
 import { z } from 'zod';
 import { TOOLSET_NAMES, type ToolsetName } from './toolsets/index.ts';
@@ -26,7 +27,7 @@ const configSchema = z.object({
     .refine(isBankId, { message: 'it must be a DNS label of at most 40 characters' }),
   TOOLSETS: toolsetList,
   SECRET_DIR: z.string().default(BANK_SECRET_DIR),
-  PORT: z.coerce.number({ message: 'it must be a port number' }).int().min(0).max(65535).default(BANK_SERVER_PORT),
+  PORT: portSchema.default(BANK_SERVER_PORT),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   ...embeddingsVariables,
 });

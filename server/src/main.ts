@@ -1,10 +1,7 @@
-import { ConfigError, createLogger, messageOf } from '@bankhouse/core';
+import { ConfigError, createLogger, EXIT_CONFIG, messageOf } from '@bankhouse/core';
 import { startBankServer } from './bank-server.ts';
 import { loadServerConfig } from './config.ts';
 import { collectGarbage } from './rest.ts';
-
-/** `EX_CONFIG` of sysexits. */
-const EXIT_CONFIG = 78;
 
 async function main(): Promise<void> {
   const config = loadServerConfig(process.env);

@@ -5,8 +5,9 @@ export interface ToolMetrics {
   /** One more request, before anything is known of it. */
   count(): void;
   observe(tool: string, outcome: string, durationMs: number): void;
+  readonly contentType: string;
   /** Prometheus text format 0.0.4. */
-  render(): string;
+  metrics(): Promise<string>;
 }
 
 /**
@@ -18,6 +19,7 @@ export function createToolMetrics(): ToolMetrics {
   const calls = new Map<string, number>();
   const latencies = new Map<string, { counts: number[]; sum: number; count: number }>();
   return {
+    contentType: 'text/plain; version=0.0.4; charset=utf-8',
     count() {
       requests++;
     },
@@ -36,7 +38,7 @@ export function createToolMetrics(): ToolMetrics {
         if (seconds <= bound) latency.counts[index] = (latency.counts[index] ?? 0) + 1;
       }
     },
-    render() {
+    async metrics() {
       const lines = [
         '# TYPE bankhouse_server_requests_total counter',
         `bankhouse_server_requests_total ${requests}`,

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { JSON_MAX_DEPTH } from '@bankhouse/core';
+import { JSON_MAX_DEPTH, JSON_MAX_VALUES } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import { loadServerConfig } from '../src/config.ts';
 import { BodyError, parseJsonBody } from '../src/http/body.ts';
@@ -70,7 +70,7 @@ describe('the configuration', () => {
       { BANK_ID: 'acme', TOOLSETS: 'recordings,weather' },
       /^TOOLSETS is wrong: .*there are: recordings/,
     ],
-    ['a port in words', { BANK_ID: 'acme', PORT: 'http' }, /^PORT is wrong: it must be a port number/],
+    ['a port in words', { BANK_ID: 'acme', PORT: 'http' }, /^PORT is wrong: it must be a port from 0 to 65535$/],
     ['a level that is not there', { BANK_ID: 'acme', LOG_LEVEL: 'loud' }, /^LOG_LEVEL is wrong/],
   ])('is refused in one sentence: %s', (_sentence, env, message) => {
     expect(() => loadServerConfig(env)).toThrow(message);
@@ -119,7 +119,7 @@ describe('a request body', () => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
   it('may nest as deep as the limit', () => {
-    expect(() => parseJsonBody(nested(JSON_MAX_DEPTH))).not.toThrow();
+    expect(() => parseJsonBody(Buffer.from(nested(JSON_MAX_DEPTH)))).not.toThrow();
   });
 
   it.each([
@@ -127,8 +127,9 @@ describe('a request body', () => {
     ['nothing', '', 'body_no_json'],
     ['nesting over the limit', nested(JSON_MAX_DEPTH + 1), 'body_too_deep'],
     ['nesting without end', nested(100_000), 'body_too_deep'],
+    ['more values than the limit', `[${'0,'.repeat(JSON_MAX_VALUES)}0]`, 'body_too_many'],
   ])('is refused: %s', (_sentence, text, code) => {
-    expect(() => parseJsonBody(text)).toThrow(BodyError);
-    expect(() => parseJsonBody(text)).toThrow(expect.objectContaining({ status: 400, code }));
+    expect(() => parseJsonBody(Buffer.from(text))).toThrow(BodyError);
+    expect(() => parseJsonBody(Buffer.from(text))).toThrow(expect.objectContaining({ status: 400, code }));
   });
 });

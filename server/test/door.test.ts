@@ -1,7 +1,9 @@
+import type { Access } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
-import { checkScopes, DoorError, openDoor } from '../src/http/door.ts';
+import { checkAccess, DoorError, openDoor } from '../src/http/door.ts';
+import { buildSurface } from '../src/mcp/surface.ts';
 import { openSecrets } from '../src/secrets.ts';
-import { makeAssertion, makeSecretDir, nowSeconds, sealedHeaders } from './fixtures.ts';
+import { ALL_TOOLSETS, makeAssertion, makeSecretDir, nowSeconds, sealedHeaders } from './fixtures.ts';
 
 const { dir } = makeSecretDir('acme');
 const secrets = openSecrets(dir);
@@ -54,7 +56,12 @@ describe('the door (R3.2)', () => {
     ],
     [
       'one that is too old',
-      () => sealedHeaders(makeAssertion('acme', { iat: nowSeconds() - 302 })),
+      () => sealedHeaders(makeAssertion('acme', { iat: nowSeconds() - 62 })),
+      'assertion_expired',
+    ],
+    [
+      'one whose token has expired (G7)',
+      () => sealedHeaders(makeAssertion('acme', { exp: nowSeconds() - 7 })),
       'assertion_expired',
     ],
     [
@@ -88,8 +95,25 @@ describe('the door (R3.2)', () => {
   });
 });
 
-describe('scopes', () => {
+describe('what an assertion is for', () => {
+  const tools = buildSurface(ALL_TOOLSETS).tools;
   const call = (name: unknown) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name } });
+
+  it.each<[string, unknown, Access, boolean]>([
+    ['reading by one for reading', call('list_vaults'), 'read', true],
+    ['writing by one for reading', call('create_note'), 'read', false],
+    ['writing by one for writing', call('create_note'), 'write', true],
+    ['reading by one for writing', call('list_vaults'), 'write', true],
+    ['reading by one for a handshake', call('list_vaults'), 'none', false],
+    ['a handshake by one for it', { method: 'initialize' }, 'none', true],
+    ['a batch with one message too many', [{ method: 'tools/list' }, call('delete_note')], 'read', false],
+    ['a batch of readers', [call('get_recording'), call('list_vaults')], 'read', true],
+  ])('G7: %s, whatever the scopes of its token are', (_sentence, body, access, allowed) => {
+    const check = () =>
+      checkAccess(body, { access, scopes: ['mcp:read', 'mcp:write', 'mcp:verify'], vaults: null }, tools);
+    if (allowed) expect(check).not.toThrow();
+    else expect(check).toThrow(expect.objectContaining({ status: 403, code: 'insufficient_scope' }));
+  });
 
   it.each<[string, unknown, string[], boolean]>([
     ['reading by a reader', call('list_vaults'), ['mcp:read'], true],
@@ -99,14 +123,29 @@ describe('scopes', () => {
     ['a list of tools by the verifier', { method: 'tools/list' }, ['mcp:verify'], true],
     ['resources by the verifier', { method: 'resources/list' }, ['mcp:verify'], false],
     ['a handshake without any scope', { method: 'initialize' }, [], false],
-    ['a call without a name by a reader', call(undefined), ['mcp:read'], false],
+    ['an unknown tool by a reader, for the bank to say so (G12)', call('delete_everything'), ['mcp:read'], true],
+    ['an unknown tool by a writer', call('get_stuff.delete_all'), ['mcp:write'], true],
+    ['an unknown tool by the verifier', call('delete_everything'), ['mcp:verify'], false],
+    ['a call without a name by a reader, which is no call', call(undefined), ['mcp:read'], true],
+    ['a call of a list by a reader, which is no call', call(['create_note']), ['mcp:read'], true],
     ['a batch with one message too many', [{ method: 'tools/list' }, call('delete_note')], ['mcp:read'], false],
     ['a batch of readers', [call('get_recording'), call('list_vaults')], ['mcp:read'], true],
     ['what is no request', 'hello', [], true],
     ['nothing', null, [], true],
-  ])('%s', (_sentence, body, scopes, allowed) => {
-    const check = () => checkScopes(body, scopes);
+  ])('of a gateway before `access` is as its scopes say: %s', (_sentence, body, scopes, allowed) => {
+    const check = () => checkAccess(body, { scopes, vaults: null }, tools);
     if (allowed) expect(check).not.toThrow();
     else expect(check).toThrow(expect.objectContaining({ status: 403, code: 'insufficient_scope' }));
+  });
+
+  it('G12: refuses a reader a tool that writes, whatever it is called', () => {
+    const writing = new Map([['list_vaults', { access: 'write' as const }]]);
+    const check = () => checkAccess(call('list_vaults'), { scopes: ['mcp:read'], vaults: null }, writing);
+    expect(check).toThrow(expect.objectContaining({ status: 403 }));
+  });
+
+  it('names what the caller holds and lacks (P4), and the request that is refused', () => {
+    const check = () => checkAccess(call('create_note'), { scopes: ['mcp:read', 'mcp:verify'], vaults: null }, tools);
+    expect(check).toThrow(expect.objectContaining({ scopes: ['mcp:read', 'mcp:write'], requestId: 1 }));
   });
 });

@@ -1,5 +1,4 @@
 /** What the forty tools (R3.1) say of themselves, and what they take, without a database. */
-import { toolScope } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../src/caller.ts';
 import { ENTITIES } from '../src/entities/index.ts';
@@ -41,7 +40,7 @@ describe('the list of tools', () => {
     expect(listed.description?.length).toBeLessThan(420);
     expect(listed.inputSchema).toMatchObject({ type: 'object' });
     expect(JSON.stringify(listed)).not.toMatch(/\$schema|9007199254740991/);
-    expect(toolScope(listed.name)).toBe(/^(list|get)_/.test(listed.name) ? 'mcp:read' : 'mcp:write');
+    expect(listed.annotations?.readOnlyHint).toBe(/^(list|get)_/.test(listed.name) ? true : undefined);
   });
 });
 

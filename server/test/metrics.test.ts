@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { createToolMetrics } from '../src/metrics.ts';
 
-it('counts calls by tool and outcome, and their latency in buckets that add up', () => {
+it('counts calls by tool and outcome, and their latency in buckets that add up', async () => {
   const metrics = createToolMetrics();
   metrics.observe('list_vaults', 'ok', 3);
   metrics.observe('list_vaults', 'ok', 30);
   metrics.observe('list_vaults', 'database_unavailable', 9000);
   metrics.count();
-  const text = metrics.render();
+  const text = await metrics.metrics();
   for (const line of [
     'bankhouse_server_requests_total 1',
     'bankhouse_server_tool_calls_total{tool="list_vaults",outcome="ok"} 2',

@@ -31,11 +31,6 @@ describe('the list of tools', () => {
   it('refuses two tools of one name', () => {
     expect(() => buildSurface([recordings, recordings])).toThrow('Two tools are named list_vaults.');
   });
-
-  it('refuses a tool that writes under the name of a reader, as the gateway would let readers in', () => {
-    const writing = { ...recordings, tools: [{ ...tool('list_vaults'), access: 'write' as const }] };
-    expect(() => buildSurface([writing])).toThrow("doesn't tell");
-  });
 });
 
 describe('arguments', () => {

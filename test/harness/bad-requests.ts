@@ -1,49 +1,29 @@
 /**
- * Requests that must never reach a bank server: bad tokens, bad paths, bad headers. One table for the gateway alone and for
+ * Requests that must never reach a bank server: bad tokens, paths, headers, bodies and guesses. One table for the gateway alone and for
  * the real front door; what differs is who signs.
  */
 import { bankPath, bankUrl } from '@bankhouse/core';
+import { badBodies } from './bad-bodies.ts';
+import { badClaims } from './bad-claims.ts';
+import { badHeaders } from './bad-headers.ts';
+import { badNames } from './bad-names.ts';
+import { type BadRequest, basic, JSON_HEADERS } from './bad-rows.ts';
 import { badAuthorizations } from './bad-tokens.ts';
 import { type BadRequestContext, changed } from './tokens.ts';
 
+export type { BadRequest, Challenge } from './bad-rows.ts';
 export { type BadRequestContext, goodClaims, signToken } from './tokens.ts';
-
-/** What must come back. */
-export type Challenge =
-  /** No `WWW-Authenticate`. */
-  | 'none'
-  /** Without an error: nothing was presented (RFC 6750 section 3.1). */
-  | 'absent'
-  | 'invalid_token'
-  | 'insufficient_scope';
-
-export interface BadRequest {
-  /** Sentence. */
-  readonly name: string;
-  readonly method: string;
-  /** Request target, byte for byte. */
-  readonly target: string;
-  readonly headers: Readonly<Record<string, string | string[]>>;
-  readonly body: string;
-  readonly status: number;
-  /** `error.data.code` of the answer. */
-  readonly code: string;
-  readonly challenge: Challenge;
-  /** An ingress controller may make a good path out of it before the gateway sees it, or refuse it with 400 itself. */
-  readonly isPathRow: boolean;
-}
-
-const LIST = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} });
-const JSON_HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 
 /** The table. */
 export async function badRequests(context: BadRequestContext): Promise<BadRequest[]> {
-  return [...(await badTokens(context)), ...(await badPaths(context)), ...(await badHeaders(context))];
+  const parts = [badTokens, badPaths, badHeaders, badBodies, badNames];
+  return (await Promise.all(parts.map((part) => part(context)))).flat();
 }
 
 async function badTokens(context: BadRequestContext): Promise<BadRequest[]> {
   const path = bankPath(context.bank);
-  const tokens = (await badAuthorizations(context)).map(
+  const authorizations = [...(await badAuthorizations(context)), ...(await badClaims(context))];
+  const tokens = authorizations.map(
     ([name, authorization, code]): BadRequest => ({
       ...basic(name, path),
       headers: { ...JSON_HEADERS, ...(authorization === undefined ? {} : { authorization }) },
@@ -52,14 +32,31 @@ async function badTokens(context: BadRequestContext): Promise<BadRequest[]> {
       challenge: code === 'token_absent' ? 'absent' : 'invalid_token',
     }),
   );
+  const good = await changed(context, {});
+  const elsewhere: [name: string, change: Partial<BadRequest>][] = [
+    ['the token in the query alone', { target: `${path}?access_token=${good}` }],
+    ['the token in a cookie', { headers: { ...JSON_HEADERS, cookie: `access_token=${good}; token=${good}` } }],
+    ['the token in Proxy-Authorization', { headers: { ...JSON_HEADERS, 'proxy-authorization': `Bearer ${good}` } }],
+    [
+      'the token in X-Forwarded-Authorization',
+      { headers: { ...JSON_HEADERS, 'x-forwarded-authorization': `Bearer ${good}` } },
+    ],
+    [
+      'the token in a form (RFC 6750 section 2.2)',
+      { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: `access_token=${good}` },
+    ],
+  ];
   return [
     ...tokens,
-    {
-      ...basic('the token in the query alone', `${path}?access_token=${await changed(context, {})}`),
-      status: 401,
-      code: 'token_absent',
-      challenge: 'absent',
-    },
+    ...elsewhere.map(
+      ([name, change]): BadRequest => ({
+        ...basic(name, path),
+        status: 401,
+        code: 'token_absent',
+        challenge: 'absent',
+        ...change,
+      }),
+    ),
   ];
 }
 
@@ -102,7 +99,7 @@ async function badPaths(context: BadRequestContext): Promise<BadRequest[]> {
         status: 404,
         code: 'path_unknown',
         challenge: 'none',
-        isPathRow: true,
+        isPastIngress: true,
       }),
     ),
     {
@@ -116,159 +113,4 @@ async function badPaths(context: BadRequestContext): Promise<BadRequest[]> {
       challenge: 'invalid_token',
     },
   ];
-}
-
-async function badHeaders(context: BadRequestContext): Promise<BadRequest[]> {
-  const path = bankPath(context.bank);
-  const authorization = `Bearer ${await changed(context, {})}`;
-  const verify = `Bearer ${await changed(context, { scope: 'mcp:verify' })}`;
-  const nothing = `Bearer ${await changed(context, { scope: 'openid mcp:everything' })}`;
-  const modern = { ...JSON_HEADERS, authorization, 'mcp-protocol-version': '2026-07-28' };
-  const write = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'delete_recording' } });
-  const read = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'list_recordings' } });
-  const row = (name: string, change: Partial<BadRequest>): BadRequest => ({
-    ...basic(name, path),
-    headers: { ...JSON_HEADERS, authorization },
-    ...change,
-  });
-  const forbidden = { status: 403, code: 'insufficient_scope', challenge: 'insufficient_scope' } as const;
-  const wrong = { status: 400, challenge: 'none' } as const;
-  return [
-    row('sealed assertions of the client instead of a token', {
-      headers: { ...JSON_HEADERS, 'bankhouse-assertion': '1.e30.AAAA', 'bankhouse-database-assertion': '1.e30.AAAA' },
-      status: 401,
-      code: 'token_absent',
-      challenge: 'absent',
-    }),
-    row('a foreign Origin', {
-      headers: { ...JSON_HEADERS, authorization, origin: 'https://evil.example' },
-      status: 403,
-      code: 'origin_refused',
-    }),
-    row('the Origin null', {
-      headers: { ...JSON_HEADERS, authorization, origin: 'null' },
-      status: 403,
-      code: 'origin_refused',
-    }),
-    ...(
-      [
-        ['names the revision and the method', 'mcp-method, mcp-protocol-version'],
-        ['names the revision alone', 'mcp-protocol-version'],
-        ['names them in upper case, among others', 'keep-alive, MCP-METHOD , Mcp-Protocol-Version'],
-      ] as const
-    ).map(([name, connection]) =>
-      row(`G5: a Connection that ${name}, to hide a writing tool behind them`, {
-        headers: { ...modern, 'mcp-method': 'tools/list', connection },
-        body: write,
-        ...forbidden,
-      }),
-    ),
-    row('G5: a Connection that names the method alone', {
-      headers: { ...modern, 'mcp-method': 'tools/list', connection: 'mcp-method' },
-      ...wrong,
-      code: 'mcp_method_header',
-    }),
-    row("G5: a Connection that names the tool's name", {
-      headers: { ...modern, 'mcp-method': 'tools/call', 'mcp-name': 'list_recordings', connection: 'mcp-name' },
-      body: write,
-      ...wrong,
-      code: 'mcp_name_header',
-    }),
-    row('G2: a body that nests deeper than anything means', {
-      body: `${'['.repeat(5_000)}${']'.repeat(5_000)}`,
-      ...wrong,
-      code: 'body_too_deep',
-    }),
-    row('G2: a body of more values than anything means', {
-      body: `[${Array(60_000).fill('[]').join(',')}]`,
-      ...wrong,
-      code: 'body_too_many',
-    }),
-    row('PUT', { method: 'PUT', status: 405, code: 'method_refused' }),
-    row('PATCH', { method: 'PATCH', status: 405, code: 'method_refused' }),
-    row('TRACE', { method: 'TRACE', body: '', status: 405, code: 'method_refused' }),
-    row('a token without any scope of ours', { headers: { ...JSON_HEADERS, authorization: nothing }, ...forbidden }),
-    row('a verifying token that calls a tool', {
-      headers: { ...JSON_HEADERS, authorization: verify },
-      body: read,
-      ...forbidden,
-    }),
-    row('a reading token that calls a writing tool, older revision', { body: write, ...forbidden }),
-    row('a reading token that calls a writing tool in the middle of a batch', {
-      body: `[${LIST},${write},${LIST}]`,
-      ...forbidden,
-    }),
-    row('a reading token whose headers say less than its body, in an older revision', {
-      headers: { ...modern, 'mcp-protocol-version': '2025-11-25', 'mcp-method': 'tools/list' },
-      body: write,
-      ...forbidden,
-    }),
-    row('a reading token whose headers say less than its body, in a revision that nobody knows', {
-      headers: { ...modern, 'mcp-protocol-version': '2099-01-01', 'mcp-method': 'tools/list' },
-      body: write,
-      ...forbidden,
-    }),
-    row('a reading token that calls a writing tool, 2026-07-28', {
-      headers: { ...modern, 'mcp-method': 'tools/call', 'mcp-name': 'delete_recording' },
-      body: write,
-      ...forbidden,
-    }),
-    row('a writing tool whose name is encoded in the header', {
-      headers: {
-        ...modern,
-        'mcp-method': 'tools/call',
-        'mcp-name': `=?base64?${Buffer.from('delete_recording').toString('base64')}?=`,
-      },
-      body: write,
-      ...forbidden,
-    }),
-    row('2026-07-28 without Mcp-Method', { headers: modern, ...wrong, code: 'mcp_method_header' }),
-    row('2026-07-28 tools/call without Mcp-Name', {
-      headers: { ...modern, 'mcp-method': 'tools/call' },
-      body: read,
-      ...wrong,
-      code: 'mcp_name_header',
-    }),
-    row('2026-07-28 with a broken encoding of Mcp-Name', {
-      headers: { ...modern, 'mcp-method': 'tools/call', 'mcp-name': '=?base64?!!?=' },
-      body: read,
-      ...wrong,
-      code: 'mcp_name_header',
-    }),
-    row('2026-07-28 with Mcp-Method twice', {
-      headers: { ...modern, 'mcp-method': ['tools/list', 'tools/call'] },
-      ...wrong,
-      code: 'header_repeated',
-    }),
-    row('two protocol versions', {
-      headers: { ...modern, 'mcp-protocol-version': ['2025-11-25', '2026-07-28'], 'mcp-method': 'tools/list' },
-      ...wrong,
-      code: 'header_repeated',
-    }),
-    row('a body that is no JSON, older revision', { body: '{"jsonrpc":', ...wrong, code: 'body_not_json' }),
-    row('an empty body, older revision', { body: '', ...wrong, code: 'body_not_json' }),
-    row('an empty batch', { body: '[]', ...wrong, code: 'batch_size' }),
-    row('a batch of 51', { body: `[${Array(51).fill(LIST).join(',')}]`, ...wrong, code: 'batch_size' }),
-    row('a batch within a batch', { body: `[[${LIST}]]`, ...wrong, code: 'message_form' }),
-    row('JSON that is no message', { body: '"tools/list"', ...wrong, code: 'message_form' }),
-    row('a compressed body', {
-      headers: { ...JSON_HEADERS, authorization, 'content-encoding': 'gzip' },
-      ...wrong,
-      code: 'content_encoding',
-    }),
-  ];
-}
-
-function basic(name: string, target: string): BadRequest {
-  return {
-    name,
-    method: 'POST',
-    target,
-    headers: JSON_HEADERS,
-    body: LIST,
-    status: 404,
-    code: 'path_unknown',
-    challenge: 'none',
-    isPathRow: false,
-  };
 }

@@ -1,6 +1,5 @@
-/** The part of the table of bad requests that is about the token. */
+/** The part of the table of bad requests that is about the token, but for its claims. */
 import { createHmac } from 'node:crypto';
-import { bankPath, bankUrl } from '@bankhouse/core';
 import { exportJWK, exportSPKI, generateKeyPair } from 'jose';
 import { type BadRequestContext, changed, goodClaims, signToken } from './tokens.ts';
 
@@ -8,7 +7,7 @@ import { type BadRequestContext, changed, goodClaims, signToken } from './tokens
 export type BadAuthorization = readonly [name: string, authorization: string | string[] | undefined, code: string];
 
 export async function badAuthorizations(context: BadRequestContext): Promise<BadAuthorization[]> {
-  const { publicKey, kid, bank, otherBank, frontDoor, issuer, now } = context;
+  const { publicKey, kid, now } = context;
   const good = await changed(context, {});
   const [head = '', payload = '', signature = ''] = good.split('.');
   const foreign = await generateKeyPair('ES256', { extractable: true });
@@ -16,6 +15,9 @@ export async function badAuthorizations(context: BadRequestContext): Promise<Bad
   const rsa = await generateKeyPair('RS256');
   const spki = await exportSPKI(publicKey);
   const x = (await exportJWK(publicKey)).x ?? '';
+  const another = await changed(context, { scope: 'mcp:write' });
+  // Older than a minute: the key of a newer one could be so new that it is not known yet (503, G11).
+  const old = { iat: now - 120 };
   const own = { alg: 'ES256', typ: 'at+jwt', kid };
   const claims = goodClaims(context);
   const forged = (header: object, body: object = claims, mac = '') => `${encode(header)}.${encode(body)}.${mac}`;
@@ -60,13 +62,8 @@ export async function badAuthorizations(context: BadRequestContext): Promise<Bad
       'token_signature',
     ],
     ['no kid', `Bearer ${await changed(context, {}, { kid: undefined })}`, 'token_key'],
-    // Older than a minute: the key of a newer one could be so new that it is not known yet (503, G11).
-    ['an unknown kid', `Bearer ${await changed(context, { iat: now - 120 }, { kid: 'unknown' })}`, 'token_key'],
-    [
-      'a kid that is a path',
-      `Bearer ${await changed(context, { iat: now - 120 }, { kid: '../../dev/null' })}`,
-      'token_key',
-    ],
+    ['an unknown kid', `Bearer ${await changed(context, old, { kid: 'unknown' })}`, 'token_key'],
+    ['a kid that is a path', `Bearer ${await changed(context, old, { kid: '../../dev/null' })}`, 'token_key'],
     [
       "an embedded jwk of one's own",
       `Bearer ${await signToken(foreign.privateKey, { ...own, jwk: foreignJwk }, claims)}`,
@@ -84,55 +81,6 @@ export async function badAuthorizations(context: BadRequestContext): Promise<Bad
     ['typ JWT', `Bearer ${await changed(context, {}, { typ: 'JWT' })}`, 'token_type'],
     ['typ of a logout token', `Bearer ${await changed(context, {}, { typ: 'logout+jwt' })}`, 'token_type'],
     ['no typ', `Bearer ${await changed(context, {}, { typ: undefined })}`, 'token_type'],
-    ['another issuer', `Bearer ${await changed(context, { iss: 'https://evil.example' })}`, 'token_issuer'],
-    ['the issuer with a slash behind', `Bearer ${await changed(context, { iss: `${issuer}/` })}`, 'token_issuer'],
-    ['the issuer in upper case', `Bearer ${await changed(context, { iss: issuer.toUpperCase() })}`, 'token_issuer'],
-    ['no issuer', `Bearer ${await changed(context, { iss: undefined })}`, 'token_issuer'],
-    [
-      "the other bank's audience (R1.5)",
-      `Bearer ${await changed(context, { aud: bankUrl(frontDoor, otherBank) })}`,
-      'token_audience',
-    ],
-    ['the platform as audience', `Bearer ${await changed(context, { aud: frontDoor })}`, 'token_audience'],
-    [
-      'the audience with a slash behind',
-      `Bearer ${await changed(context, { aud: `${bankUrl(frontDoor, bank)}/` })}`,
-      'token_audience',
-    ],
-    [
-      "an audience that only begins like the bank's",
-      `Bearer ${await changed(context, { aud: `${bankUrl(frontDoor, bank)}-2` })}`,
-      'token_audience',
-    ],
-    ['the path alone as audience', `Bearer ${await changed(context, { aud: bankPath(bank) })}`, 'token_audience'],
-    ['an empty list of audiences', `Bearer ${await changed(context, { aud: [] })}`, 'token_audience'],
-    [
-      'a second audience, which could use the token here (G6)',
-      `Bearer ${await changed(context, { aud: [bankUrl(frontDoor, bank), 'https://other.example'] })}`,
-      'token_audience',
-    ],
-    [
-      'both banks as audience (G6)',
-      `Bearer ${await changed(context, { aud: [bankUrl(frontDoor, otherBank), bankUrl(frontDoor, bank)] })}`,
-      'token_audience',
-    ],
-    [
-      'the right audience twice (G6)',
-      `Bearer ${await changed(context, { aud: [bankUrl(frontDoor, bank), bankUrl(frontDoor, bank)] })}`,
-      'token_audience',
-    ],
-    ['no audience', `Bearer ${await changed(context, { aud: undefined })}`, 'token_claims'],
-    ['expired for 6 seconds', `Bearer ${await changed(context, { iat: now - 600, exp: now - 6 })}`, 'token_expired'],
-    ['no exp', `Bearer ${await changed(context, { exp: undefined })}`, 'token_claims'],
-    ['an exp that is text', `Bearer ${await changed(context, { exp: String(now + 300) })}`, 'token_claims'],
-    ['valid from in a minute', `Bearer ${await changed(context, { nbf: now + 60 })}`, 'token_not_yet_valid'],
-    ['issued in a minute', `Bearer ${await changed(context, { iat: now + 60 })}`, 'token_not_yet_valid'],
-    ['a life of 49 hours (R1.3)', `Bearer ${await changed(context, { exp: now + 49 * 3600 })}`, 'token_lifetime'],
-    ['no jti', `Bearer ${await changed(context, { jti: undefined })}`, 'token_claims'],
-    ['no subject', `Bearer ${await changed(context, { sub: undefined })}`, 'token_claims'],
-    ['no client_id', `Bearer ${await changed(context, { client_id: undefined })}`, 'token_claims'],
-    ['a scope that is a list', `Bearer ${await changed(context, { scope: ['mcp:read'] })}`, 'token_claims'],
-    ['a vault_ids that is text', `Bearer ${await changed(context, { vault_ids: 'sales' })}`, 'token_claims'],
     [
       'a payload exchanged under the signature',
       `Bearer ${head}.${encode({ ...claims, scope: 'mcp:write' })}.${signature}`,
@@ -140,6 +88,51 @@ export async function badAuthorizations(context: BadRequestContext): Promise<Bad
     ],
     ['a signature that was cut', `Bearer ${head}.${payload}.${signature.slice(0, -4)}`, 'token_signature'],
     ['a signature in DER form', `Bearer ${head}.${payload}.${derOf(signature)}`, 'token_signature'],
+    ['a signature of zeros', `Bearer ${head}.${payload}.${Buffer.alloc(64).toString('base64url')}`, 'token_signature'],
+    ['the signature of another token', `Bearer ${head}.${payload}.${another.split('.')[2]}`, 'token_signature'],
+    ['a signature whose halves are exchanged', `Bearer ${head}.${payload}.${exchanged(signature)}`, 'token_signature'],
+    ['a signature with padding', `Bearer ${good}==`, 'token_malformed'],
+    ['an empty signature', `Bearer ${head}.${payload}.`, 'token_malformed'],
+    ['an empty payload', `Bearer ${head}..${signature}`, 'token_malformed'],
+    ['a payload that is a list', `Bearer ${head}.${encode([claims])}.${signature}`, 'token_malformed'],
+    ['a payload that is null', `Bearer ${head}.${encode(null)}.${signature}`, 'token_malformed'],
+    ['a header that is a list', `Bearer ${encode([own])}.${payload}.${signature}`, 'token_malformed'],
+    ['a header without alg', `Bearer ${forged({ typ: 'at+jwt', kid }, claims, signature)}`, 'token_algorithm'],
+    ['alg in lower case', `Bearer ${forged({ ...own, alg: 'es256' }, claims, signature)}`, 'token_algorithm'],
+    ['alg as a list', `Bearer ${forged({ ...own, alg: ['ES256', 'none'] }, claims, signature)}`, 'token_algorithm'],
+    [
+      "alg ES384 under the kid of another algorithm's key",
+      `Bearer ${forged({ ...own, alg: 'ES384' }, claims, signature)}`,
+      'token_key',
+    ],
+    [
+      "alg PS256 under the kid of another algorithm's key",
+      `Bearer ${forged({ ...own, alg: 'PS256' }, claims, signature)}`,
+      'token_key',
+    ],
+    [
+      "alg EdDSA under the kid of another algorithm's key",
+      `Bearer ${forged({ ...own, alg: 'EdDSA' }, claims, signature)}`,
+      'token_key',
+    ],
+    ['a compressed payload (zip)', `Bearer ${forged({ ...own, zip: 'DEF' }, claims, signature)}`, 'token_header'],
+    ['an empty crit', `Bearer ${forged({ ...own, crit: [] }, claims, signature)}`, 'token_header'],
+    ['an empty kid', `Bearer ${await changed(context, {}, { kid: '' })}`, 'token_key'],
+    ['a kid that is a number', `Bearer ${forged({ ...own, kid: 1 }, claims, signature)}`, 'token_key'],
+    ['a kid of 257 characters', `Bearer ${await changed(context, {}, { kid: 'k'.repeat(257) })}`, 'token_key'],
+    ['a kid that is a query', `Bearer ${await changed(context, old, { kid: "' or 1=1 --" })}`, 'token_key'],
+    ['a kid that every object has', `Bearer ${await changed(context, old, { kid: '__proto__' })}`, 'token_key'],
+    ['a kid with a blank behind', `Bearer ${await changed(context, old, { kid: `${kid} ` })}`, 'token_key'],
+    ['typ of an id token', `Bearer ${await changed(context, {}, { typ: 'id+jwt' })}`, 'token_type'],
+    ['typ of a proof of possession', `Bearer ${await changed(context, {}, { typ: 'dpop+jwt' })}`, 'token_type'],
+    ['typ with something behind', `Bearer ${await changed(context, {}, { typ: 'at+jwt; v=2' })}`, 'token_type'],
+    ['typ as a list', `Bearer ${forged({ ...own, typ: ['at+jwt'] }, claims, signature)}`, 'token_type'],
+    ['the scheme DPoP', `DPoP ${good}`, 'token_malformed'],
+    ['the scheme twice', `Bearer Bearer ${good}`, 'token_malformed'],
+    ['a scheme that only begins so', `Bearerx ${good}`, 'token_malformed'],
+    ['the token without a scheme', good, 'token_malformed'],
+    ['the token in quotes', `Bearer "${good}"`, 'token_malformed'],
+    ['a tab behind the scheme', `Bearer\t${good}`, 'token_malformed'],
     ['two Authorization headers', [`Bearer ${good}`, `Bearer ${good}`], 'token_malformed'],
   ];
 }
@@ -154,4 +147,10 @@ function derOf(signature: string): string {
   const integer = (part: Buffer) => Buffer.concat([Buffer.from([2, part.length + 1, 0]), part]);
   const body = Buffer.concat([integer(raw.subarray(0, 32)), integer(raw.subarray(32))]);
   return Buffer.concat([Buffer.from([0x30, body.length]), body]).toString('base64url');
+}
+
+/** The same ES256 signature with s in front of r. */
+function exchanged(signature: string): string {
+  const raw = Buffer.from(signature, 'base64url');
+  return Buffer.concat([raw.subarray(32), raw.subarray(0, 32)]).toString('base64url');
 }

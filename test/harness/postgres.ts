@@ -310,11 +310,13 @@ async function createUnderPolicies(postgres: TestPostgres, id: string): Promise<
 /** Who issued the tokens of tests, unless they say otherwise. */
 export const ISSUER = 'https://issuer.test';
 
-/** An assertion for every vault of a bank, made now of a token that holds for a day, with changes. */
+/** An assertion for every vault of a bank, made now of a token that holds for a day, with changes; for all that its scopes would allow. */
 export function assertionFor(bank: string, changes: Partial<Assertion> = {}): Assertion {
   const now = Math.floor(Date.now() / 1000);
+  const { scopes = ['mcp:read'] } = changes;
   return {
     bank,
+    access: scopes.includes('mcp:write') ? 'write' : scopes.includes('mcp:read') ? 'read' : 'none',
     sub: 'test',
     iss: ISSUER,
     scopes: ['mcp:read'],

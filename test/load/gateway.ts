@@ -1,204 +1,203 @@
 /**
- * `npx node test/load/gateway.ts [--seconds 5] [--clients 32] [--nginx /path/to/nginx]`: what the gateway adds to a call.
+ * `npx node test/load/gateway.ts [--seconds 5] [--clients 10] [--turns 3] [--warm-up 1] [--nginx /path/to/nginx]`: what the gateway adds to a call.
  *
- * A bare node:http echo stands for the bank's pod; it is called directly, through the gateway (token, scopes, seals), and
- * where given through nginx as a plain proxy, in turns within one run. Latency at one client, requests a second at many.
+ * A bare node:http echo stands for the bank's pod. It is called directly, through node:http and undici alone, through nginx as a plain proxy
+ * (where there is one), and through the gateway (token, scopes, seals, audit record), in turns within one run: latency at one client,
+ * requests a second and processor time at many, by clients of 2026-07-28 and of before. Exit 1: a target is missed, or something is wrong.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { bankPath, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
-import { assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
+import { bankPath, messageOf } from '@bankhouse/core';
 import { exportJWK, generateKeyPair } from 'jose';
-import pino from 'pino';
 import { goodClaims, signToken } from '../harness/bad-requests.ts';
-import { bankObject, podObject } from '../harness/routed.ts';
-import { type Latencies, load } from './measure.ts';
-import { openWire, type Wire } from './wire.ts';
+import { type Latencies, load, quantile } from './measure.ts';
+import { ANSWER, BANK, BenchError, FRONT_DOOR, inPath, startNginx, startWay, type Way } from './ways.ts';
+import { type Era, openWire } from './wire.ts';
 
-const FRONT_DOOR = 'https://mcp.example.com';
-const BANK = 'acme';
-const TURNS = 3;
-const WARM_UP_MS = 1000;
-/** About what one recording's summary makes. */
-const ANSWER = JSON.stringify({
-  jsonrpc: '2.0',
-  id: 1,
-  result: { content: [{ type: 'text', text: 'x'.repeat(900) }] },
-});
+const ERAS: readonly Era[] = ['modern', 'legacy'];
+const ECHO = 'echo directly';
+const BARE = 'through node:http and undici';
+const NGINX = 'through nginx';
+const GATEWAY = 'through the gateway';
+/** What can't be told from nothing. */
+const CLOCK_MS = 0.001;
 
-if (process.argv[2] === 'echo') await runEcho();
-else if (process.argv[2] === 'gateway') await runGateway(Number(process.argv[3]), process.argv[4] ?? '');
-else await main();
-
-async function runEcho(): Promise<void> {
-  const server = createServer((request, response) => {
-    request.resume();
-    request.on('end', () => {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': ANSWER.length });
-      response.end(ANSWER);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  process.send?.((server.address() as AddressInfo).port);
+interface Options {
+  readonly seconds: number;
+  readonly clients: number;
+  readonly turns: number;
+  readonly warmUp: number;
+  readonly nginx: string | undefined;
 }
 
-async function runGateway(echoPort: number, jwksUrl: string): Promise<void> {
-  const config = loadConfig(configSchema, {
-    FRONT_DOOR_URL: FRONT_DOOR,
-    ROOT_KEY: Buffer.alloc(32, 7).toString('base64'),
-    DATABASE_URL: 'postgres://nobody@localhost/nothing',
-    TRUSTED_ISSUERS: JSON.stringify([{ issuer: FRONT_DOOR, jwksUrl }]),
-  });
-  const revocations = new Revocations(Number.POSITIVE_INFINITY);
-  // The real logger at its real level, into nothing: what is measured includes writing the audit record.
-  const destination = pino.destination({ dest: '/dev/null', sync: false, minLength: 4096 });
-  const logger = createLogger({ component: 'gateway', level: 'info', destination });
-  const { gateway, table, start } = assembleGateway({
-    config,
-    revocations,
-    registry: createRegistry('gateway'),
-    logger,
-    podPort: echoPort,
-  });
-  revocations.confirm(performance.now());
-  table.setBank(`banks/${BANK}`, readBank(bankObject(BANK)));
-  table.setPod('banks/pod', readPod(podObject(BANK, '127.0.0.1')));
-  await start();
-  process.send?.(await gateway.listen(0, '127.0.0.1'));
-}
+/** `cpuMs`: processor time of the called process per request, which other work on the machine changes little. */
+type Measured = Latencies & { readonly cpuMs: number };
+/** By name of the way. */
+type Turn = ReadonlyMap<string, Measured>;
 
-async function main(): Promise<void> {
+function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       seconds: { type: 'string', default: '5' },
-      clients: { type: 'string', default: '32' },
+      clients: { type: 'string', default: '10' },
+      turns: { type: 'string', default: '3' },
+      'warm-up': { type: 'string', default: '1' },
       nginx: { type: 'string' },
     },
   });
-  const durationMs = Number(values.seconds) * 1000;
+  const number = (name: 'seconds' | 'clients' | 'turns' | 'warm-up', least: number, isWhole: boolean) => {
+    const value = Number(values[name]);
+    if (value >= least && value <= 1000 && (!isWhole || Number.isInteger(value))) return value;
+    throw new BenchError(`--${name} must be a ${isWhole ? 'whole ' : ''}number from ${least} to 1000.`);
+  };
+  return {
+    seconds: number('seconds', 0.1, false),
+    clients: number('clients', 1, true),
+    turns: number('turns', 1, true),
+    warmUp: number('warm-up', 0, false),
+    nginx: values.nginx ?? inPath('nginx'),
+  };
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
-  const jwks = createServer(async (_request, response) => {
-    response.end(JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }));
-  });
-  jwks.listen(0, '127.0.0.1');
-  await once(jwks, 'listening');
-  const echo = await startSelf('echo');
-  const gateway = await startSelf(
-    'gateway',
-    String(echo.port),
-    `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`,
-  );
-  const nginx = values.nginx === undefined ? undefined : await startNginx(values.nginx, echo.port);
-  const now = Math.floor(Date.now() / 1000);
-  const claims = { ...goodClaims({ frontDoor: FRONT_DOOR, bank: BANK, issuer: FRONT_DOOR, now }), exp: now + 3600 };
-  const token = await signToken(privateKey, { alg: 'ES256', typ: 'at+jwt', kid: 'k' }, claims);
-  const ways: [string, Started][] = [
-    ['echo directly', echo],
-    ...(nginx === undefined ? [] : [['through nginx', nginx] as [string, Started]]),
-    ['through the gateway', gateway],
-  ];
-  console.log(
-    `${cpus().length} × ${cpus()[0]?.model}; ${TURNS} turns of ${values.seconds} s; answer ${ANSWER.length} bytes`,
-  );
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' };
+  const jwks = createServer((_request, response) => void response.end(JSON.stringify({ keys: [jwk] })));
+  const ways: Way[] = [];
   try {
-    for (const clients of [1, Number(values.clients)]) {
-      const results = new Map<string, Measured[]>(ways.map(([name]) => [name, []]));
-      for (let turn = 0; turn < TURNS; turn++) {
-        for (const [name, { child, port }] of ways) {
-          const wire = openWire(
-            `http://127.0.0.1:${port}${bankPath(BANK)}`,
-            () => ({ authorization: `Bearer ${token}` }),
-            {
-              connections: clients,
-            },
-          );
-          results.get(name)?.push(await measure(wire, clients, durationMs, child.pid ?? 0));
-          await wire.close();
-        }
-      }
-      report(clients, results);
-    }
+    jwks.listen(0, '127.0.0.1');
+    await once(jwks, 'listening');
+    const jwksUrl = `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`;
+    const echo = await startWay(ECHO, 'echo');
+    ways.push(echo);
+    ways.push(await startWay(BARE, 'bare', [String(echo.port)]));
+    if (options.nginx !== undefined) ways.push(await startNginx(NGINX, options.nginx, echo.port));
+    ways.push(await startWay(GATEWAY, 'gateway', [String(echo.port), jwksUrl]));
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { ...goodClaims({ frontDoor: FRONT_DOOR, bank: BANK, issuer: FRONT_DOOR, now }), exp: now + 36_000 };
+    const token = await signToken(privateKey, { alg: 'ES256', typ: 'at+jwt', kid: 'k' }, claims);
+    await compare(ways, token, options);
   } finally {
-    for (const { child } of [echo, gateway, ...(nginx === undefined ? [] : [nginx])]) child.kill();
+    await Promise.all(ways.map((way) => way.stop()));
     jwks.close();
+    jwks.closeAllConnections();
   }
 }
 
-type Measured = Latencies & { cpuMs: number };
-
-/** `cpuMs`: processor time of the called process per request, which other work on the machine changes little. */
-async function measure(wire: Wire, clients: number, durationMs: number, pid: number): Promise<Measured> {
-  const before = cpuMsOf(pid);
-  const options = { clients, warmUpMs: WARM_UP_MS, durationMs };
-  const latencies = await load(() => wire.call('list_recordings', { limit: 20 }), options);
-  const requests = (latencies.perSecond * (WARM_UP_MS + durationMs)) / 1000;
-  return { ...latencies, cpuMs: (cpuMsOf(pid) - before) / requests };
+async function compare(ways: readonly Way[], token: string, options: Options): Promise<void> {
+  const { turns, seconds, clients, nginx } = options;
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`;
+  console.log(`${machine}; ${turns} turns of ${seconds} s each; answer ${ANSWER.length} bytes`);
+  if (nginx === undefined) console.log('No nginx in PATH, and none named by --nginx: two targets are not measured.');
+  for (const era of ERAS) {
+    const alone = await takeTurns(ways, { era, token, clients: 1 }, options);
+    const many = await takeTurns(ways, { era, token, clients }, options);
+    report(`${era}, 1 client`, alone);
+    report(`${era}, ${clients} clients`, many);
+    judge(era, alone, many, clients);
+  }
 }
 
-/** User and system time so far (proc(5), fields 14 and 15, in hundredths of a second). */
-function cpuMsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+async function takeTurns(
+  ways: readonly Way[],
+  kind: { era: Era; token: string; clients: number },
+  options: Options,
+): Promise<Turn[]> {
+  const turns: Turn[] = [];
+  for (let turn = 0; turn < options.turns; turn++) {
+    const measured = new Map<string, Measured>();
+    for (const way of ways) measured.set(way.name, await measure(way, kind, options));
+    turns.push(measured);
+  }
+  return turns;
 }
 
-/** The median turn of each way, and what it adds to the direct one. */
-function report(clients: number, results: ReadonlyMap<string, readonly Measured[]>): void {
-  let direct: Latencies | undefined;
-  for (const [name, turns] of results) {
-    const sorted = [...turns].sort((a, b) => a.p50 - b.p50);
+/** @throws BenchError where a call failed: its figures would say nothing */
+async function measure(
+  way: Way,
+  { era, token, clients }: { era: Era; token: string; clients: number },
+  { seconds, warmUp }: Options,
+): Promise<Measured> {
+  const url = `http://127.0.0.1:${way.port}${bankPath(BANK)}`;
+  const wire = openWire(url, () => ({ authorization: `Bearer ${token}` }), { connections: clients, era });
+  try {
+    const before = way.cpuMs();
+    let calls = 0;
+    let failed: string | undefined;
+    const latencies = await load(
+      async () => {
+        calls += 1;
+        await wire.call('list_recordings', { limit: 20 }).catch((error: unknown) => {
+          failed ??= messageOf(error);
+          throw error;
+        });
+      },
+      { clients, warmUpMs: warmUp * 1000, durationMs: seconds * 1000 },
+    );
+    if (failed !== undefined) throw new BenchError(`${way.name}, ${era}: a call failed: ${failed}`);
+    return { ...latencies, cpuMs: (way.cpuMs() - before) / calls };
+  } finally {
+    await wire.close();
+  }
+}
+
+/** The median turn of each way, by its latency. */
+function report(what: string, turns: readonly Turn[]): void {
+  for (const name of turns[0]?.keys() ?? []) {
+    const sorted = turns.flatMap((turn) => turn.get(name) ?? []).sort((a, b) => a.p50 - b.p50);
     const median = sorted[Math.floor(sorted.length / 2)];
     if (median === undefined) continue;
-    direct ??= median;
-    const added =
-      median === direct
-        ? ''
-        : `; added p50 ${(median.p50 - direct.p50).toFixed(3)} p99 ${(median.p99 - direct.p99).toFixed(3)}`;
-    const { p50, p95, p99, perSecond, errors, cpuMs } = median;
+    const { p50, p95, p99, perSecond, cpuMs } = median;
     console.log(
-      `${String(clients).padStart(3)} clients, ${name.padEnd(20)} p50 ${p50.toFixed(3)} p95 ${p95.toFixed(3)} p99 ${p99.toFixed(3)} ms, ` +
-        `${perSecond.toFixed(0)}/s, ${cpuMs.toFixed(3)} ms CPU each, ${errors} errors${added}`,
+      `${what.padEnd(18)} ${name.padEnd(28)} p50 ${p50.toFixed(3)} p95 ${p95.toFixed(3)} p99 ${p99.toFixed(3)} ms, ` +
+        `${perSecond.toFixed(0)}/s, ${cpuMs.toFixed(3)} ms CPU each`,
     );
   }
 }
 
-interface Started {
-  child: ChildProcess;
-  port: number;
+/** The targets: each a ratio of two ways in the same turn, so that what the machine does besides changes it little. */
+function judge(era: Era, alone: readonly Turn[], many: readonly Turn[], clients: number): void {
+  const perSecond = (turn: Turn, name: string) => turn.get(name)?.perSecond ?? Number.NaN;
+  const p50 = (turn: Turn, name: string) => turn.get(name)?.p50 ?? Number.NaN;
+  const added = (turn: Turn, name: string) => Math.max(p50(turn, name) - p50(turn, ECHO), CLOCK_MS);
+  const cpu = (turn: Turn, name: string) => turn.get(name)?.cpuMs ?? Number.NaN;
+  const targets: [string, readonly Turn[], (turn: Turn) => number, 'at least' | 'at most', number][] = [
+    [
+      `requests a second at ${clients} clients, of nginx's`,
+      many,
+      (turn) => perSecond(turn, GATEWAY) / perSecond(turn, NGINX),
+      'at least',
+      0.5,
+    ],
+    ["added p50 at one client, of nginx's", alone, (turn) => added(turn, GATEWAY) / added(turn, NGINX), 'at most', 4],
+    [
+      `processor time a request at ${clients} clients, of node:http and undici's`,
+      many,
+      (turn) => cpu(turn, GATEWAY) / cpu(turn, BARE),
+      'at most',
+      1.6,
+    ],
+  ];
+  for (const [what, turns, ratioOf, bound, target] of targets) {
+    const ratios = turns.map(ratioOf).sort((a, b) => a - b);
+    const median = quantile(ratios, 0.5);
+    if (Number.isNaN(median)) continue;
+    const isMet = bound === 'at least' ? median >= target : median <= target;
+    if (!isMet) process.exitCode = 1;
+    const spread = `${ratios[0]?.toFixed(2)} to ${ratios.at(-1)?.toFixed(2)}`;
+    console.log(
+      `${era}: ${what}: ${median.toFixed(2)} (${spread}); target ${bound} ${target}: ${isMet ? 'met' : 'missed'}`,
+    );
+  }
 }
 
-async function startSelf(...args: string[]): Promise<Started> {
-  const child = fork(new URL(import.meta.url).pathname, args);
-  const [port] = (await once(child, 'message')) as [number];
-  return { child, port };
-}
-
-async function startNginx(program: string, echoPort: number): Promise<Started> {
-  const probe = createTcpServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  const dir = mkdtempSync(join(tmpdir(), 'bankhouse-nginx-'));
-  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((name) => `${name}_temp_path ${dir}/${name};`)
-    .join(' ');
-  writeFileSync(
-    join(dir, 'nginx.conf'),
-    `daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log; events { worker_connections 1024; }
-    http { access_log off; ${paths} keepalive_requests 1000000;
-      upstream echo { server 127.0.0.1:${echoPort}; keepalive 64; }
-      server { listen 127.0.0.1:${port}; location / { proxy_pass http://echo; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; } } }`,
-  );
-  const child = spawn(program, ['-c', join(dir, 'nginx.conf'), '-p', dir], { stdio: 'inherit' });
-  child.on('exit', () => rmSync(dir, { recursive: true, force: true }));
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  return { child, port };
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`gateway bench: ${messageOf(error).replaceAll('\n', ' ')}\n`);
+  process.exitCode = 1;
 }

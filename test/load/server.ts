@@ -152,7 +152,8 @@ async function main(): Promise<void> {
   writeFileSync(join(secretDir, 'database-url'), 'postgres://nobody@127.0.0.1:1/none');
   const headers = () => {
     const iat = Math.floor(Date.now() / 1000);
-    const assertion = { bank: BANK, sub: 's', iss: 'i', scopes: ['mcp:read'], vaults: null, jti: 'j', iat, rid: 'r' };
+    const caller = { sub: 's', iss: 'i', access: 'read', vaults: null, jti: 'j' } as const;
+    const assertion = { scopes: ['mcp:read'], ...caller, bank: BANK, exp: iat + 3600, iat, rid: 'r' };
     const sealed = sealAssertion(assertion, key, 1);
     return { 'bankhouse-assertion': sealed, 'bankhouse-database-assertion': sealed };
   };

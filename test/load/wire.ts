@@ -1,8 +1,14 @@
-/** A 2026-07-28 tool call as bytes on a kept-alive connection: measures the platform, not a client library. */
+/** A tool call as bytes on a kept-alive connection: measures the platform, not a client library. */
 import { readFileSync } from 'node:fs';
+import { MCP_HEADERS, MODERN_REVISION } from '@bankhouse/core';
 import { Pool } from 'undici';
 
-const PROTOCOL = '2026-07-28';
+/** `legacy`: 2025-11-25, whose headers say nothing of the call. */
+export type Era = 'modern' | 'legacy';
+const LEGACY_REVISION = '2025-11-25';
+
+/** A call that takes longer has failed. */
+const ANSWER_LIMIT_MS = 30_000;
 
 export interface Wire {
   /** One tool call. @throws when the answer is not a result, or a tool error */
@@ -16,10 +22,12 @@ export interface Wire {
 export function openWire(
   url: string,
   headers: () => Record<string, string>,
-  options: { connections: number; caFile?: string },
+  options: { connections: number; caFile?: string; era?: Era },
 ): Wire {
+  const { era = 'modern' } = options;
   const { origin, pathname } = new URL(url);
   const pool = new Pool(origin, {
+    headersTimeout: ANSWER_LIMIT_MS,
     connections: options.connections,
     ...(options.caFile === undefined ? {} : { connect: { ca: readFileSync(options.caFile) } }),
   });
@@ -32,9 +40,7 @@ export function openWire(
         ...headers(),
         'content-type': 'application/json',
         accept: 'application/json, text/event-stream',
-        'mcp-protocol-version': PROTOCOL,
-        'mcp-method': 'tools/call',
-        'mcp-name': tool,
+        ...headersOf(era, tool),
       },
       body: JSON.stringify({
         jsonrpc: '2.0',
@@ -43,11 +49,7 @@ export function openWire(
         params: {
           name: tool,
           arguments: args,
-          _meta: {
-            'io.modelcontextprotocol/protocolVersion': PROTOCOL,
-            'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
-            'io.modelcontextprotocol/clientCapabilities': {},
-          },
+          ...(era === 'modern' ? { _meta: META } : {}),
         },
       }),
     });
@@ -68,5 +70,20 @@ export function openWire(
       return result.structuredContent;
     },
     close: () => pool.close(),
+  };
+}
+
+const META = {
+  'io.modelcontextprotocol/protocolVersion': MODERN_REVISION,
+  'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+function headersOf(era: Era, tool: string): Record<string, string> {
+  if (era === 'legacy') return { [MCP_HEADERS.revision]: LEGACY_REVISION };
+  return {
+    [MCP_HEADERS.revision]: MODERN_REVISION,
+    [MCP_HEADERS.method]: 'tools/call',
+    [MCP_HEADERS.name]: tool,
   };
 }

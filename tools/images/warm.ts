@@ -15,6 +15,8 @@ import { join, resolve } from 'node:path';
 import {
   bankPath,
   DATABASE_ASSERTION_HEADER,
+  MCP_HEADERS,
+  MODERN_REVISION,
   POD_ASSERTION_HEADER,
   SECRET_DATABASE_URL,
   SECRET_SEAL_KEYS,
@@ -23,7 +25,6 @@ import {
 
 const BANK = 'warm';
 const START_LIMIT_MS = 30_000;
-const MODERN = '2026-07-28';
 
 async function warm(bundle: string): Promise<void> {
   const key = randomBytes(32);
@@ -68,7 +69,7 @@ function firstRequests(): { headers: Record<string, string>; body: { method: str
     body: { jsonrpc: '2.0', id: 1, method, params },
   });
   const modern = (method: string, params: object, headers: Record<string, string> = {}) => ({
-    headers: { 'mcp-protocol-version': MODERN, 'mcp-method': method, ...headers },
+    headers: { [MCP_HEADERS.revision]: MODERN_REVISION, [MCP_HEADERS.method]: method, ...headers },
     body: {
       jsonrpc: '2.0',
       id: 1,
@@ -76,7 +77,7 @@ function firstRequests(): { headers: Record<string, string>; body: { method: str
       params: {
         ...params,
         _meta: {
-          'io.modelcontextprotocol/protocolVersion': MODERN,
+          'io.modelcontextprotocol/protocolVersion': MODERN_REVISION,
           'io.modelcontextprotocol/clientInfo': { name: BANK, version: '1' },
           'io.modelcontextprotocol/clientCapabilities': {},
         },
@@ -87,7 +88,7 @@ function firstRequests(): { headers: Record<string, string>; body: { method: str
   return [
     modern('server/discover', {}),
     modern('tools/list', {}),
-    modern('tools/call', call, { 'mcp-name': call.name }),
+    modern('tools/call', call, { [MCP_HEADERS.name]: call.name }),
     legacy('initialize', hello),
     legacy('tools/list', {}),
     legacy('tools/call', call),

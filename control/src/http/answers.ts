@@ -1,7 +1,7 @@
 import { BankhouseError, type Logger } from '@bankhouse/core';
 import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { ApiError, type Failure, failure } from './errors.ts';
+import { ApiError, type Failure, failure } from '../errors.ts';
 
 export interface Answer {
   status: number;

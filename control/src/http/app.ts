@@ -9,9 +9,9 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
+import { failure } from '../errors.ts';
 import { type Answer, answerFor } from './answers.ts';
 import { bankRoutes } from './banks.ts';
-import { failure } from './errors.ts';
 import { issuerRoutes } from './issuer.ts';
 import { receiptRoutes } from './receipts.ts';
 import { revocationRoutes } from './revocations.ts';

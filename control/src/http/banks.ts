@@ -1,8 +1,8 @@
 import { BANK_ID_PATTERN, bankUrl, scopesOf } from '@bankhouse/core';
 import { z } from 'zod';
 import { type BankEntry, listBanks } from '../database/directory.ts';
+import { ApiError } from '../errors.ts';
 import { authenticate, type Caller } from './authenticate.ts';
-import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
 import type { App, Services } from './services.ts';
 

@@ -1,8 +1,8 @@
 import { BANK_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
 import { findReceipt, listReceipts } from '../database/receipts.ts';
+import { ApiError } from '../errors.ts';
 import { authenticate } from './authenticate.ts';
-import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
 import type { App, Services } from './services.ts';
 

@@ -1,9 +1,9 @@
 import { BANK_ID_PATTERN, TOKEN_MAX_TTL_SECONDS } from '@bankhouse/core';
 import { z } from 'zod';
 import { advanceEpoch, revokeToken } from '../database/revocations.ts';
+import { ApiError } from '../errors.ts';
 import { readOwnToken } from '../issuer/verify.ts';
 import { authenticate } from './authenticate.ts';
-import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
 import type { App, Services } from './services.ts';
 import { isoTime, requireBank } from './tokens.ts';

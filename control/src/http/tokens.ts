@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { type BankEntry, findBank, listBanks } from '../database/directory.ts';
+import { ApiError } from '../errors.ts';
 import { decideGrant, type Minter, tokenRequestSchema } from '../issuer/grant.ts';
 import { authenticate } from './authenticate.ts';
-import { ApiError } from './errors.ts';
 import { failureSchemas, success } from './schemas.ts';
 import type { App, Services } from './services.ts';
 

@@ -9,7 +9,7 @@ import {
 } from '@bankhouse/core';
 import { z } from 'zod';
 import type { BankEntry } from '../database/directory.ts';
-import { ApiError } from '../http/errors.ts';
+import { ApiError } from '../errors.ts';
 
 export const TOKEN_MIN_TTL_SECONDS = 60;
 /** The verifier's tokens live at most so long, in seconds: one handshake takes less than one. */

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import {
-  bankUrl,
+  type Grant,
   type Logger,
+  type Resource,
   type Scope,
   scopesOf,
   TOKEN_MAX_TTL_SECONDS,
@@ -22,12 +23,10 @@ const CACHE_LIMIT = 20_000;
 const REFUSED_HEADER_PARAMETERS = ['crit', 'jwk', 'jku', 'x5u', 'x5c', 'b64', 'zip'] as const;
 
 /** Who calls, once every check has been passed. */
-export interface Caller {
+export interface Caller extends Grant {
   readonly claims: TokenClaims;
   /** Scopes of ours that were granted; others mean nothing here. */
   readonly scopes: readonly Scope[];
-  /** Vaults that the caller may see; null: every vault of the bank. */
-  readonly vaults: readonly string[] | null;
 }
 
 /** Namespace of the bank that has this id now; undefined: none has. */
@@ -103,10 +102,10 @@ export class Authenticator {
 
   /**
    * @param authorization the one Authorization header
-   * @param bank id from the path
+   * @param resource that the request's path names
    * @throws TokenError (401), UndecidedError (503)
    */
-  async authenticate(authorization: string | undefined, bank: string): Promise<Caller> {
+  async authenticate(authorization: string | undefined, resource: Resource): Promise<Caller> {
     const token = bearerToken(authorization);
     const digest = hash('sha256', token, 'base64');
     let verified = this.cache.get(digest);
@@ -118,8 +117,8 @@ export class Authenticator {
       verified = await this.verify(token);
       this.cache.set(digest, verified);
     }
-    if (!isOnlyAudience(verified.claims.aud, bankUrl(this.frontDoor, bank))) throw new TokenError('token_audience');
-    this.confirm(verified, bank);
+    if (!isOnlyAudience(verified.claims.aud, resource.audience)) throw new TokenError('token_audience');
+    this.confirm(verified, resource.bank);
     return verified;
   }
 

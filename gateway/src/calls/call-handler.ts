@@ -1,20 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bankPath, flatLines, type Logger, messageOf, RPC } from '@bankhouse/core';
+import {
+  type Access,
+  bankPath,
+  decideAll,
+  flatLines,
+  type Logger,
+  MODERN_REVISION,
+  messageOf,
+  type Operation,
+  type Resource,
+  RPC,
+  SESSION_OPERATION,
+} from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
-import {
-  MODERN_VERSION,
-  missingScopes,
-  type Operation,
-  operationOfHeaders,
-  operationsOfBody,
-  RequestError,
-  SESSION_OPERATION,
-} from '../authorization.ts';
 import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
+import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
 import type { RoutingTable } from '../routing/routing-table.ts';
 import type { Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, type UpstreamRequest } from '../upstream/exchange.ts';
@@ -26,7 +30,6 @@ import { type CallKind, type OpenCall, type OpenCalls, SlowReaderError } from '.
 import { recordOf, type Trace } from './record.ts';
 
 export interface CallHandlerOptions {
-  frontDoor: string;
   authenticator: Authenticator;
   routes: RoutingTable;
   upstreams: Upstreams;
@@ -42,6 +45,9 @@ export interface CallHandlerOptions {
 
 /** The stages of a call: each has what the one before found out, and nothing of a stage is changed later. */
 interface Routed {
+  /** What the client asks, and its token is for. */
+  readonly resource: Resource;
+  /** Whose server it goes to. */
   readonly bank: string;
   readonly requestId: string;
   readonly request: IncomingMessage;
@@ -67,29 +73,30 @@ interface Admitted extends Authenticated {
 }
 
 interface Authorized extends Admitted {
+  /** As much as the call does, and its assertion has to open. */
+  readonly access: Access;
   readonly body: UpstreamRequest['body'];
 }
 
 /** A request to a bank's endpoint, method and origin being all right: authenticate → admit → authorize → reach → seal → stream. */
 export class CallHandler {
   private readonly options: CallHandlerOptions;
-  private readonly host: string;
   private readonly audit: Logger;
 
   constructor(options: CallHandlerOptions) {
     this.options = options;
     this.audit = flatLines(options.logger);
-    this.host = new URL(options.frontDoor).host;
   }
 
   /** Answers, in every case; never rejects. */
   async handle(
     request: IncomingMessage,
     response: ServerResponse,
-    target: { bank: string; requestId: string; headers: Readonly<Record<string, string>> },
+    target: { resource: Resource; requestId: string; headers: Readonly<Record<string, string>> },
   ): Promise<Outcome> {
     const call: Routed = {
       ...target,
+      bank: target.resource.bank,
       request,
       response,
       startedAt: performance.now(),
@@ -130,7 +137,7 @@ export class CallHandler {
   private async authenticate(call: Routed): Promise<Authenticated> {
     const received = sortRequestHeaders(call.request.rawHeaders);
     if (received.repeated.includes('authorization')) throw new TokenError('token_malformed');
-    const caller = await this.options.authenticator.authenticate(call.request.headers.authorization, call.bank);
+    const caller = await this.options.authenticator.authenticate(call.request.headers.authorization, call.resource);
     call.trace.caller = caller;
     return { ...call, caller, received };
   }
@@ -169,30 +176,36 @@ export class CallHandler {
       throw new RequestError('content_encoding', RPC.invalidRequest, 'Send the body without a content encoding.');
     }
     if (request.method !== 'POST') {
-      this.permit(call, [SESSION_OPERATION]);
-      if (body.isEmpty) return { ...call, body: () => null };
-      throw new RequestError('body_unexpected', RPC.invalidRequest, `${request.method} takes no body.`);
+      const access = this.permit(call, [SESSION_OPERATION]);
+      if (body.isEmpty) return { ...call, access, body: () => null };
+      throw new RequestError(
+        'body_unexpected',
+        RPC.invalidRequest,
+        `${request.method} takes no body; messages are sent by POST.`,
+      );
     }
-    if (received.deciding.get('mcp-protocol-version') === MODERN_VERSION) {
+    if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
       const method = received.deciding.get('mcp-method');
-      this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
-      if (!body.isSmall) return { ...call, body: () => body.parts() };
+      const access = this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
+      if (!body.isSmall) return { ...call, access, body: () => body.parts() };
       const whole = await body.whole();
-      return { ...call, body: () => whole };
+      return { ...call, access, body: () => whole };
     }
     // Scope and existence of the bank depend on the body, but not its reading: a bank that is gone needn't cost memory.
     routeOf(this.options.routes, call.bank);
     const whole = await body.whole();
-    this.permit(call, operationsOfBody(whole));
-    return { ...call, body: () => whole };
+    const access = this.permit(call, operationsOfBody(whole));
+    return { ...call, access, body: () => whole };
   }
 
-  private permit(call: Admitted, operations: readonly Operation[]): void {
-    const { caller, trace } = call;
+  /** @throws ScopeError, BankUnavailableError */
+  private permit(call: Admitted, operations: readonly Operation[]): Access {
+    const { resource, caller, trace } = call;
     trace.operations = operations;
-    const needed = missingScopes(operations, caller.scopes);
-    if (needed.length > 0) throw new ScopeError(needed);
+    const { allowed, needed, access } = decideAll(resource, operations, caller);
+    if (!allowed) throw new ScopeError(needed);
     routeOf(this.options.routes, call.bank);
+    return access;
   }
 
   private async forward(call: Authorized): Promise<Outcome> {
@@ -251,6 +264,7 @@ export class CallHandler {
       bank: call.bank,
       sub: claims.sub,
       iss: claims.iss,
+      access: call.access,
       scopes: [...scopes],
       vaults: vaults === null ? null : [...vaults],
       jti: claims.jti,
@@ -259,7 +273,12 @@ export class CallHandler {
       rid: call.requestId,
     };
     const sealed = this.options.sealer.seal(assertion, routeOf(this.options.routes, call.bank));
-    const headers = ['host', this.host, ...received.passedOn, ...gatewayHeaders({ sealed, requestId: call.requestId })];
+    const headers = [
+      'host',
+      call.resource.host,
+      ...received.passedOn,
+      ...gatewayHeaders({ sealed, requestId: call.requestId }),
+    ];
     const declared = call.request.headers['content-length'];
     if (declared !== undefined && call.request.method === 'POST') headers.push('content-length', declared);
     // The path without its query: MCP has none, and clients put tokens there.
@@ -267,8 +286,8 @@ export class CallHandler {
   }
 
   private fail(call: Routed, problem: unknown): Outcome {
-    const { frontDoor, metrics } = this.options;
-    const { outcome, answer } = failureOf(problem, { frontDoor, bank: call.bank });
+    const { metrics } = this.options;
+    const { outcome, answer } = failureOf(problem, call.resource);
     if (problem instanceof TokenError) metrics.unauthorized(problem.code);
     if (call.response.headersSent) {
       call.response.destroy();
@@ -291,6 +310,6 @@ export class CallHandler {
 function kindOf({ request, received }: Authenticated): CallKind {
   if (request.method === 'GET') return 'stream';
   const { deciding } = received;
-  const isModern = deciding.get('mcp-protocol-version') === MODERN_VERSION;
+  const isModern = deciding.get('mcp-protocol-version') === MODERN_REVISION;
   return isModern && deciding.get('mcp-method') === 'subscriptions/listen' ? 'stream' : 'call';
 }

@@ -1,16 +1,16 @@
-import { BankhouseError, type Scope } from '@bankhouse/core';
+import { BankhouseError, type Resource, type Scope } from '@bankhouse/core';
 import { TokenError, UndecidedError } from '../authentication/token-error.ts';
-import { RequestError } from '../authorization.ts';
 import { type Answer, errorAnswer, noBankAnswer, scopeAnswer, unauthorizedAnswer } from '../http/answers.ts';
 import { BodyTooLargeError, ClientGoneError } from '../http/body.ts';
 import type { Outcome } from '../metrics.ts';
+import { RequestError } from '../operations.ts';
 import { BankUnavailableError, NoEndpointError } from '../upstream/reach.ts';
 import { BudgetError } from './budget.ts';
 import { OverloadedError, SlowReaderError } from './open-calls.ts';
 
 /** The caller lacks a scope; answered by 403. */
 export class ScopeError extends BankhouseError {
-  /** All that the request needs. */
+  /** All that the caller holds and the request needs. */
   readonly needed: readonly Scope[];
 
   constructor(needed: readonly Scope[]) {
@@ -62,26 +62,25 @@ export interface Failure {
   readonly answer: Answer | undefined;
 }
 
-interface Context {
-  readonly frontDoor: string;
-  readonly bank: string;
-}
-
 /** A constructor of errors, and what they mean for the client. */
-type Row = readonly [new (...args: never[]) => Error, Outcome, (error: never, context: Context) => Answer | undefined];
+type Row = readonly [
+  new (...args: never[]) => Error,
+  Outcome,
+  (error: never, resource: Resource) => Answer | undefined,
+];
 
 function row<E extends Error>(
   kind: new (...args: never[]) => E,
   outcome: Outcome,
-  answer: (error: E, context: Context) => Answer | undefined,
+  answer: (error: E, resource: Resource) => Answer | undefined,
 ): Row {
   return [kind, outcome, answer];
 }
 
 const ROWS: readonly Row[] = [
-  row(TokenError, 'unauthorized', (error, { frontDoor, bank }) => unauthorizedAnswer(frontDoor, bank, error.code)),
+  row(TokenError, 'unauthorized', (error, resource) => unauthorizedAnswer(resource, error)),
   row(UndecidedError, 'undecided', (error) => tryAgain(error, error.retryAfter)),
-  row(ScopeError, 'forbidden', (error, { frontDoor, bank }) => scopeAnswer(frontDoor, bank, error.needed)),
+  row(ScopeError, 'forbidden', (error, resource) => scopeAnswer(resource, error.needed)),
   row(BankUnavailableError, 'forbidden', noBankAnswer),
   row(RequestError, 'bad_request', (error) => errorAnswer(400, error.code, error.message, { rpcCode: error.rpcCode })),
   row(BodyTooLargeError, 'too_large', (error) => errorAnswer(413, error.code, error.message)),
@@ -95,9 +94,9 @@ const ROWS: readonly Row[] = [
 ];
 
 /** What each error means for the client: the one place that says so. */
-export function failureOf(error: unknown, context: Context): Failure {
+export function failureOf(error: unknown, resource: Resource): Failure {
   for (const [kind, outcome, answer] of ROWS) {
-    if (error instanceof kind) return { outcome, answer: answer(error as never, context) };
+    if (error instanceof kind) return { outcome, answer: answer(error as never, resource) };
   }
   const message = 'The gateway failed; the request id in X-Request-Id finds the reason in its log.';
   return { outcome: 'internal_error', answer: errorAnswer(500, 'internal_error', message) };

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { messageOf } from '@bankhouse/core';
+import { messageOf, type Operation } from '@bankhouse/core';
 import type { Caller } from '../authentication/authenticator.ts';
-import type { Operation } from '../authorization.ts';
 import type { Outcome } from '../metrics.ts';
 
 /** What is found out about a call on its way, for its audit record. */

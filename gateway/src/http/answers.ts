@@ -1,7 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bankMetadataUrl, bankUrl, RPC, type Scope } from '@bankhouse/core';
-import { TOKEN_REASONS, type TokenReason } from '../authentication/token-error.ts';
-import type { IssuerConfig } from '../config.ts';
+import { type Resource, RPC, type Scope } from '@bankhouse/core';
 import { PUBLIC_CORS } from './cors.ts';
 
 /** A whole answer that the gateway gives itself. */
@@ -34,16 +32,21 @@ export function errorAnswer(
 /**
  * 401 with the challenge of RFC 6750 section 3 and RFC 9728 section 5.1. A caller without a token gets no error code. The
  * answer depends on the path and the token alone, never on whether the bank exists.
+ *
+ * @param error `token_absent`, or what is wrong with the token
  */
-export function unauthorizedAnswer(frontDoor: string, bank: string, reason: TokenReason): Answer {
+export function unauthorizedAnswer(
+  resource: Resource,
+  { code, message }: { readonly code: string; readonly message: string },
+): Answer {
   const parameters = [
-    ...(reason === 'token_absent'
+    ...(code === 'token_absent'
       ? []
-      : ['error="invalid_token"', `error_description="${TOKEN_REASONS[reason].replaceAll('"', "'")}"`]),
-    `resource_metadata="${bankMetadataUrl(frontDoor, bank)}"`,
+      : ['error="invalid_token"', `error_description="${message.replaceAll('"', "'")}"`]),
+    `resource_metadata="${resource.metadata}"`,
     `scope="${OFFERED_SCOPES.join(' ')}"`,
   ];
-  return errorAnswer(401, reason, TOKEN_REASONS[reason], {
+  return errorAnswer(401, code, message, {
     rpcCode: RPC.unauthorized,
     headers: { 'www-authenticate': `Bearer ${parameters.join(', ')}` },
   });
@@ -76,13 +79,13 @@ const NO_BANK =
  *
  * @param scopes those
  */
-export function scopeAnswer(frontDoor: string, bank: string, scopes: readonly Scope[]): Answer {
+export function scopeAnswer(resource: Resource, scopes: readonly Scope[]): Answer {
   const scope = scopes.join(' ');
   const message = `The token does not allow this; it needs the scope "${scope}".`;
   return errorAnswer(403, 'insufficient_scope', message, {
     rpcCode: RPC.forbidden,
     headers: {
-      'www-authenticate': `Bearer error="insufficient_scope", error_description="${message.replaceAll('"', "'")}", scope="${scope}", resource_metadata="${bankMetadataUrl(frontDoor, bank)}"`,
+      'www-authenticate': `Bearer error="insufficient_scope", error_description="${message.replaceAll('"', "'")}", scope="${scope}", resource_metadata="${resource.metadata}"`,
     },
   });
 }
@@ -139,18 +142,27 @@ function discardRest(request: IncomingMessage, then: () => void): void {
   request.resume();
 }
 
+/** An issuer, and the banks that it is trusted for by name (`namespace/id`). */
+interface Announced {
+  readonly issuer: string;
+  readonly banks?: readonly string[] | undefined;
+}
+
 /**
  * Protected-resource metadata (RFC 9728 section 2): a matter of configuration alone, so that it tells nobody whether a bank exists. Foreign
  * issuers that are trusted for a bank of this id by name come first: clients take the first, and ours has no authorization endpoint yet.
+ *
+ * @param ownIssuer the platform's, which is trusted for every bank
  */
-export function metadataAnswer(frontDoor: string, bank: string, issuers: readonly IssuerConfig[]): Answer {
+export function metadataAnswer(resource: Resource, issuers: readonly Announced[], ownIssuer: string): Answer {
+  const { bank, audience } = resource;
   const named = issuers.filter(({ banks }) => banks?.some((trusted) => trusted.endsWith(`/${bank}`)));
-  const own = issuers.filter(({ issuer }) => issuer === frontDoor);
+  const own = issuers.filter(({ issuer }) => issuer === ownIssuer);
   return {
     status: 200,
     headers: { 'content-type': 'application/json', 'cache-control': 'public, max-age=300' },
     body: JSON.stringify({
-      resource: bankUrl(frontDoor, bank),
+      resource: audience,
       resource_name: `Bankhouse bank ${bank}`,
       authorization_servers: [...named, ...own].map(({ issuer }) => issuer),
       scopes_supported: OFFERED_SCOPES,

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BankhouseError } from '@bankhouse/core';
-import type { Holding } from '../calls/budget.ts';
 
 /** Bodies up to this size are read whole before they go on: one write to the bank server, and an attempt can be repeated. */
 const WHOLE_BYTES = 64 * 1024;
@@ -20,17 +19,23 @@ export class ClientGoneError extends BankhouseError {
   }
 }
 
+/** What the bytes that are kept of a body are taken from. */
+export interface Holder {
+  /** @throws BankhouseError where there is no room for them */
+  take(bytes: number): void;
+}
+
 /** A request's body, bounded, read when first asked for and at most once. What is kept of it is taken from the budget. */
 export class RequestBody {
   private readonly request: IncomingMessage;
   private readonly response: ServerResponse;
   private readonly limit: number;
-  private readonly holding: Holding;
+  private readonly holding: Holder;
   /** undefined: chunked. */
   readonly declaredBytes: number | undefined;
 
   /** @throws BodyTooLargeError when the declared length is over the limit already */
-  constructor(request: IncomingMessage, response: ServerResponse, limit: number, holding: Holding) {
+  constructor(request: IncomingMessage, response: ServerResponse, limit: number, holding: Holder) {
     this.request = request;
     this.response = response;
     this.limit = limit;
@@ -49,7 +54,7 @@ export class RequestBody {
     return this.declaredBytes !== undefined && this.declaredBytes <= WHOLE_BYTES;
   }
 
-  /** @throws BodyTooLargeError, ClientGoneError, BudgetError */
+  /** @throws BodyTooLargeError, ClientGoneError, or what `take` throws */
   whole(): Promise<Buffer> {
     this.invite();
     const { request, limit, holding } = this;

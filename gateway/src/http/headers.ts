@@ -1,4 +1,4 @@
-import { ASSERTION_HEADER_PREFIX, DATABASE_ASSERTION_HEADER, POD_ASSERTION_HEADER } from '@bankhouse/core';
+import { ASSERTION_HEADER_PREFIX, DATABASE_ASSERTION_HEADER, MCP_HEADERS, POD_ASSERTION_HEADER } from '@bankhouse/core';
 
 /** Meant for one connection only (RFC 9110 section 7.6.1), besides what `Connection` names. */
 const HOP_BY_HOP = [
@@ -32,11 +32,9 @@ const NOT_PASSED_ON = new Set([
 ]);
 
 /** Headers of which a second one would mean that gateway and bank server might read different ones. */
-const SINGLE = new Set([
+const SINGLE: ReadonlySet<string> = new Set([
   'authorization',
-  'mcp-protocol-version',
-  'mcp-method',
-  'mcp-name',
+  ...Object.values(MCP_HEADERS),
   'content-type',
   'content-encoding',
 ]);

@@ -3,8 +3,9 @@
 
 -- Opens the sealed assertion in the setting bankhouse.assertion: <generation>.<payload>.<mac>, as core/src/assertion.ts
 -- makes it. state is absent, malformed, forged, expired or valid; anything but valid sees nothing. The clock is the wall's
--- and not the transaction's, so that a transaction held open does not keep an assertion alive.
--- A caller without mcp:read or mcp:write (an operator's handshake) sees no vault either.
+-- and not the transaction's, so that a transaction held open does not keep an assertion alive: it ends 60 seconds after it was
+-- sealed, or with its token (5 seconds later, as at the gateway, since clocks differ). What has begun goes on.
+-- An assertion that is not for reading or writing (an operator's handshake) sees no vault either.
 -- (It is opened several times a statement, so its microseconds count: no regular expression, and one query.)
 create or replace function bank.open_assertion(
   out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean, out bank text
@@ -22,6 +23,8 @@ declare
   seal_key bytea;
   payload jsonb;
   age bigint;
+  expires numeric;
+  accesses text[];
 begin
   select l.bank_id, k.key into bank, seal_key
     from bank.login_roles l
@@ -45,24 +48,39 @@ begin
   begin
     payload := convert_from(bank.base64url_decode(part[2]), 'UTF8')::jsonb;
     age := floor(extract(epoch from clock_timestamp()))::bigint - (payload ->> 'iat')::bigint;
+    if jsonb_typeof(payload -> 'exp') = 'number' then expires := (payload ->> 'exp')::numeric; end if;
   exception when data_exception or invalid_text_representation then
     age := null;
   end;
   state := case
     when payload is null then 'malformed'
     when payload ->> 'bank' is distinct from bank then 'forged'
-    when age is null or coalesce(jsonb_typeof(payload -> 'vaults'), '') not in ('null', 'array') then 'malformed'
-    when age between -5 and 300 then 'valid'
+    when age is null or coalesce(jsonb_typeof(payload -> 'vaults'), '') not in ('null', 'array')
+      or payload ? 'access' and expires is null then 'malformed'
+    when age between -5 and 60 and coalesce((payload ->> 'iat')::bigint + age <= expires + 5, true) then 'valid'
     else 'expired'
   end;
   if state <> 'valid' then return; end if;
   subject := (payload ->> 'iss') || ' ' || (payload ->> 'sub');
-  may_write := coalesce(payload -> 'scopes' ? 'mcp:write', false);
-  if not (may_write or coalesce(payload -> 'scopes' ? 'mcp:read', false)) then return; end if;
+  accesses := bank.accesses_of(payload);
+  may_write := 'write' = any (accesses);
+  if accesses = '{}' then return; end if;
   all_vaults := payload -> 'vaults' = 'null';
   if not all_vaults then vaults := array(select distinct v from jsonb_array_elements_text(payload -> 'vaults') v); end if;
 end
 $$;
+
+-- What an assertion is for, by its payload: read, write, or nothing.
+-- One without access is of a gateway before it, and was for whatever its scopes say. That goes with the release after the one that
+-- brought access, here as in core/src/assertion.ts.
+create or replace function bank.accesses_of(p_payload jsonb) returns text[]
+  language sql immutable
+return case p_payload ->> 'access'
+  when 'write' then '{read,write}'
+  when 'read' then '{read}'
+  else case when p_payload ? 'access' then '{}' else array_remove(array[
+    case when p_payload -> 'scopes' ? 'mcp:read' then 'read' end, case when p_payload -> 'scopes' ? 'mcp:write' then 'write' end], null) end
+end;
 
 -- Base64 in the alphabet for URLs and without padding (RFC 4648 section 5).
 create or replace function bank.is_base64url(p_text text) returns boolean

@@ -219,8 +219,8 @@ begin
     payload := convert_from(
       bank.base64url_decode(split_part(current_setting('bankhouse.assertion'), '.', 2)), 'UTF8')::jsonb;
   end if;
-  if not coalesce(payload -> 'scopes' ? 'mcp:read' and jsonb_typeof(payload -> 'exp') = 'number', false) then
-    raise exception 'a feed needs a valid assertion with the scope mcp:read and exp of its token'
+  if not coalesce('read' = any (bank.accesses_of(payload)) and jsonb_typeof(payload -> 'exp') = 'number', false) then
+    raise exception 'a feed needs a valid assertion that is for reading, with exp of its token'
       using errcode = 'insufficient_privilege';
   end if;
   perform bank.refuse_moving(my_bank, true);

@@ -1,5 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import { BankhouseError, JSON_MAX_DEPTH, REQUEST_BODY_MAX_BYTES, RPC } from '@bankhouse/core';
+import {
+  BankhouseError,
+  JSON_MAX_DEPTH,
+  JSON_MAX_VALUES,
+  jsonWithinBounds,
+  REQUEST_BODY_MAX_BYTES,
+  RPC,
+} from '@bankhouse/core';
 
 export class BodyError extends BankhouseError {
   readonly status: 400 | 413;
@@ -17,12 +24,12 @@ export class BodyError extends BankhouseError {
 /**
  * Reads a body and parses it as JSON, within bounds.
  *
- * @throws BodyError 413 over the size, 400 for what is no JSON or nests too deep
+ * @throws BodyError 413 over the size, 400 for what is no JSON or goes over what core allows
  */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   if (Number(request.headers['content-length'] ?? 0) > REQUEST_BODY_MAX_BYTES) throw tooLarge();
   const body = await collect(request);
-  return parseJsonBody(body.toString('utf8'));
+  return parseJsonBody(body);
 }
 
 function tooLarge(): BodyError {
@@ -57,30 +64,24 @@ function collect(request: IncomingMessage): Promise<Buffer> {
   });
 }
 
-/** @throws BodyError 400 */
-export function parseJsonBody(text: string): unknown {
-  let body: unknown;
+const OUT_OF_BOUNDS = {
+  too_deep: ['body_too_deep', `A request body must not nest deeper than ${JSON_MAX_DEPTH}.`],
+  too_many: ['body_too_many', `A request body must not have more than ${JSON_MAX_VALUES} values.`],
+} as const;
+
+/**
+ * @param bytes UTF-8
+ * @throws BodyError 400
+ */
+export function parseJsonBody(bytes: Buffer): unknown {
+  const bounds = jsonWithinBounds(bytes);
+  if (bounds !== 'within') {
+    const [code, message] = OUT_OF_BOUNDS[bounds];
+    throw new BodyError(400, RPC.invalidRequest, code, message);
+  }
   try {
-    body = JSON.parse(text);
+    return JSON.parse(bytes.toString('utf8'));
   } catch {
     throw new BodyError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
   }
-  if (!isShallow(body, JSON_MAX_DEPTH)) {
-    throw new BodyError(
-      400,
-      RPC.invalidRequest,
-      'body_too_deep',
-      `A request body must not nest deeper than ${JSON_MAX_DEPTH}.`,
-    );
-  }
-  return body;
-}
-
-function isShallow(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  if (depth === 0) return false;
-  for (const child of Array.isArray(value) ? value : Object.values(value)) {
-    if (!isShallow(child, depth - 1)) return false;
-  }
-  return true;
 }

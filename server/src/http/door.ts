@@ -1,13 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import {
   ASSERTION_MAX_BYTES,
+  type Assertion,
   AssertionError,
+  allows,
   BankhouseError,
   DATABASE_ASSERTION_HEADER,
+  decide,
+  field,
   openAssertion,
   POD_ASSERTION_HEADER,
   RPC,
-  requiredScopes,
+  type ToolLookup,
 } from '@bankhouse/core';
 import type { Caller } from '../caller.ts';
 import type { Secrets } from '../secrets.ts';
@@ -17,7 +21,7 @@ const SEALED = /^[0-9]{1,9}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/;
 export class DoorError extends BankhouseError {
   readonly status: 401 | 403;
   readonly rpcCode: number;
-  /** Scopes of which the caller needs one, for a 403. */
+  /** Scopes that the caller holds and needs, for a 403. */
   readonly scopes: readonly string[];
   /** Id of the JSON-RPC request that is refused; null where it was not read. */
   readonly requestId: string | number | null;
@@ -75,30 +79,32 @@ function withFreshKeys<T>(open: () => T, secrets: Secrets): T {
 }
 
 /**
- * Checks the assertion's scopes against every message of a request body. What is no JSON-RPC request is let through: the
- * SDK answers it without running anything.
+ * Whether the assertion is for every message of a request body (G7). What is no JSON-RPC request is let through: the SDK answers it
+ * without running anything.
  *
+ * @param tools that the bank offers
  * @throws DoorError 403
  */
-export function checkScopes(body: unknown, scopes: readonly string[]): void {
+export function checkAccess(
+  body: unknown,
+  assertion: Pick<Assertion, 'access' | 'scopes' | 'vaults'>,
+  tools: ToolLookup,
+): void {
   for (const message of Array.isArray(body) ? body : [body]) {
     const method = field(message, 'method');
     if (typeof method !== 'string') continue;
-    const tool = method === 'tools/call' ? field(field(message, 'params'), 'name') : undefined;
-    const required = requiredScopes(method, typeof tool === 'string' ? tool : undefined);
-    if (required.some((scope) => scopes.includes(scope))) continue;
+    const name = method === 'tools/call' ? field(message, 'params', 'name') : undefined;
+    const tool = typeof name === 'string' ? name : undefined;
+    const { allowed, needed, access } = decide({ catalogue: { tools } }, { method, tool }, assertion);
+    if (assertion.access === undefined ? allowed : allows(assertion.access, access)) continue;
     const id = Array.isArray(body) ? null : field(message, 'id');
     throw new DoorError(
       403,
       'insufficient_scope',
-      `${typeof tool === 'string' ? `The tool ${tool.slice(0, 64)}` : method.slice(0, 64)} needs the scope ${required.join(' or ')}; ask for a token that has it.`,
-      { scopes: required, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
+      `${tool === undefined ? method.slice(0, 64) : `The tool ${tool.slice(0, 64)}`} ${allowed ? 'is more than the request was let through for.' : `needs the scope "${needed.join(' ')}"; ask for a token that has it.`}`,
+      { scopes: needed, requestId: typeof id === 'string' || typeof id === 'number' ? id : null },
     );
   }
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -1,16 +1,24 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { BankhouseError, bankPath, type Logger, messageOf } from '@bankhouse/core';
+import {
+  type AdminAnswers,
+  answerAdmin,
+  BankhouseError,
+  bankPath,
+  type Logger,
+  messageOf,
+  RPC,
+  SEALED_HEADERS_MAX_BYTES,
+  type ToolLookup,
+} from '@bankhouse/core';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { type McpService, toAuthInfo } from '../mcp/serve.ts';
 import type { Secrets } from '../secrets.ts';
 import { BodyError, readJsonBody } from './body.ts';
-import { checkScopes, DoorError, openDoor } from './door.ts';
+import { checkAccess, DoorError, openDoor } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
-/** Two sealed assertions of at most 8 KiB each, and what else a client sends. */
-const MAX_HEADER_BYTES = 32 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** For the whole request to arrive; an answer may take as long as it takes. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -21,16 +29,15 @@ const DRAIN_MS = 10_000;
 /** For listen streams to be told their end. */
 const LAST_WORDS_MS = 1000;
 
-const OWN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
-
 export interface HttpOptions {
   bank: string;
   port: number;
   secrets: Secrets;
   mcp: McpService;
+  /** That the bank offers. */
+  tools: ToolLookup;
   logger: Logger;
-  /** Text for /metrics. */
-  metrics(): string;
+  metrics: AdminAnswers['metrics'];
   /** Called for every request but those of kubelet and Prometheus, before anything is checked. */
   onRequest(): void;
   /** Milliseconds since 1970. */
@@ -50,11 +57,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const listening = trackRunning();
   const now = options.now ?? Date.now;
   const path = bankPath(options.bank);
+  // Whether this process can serve, not whether Postgres can: all banks share one Postgres, and if its restart made their pods unready,
+  // clients would meet a platform without endpoints instead of a tool error that says "try again", and lists and handshakes, which need no
+  // database, would fail too.
+  const notReady = () => (state.draining ? 'stopping' : undefined);
+  const answerOwn = answerAdmin({ metrics: options.metrics, notReady });
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (answerOwn(request, response)) return;
+    options.onRequest();
     const url = request.url ?? '';
-    if (!OWN_PATHS.has(url)) options.onRequest();
-    if (url !== path && !url.startsWith(`${path}?`)) return answerPlain(url, response, state.draining, options);
+    if (url !== path && !url.startsWith(`${path}?`)) {
+      response
+        .writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
+        .end(`Not found. This pod serves ${path}.\n`);
+      return;
+    }
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
     const authInfo = toAuthInfo(caller);
     // The SDK answers other methods (405) and other types (415) without a body.
@@ -62,14 +80,14 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return exchange(options.mcp, request, response, { authInfo });
     }
     const body = await readJsonBody(request);
-    checkScopes(body, caller.assertion.scopes);
+    checkAccess(body, caller.assertion, options.tools);
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
 
   const server = createServer(
     {
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: SEALED_HEADERS_MAX_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -91,30 +109,6 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   };
 }
 
-/**
- * /readyz says whether this process can serve, not whether Postgres can: all banks share one Postgres, and if its restart made
- * their pods unready, clients would meet a platform without endpoints instead of a tool error that says "try again", and lists
- * and handshakes, which need no database, would fail too.
- */
-function answerPlain(url: string, response: ServerResponse, draining: boolean, options: HttpOptions): void {
-  const send = (status: number, text: string) =>
-    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text);
-  switch (url) {
-    case '/healthz':
-      send(200, 'ok\n');
-      return;
-    case '/readyz':
-      if (draining) send(503, 'stopping\n');
-      else send(200, 'ok\n');
-      return;
-    case '/metrics':
-      send(200, options.metrics());
-      return;
-    default:
-      send(404, `Not found. This pod serves ${bankPath(options.bank)}.\n`);
-  }
-}
-
 /** A refusal as the JSON-RPC error that an MCP client understands. It echoes the request's id where that was read. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown, logger: Logger): void {
   if (response.headersSent || response.destroyed) {
@@ -132,7 +126,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
   const body = JSON.stringify({
     jsonrpc: '2.0',
     id: refusal instanceof DoorError ? refusal.requestId : null,
-    error: { code: refusal?.rpcCode ?? -32603, message: refusal?.message ?? 'Internal error', data },
+    error: { code: refusal?.rpcCode ?? RPC.internal, message: refusal?.message ?? 'Internal error', data },
   });
   response.writeHead(status, {
     'content-type': 'application/json',

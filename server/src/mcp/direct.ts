@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { MCP_HEADERS, MODERN_REVISION } from '@bankhouse/core';
 import {
   type AuthInfo,
   classifyInboundRequest,
@@ -12,7 +13,7 @@ import {
 } from '@modelcontextprotocol/server';
 
 /** The revision that is served directly. */
-export const DIRECT_REVISION = '2026-07-28';
+export const DIRECT_REVISION = MODERN_REVISION;
 
 const CLASSIFICATION: MessageClassification = { era: 'modern', revision: DIRECT_REVISION };
 
@@ -68,8 +69,9 @@ function asPlainCall(
   body: unknown,
   takes: (tool: string) => boolean,
 ): JSONRPCRequest | undefined {
-  const tool = headers['mcp-name'];
-  if (headers['mcp-protocol-version'] !== DIRECT_REVISION || headers['mcp-method'] !== 'tools/call') return undefined;
+  const tool = headers[MCP_HEADERS.name];
+  if (headers[MCP_HEADERS.revision] !== DIRECT_REVISION || headers[MCP_HEADERS.method] !== 'tools/call')
+    return undefined;
   if (typeof tool !== 'string' || !takes(tool)) return undefined;
   const route = classifyInboundRequest({
     httpMethod: 'POST',

@@ -1,4 +1,4 @@
-import { BankhouseError, toolScope } from '@bankhouse/core';
+import { BankhouseError } from '@bankhouse/core';
 import type {
   Tool as ListedTool,
   ListPromptsResult,
@@ -27,18 +27,11 @@ export interface Surface {
   readonly completers: Completers;
 }
 
-/** @throws BankhouseError for toolsets that contradict each other or the scopes: a mistake of ours, found at the start */
+/** @throws BankhouseError for toolsets that contradict each other: a mistake of ours, found at the start */
 export function buildSurface(toolsets: readonly Toolset[]): Surface {
   const tools = new Map<string, Tool>();
   for (const tool of toolsets.flatMap((toolset) => toolset.tools)) {
     if (tools.has(tool.name)) throw new BankhouseError('toolset_clash', `Two tools are named ${tool.name}.`);
-    // The gateway knows a tool by its name alone, so the name must say what the tool does.
-    if ((toolScope(tool.name) === 'mcp:read') !== (tool.access === 'read')) {
-      throw new BankhouseError(
-        'toolset_scope',
-        `The name ${tool.name} doesn't tell that its access is ${tool.access}.`,
-      );
-    }
     tools.set(tool.name, tool);
   }
   const resources = toolsets

@@ -41,6 +41,7 @@ describe('a server-side dry run is clean', () => {
         'postgres.storage.className': 'fast',
         'networkPolicy.frontDoorFrom': [{ podSelector: {} }],
         'metrics.from': [{ podSelector: {} }],
+        'gateway.limits.memoryBytes': 256 * 1024 * 1024,
         'gateway.annotations': { a: 'b' },
         'gateway.nodeSelector': { a: 'b' },
         'gateway.tolerations': [{ operator: 'Exists' }],

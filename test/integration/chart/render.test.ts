@@ -1,6 +1,8 @@
 /** What the chart makes of good values. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadConfig } from '@bankhouse/core';
+import { configSchema } from '@bankhouse/gateway';
 import { describe, expect, it } from 'vitest';
 import { CHART, ROOT, render, run, template, valuesOf } from './helm.ts';
 
@@ -102,6 +104,59 @@ describe('the front door', () => {
       { issuer: 'https://mcp.example.com', jwksUrl: 'http://bankhouse-control.bankhouse-system.svc/oauth/jwks' },
       foreign,
     ]);
+  });
+});
+
+describe("the gateway's limits", () => {
+  const GATEWAY = 'Deployment/bankhouse-gateway';
+  const REQUIRED = {
+    FRONT_DOOR_URL: 'https://mcp.example.com',
+    ROOT_KEY: Buffer.alloc(32, 1).toString('base64'),
+    DATABASE_URL: 'postgres://gateway@db/bankhouse',
+    TRUSTED_ISSUERS: '[{"issuer":"https://mcp.example.com","jwksUrl":"http://control/oauth/jwks"}]',
+  };
+  const configOf = (changes: Record<string, string>) => loadConfig(configSchema, { ...REQUIRED, ...changes });
+  const defaults: Record<string, unknown> = configOf({});
+  const { properties } = (
+    JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as {
+      properties: { gateway: { properties: { limits: { properties: Record<string, Bounds> } } } };
+    }
+  ).properties.gateway.properties.limits;
+  interface Bounds {
+    minimum: number;
+    maximum: number;
+  }
+  /** Every number that the gateway's configuration has, but for the ports. */
+  const variables = Object.keys(defaults).filter(
+    (name) => typeof defaults[name] === 'number' && !name.endsWith('PORT'),
+  );
+  /** By the variable: each has a number of its own, and so shows where it goes. */
+  const names = Object.keys(properties);
+  const distinct = Object.fromEntries(names.map((name, at) => [`gateway.limits.${name}`, numberAt(name, at)]));
+  function numberAt(name: string, at: number): number {
+    return Math.max(properties[name]?.minimum ?? 0, 20) + at;
+  }
+
+  it('are all in the values, with the defaults that the process has itself', () => {
+    const environment = environmentOf(render(), GATEWAY);
+    expect(Object.fromEntries(variables.map((name) => [name, Number(environment[name])]))).toEqual(
+      Object.fromEntries(variables.map((name) => [name, defaults[name]])),
+    );
+    expect(variables).toHaveLength(names.length);
+  });
+
+  it('go to one variable each, within the bounds that the process has', () => {
+    const environment = environmentOf(render(distinct), GATEWAY);
+    for (const [at, name] of names.entries()) {
+      const variable = variables.find((each) => environment[each] === String(numberAt(name, at))) ?? '';
+      const { minimum, maximum } = properties[name] ?? { minimum: 0, maximum: 0 };
+      for (const value of [minimum, maximum]) {
+        expect(configOf({ [variable]: String(value) })).toHaveProperty(variable, value);
+      }
+      for (const value of [minimum - 1, maximum + 1]) {
+        expect(() => configOf({ [variable]: String(value) })).toThrow(`${variable} is wrong`);
+      }
+    }
   });
 });
 

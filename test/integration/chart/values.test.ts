@@ -156,6 +156,12 @@ describe('values that are refused', () => {
       { ...GOOD, 'gateway.allowedOrigins': ['https://a/b'] },
       /gateway\.allowedOrigins has "https:\/\/a\/b"/,
     ],
+    ['no call at a time', { ...GOOD, 'gateway.limits.callsPerBank': 0 }, /'\/gateway\/limits\/callsPerBank': minimum/],
+    [
+      'a limit that there is not',
+      { ...GOOD, 'gateway.limits.callsPerPod': 1 },
+      /'\/gateway\/limits': additional properties 'callsPerPod' not allowed/,
+    ],
     [
       'our own issuer as a foreign one',
       { ...GOOD, issuers: [{ issuer: GOOD['frontDoor.url'], jwksUrl: 'https://x/keys', banks: ['a/b'] }] },

@@ -183,7 +183,14 @@ const BAD: [string, string, () => string | undefined][] = [
   ["another bank's own good one", 'forged', () => fixture.b.seal()],
   ["this bank's name under another bank's key", 'forged', () => fixture.b.seal({ bank: 'acme' })],
   ["another bank's name under this bank's key", 'forged', () => fixture.a.seal({ bank: 'globex' })],
-  ['replayed after 301 seconds', 'expired', () => fixture.a.seal({ iat: now() - 302 })],
+  ['replayed after 61 seconds (G7)', 'expired', () => fixture.a.seal({ iat: now() - 62 })],
+  [
+    'replayed after 61 seconds, of a gateway before access',
+    'expired',
+    () => fixture.a.seal({ access: undefined, iat: now() - 62 }),
+  ],
+  ['of a token that has expired (G7)', 'expired', () => fixture.a.seal({ exp: now() - 6 })],
+  ['with access and without exp', 'malformed', () => fixture.a.seal({ exp: undefined })],
   ['from a minute ahead', 'expired', () => fixture.a.seal({ iat: now() + 60 })],
   ['without vaults', 'malformed', () => sealedText(`{"bank":"acme","iat":${now()}}`)],
   ['with vaults that are no list', 'malformed', () => sealedText(`{"bank":"acme","iat":${now()},"vaults":"sales"}`)],
@@ -203,7 +210,7 @@ describe('an assertion', () => {
   });
 
   it.each([
-    ['298 seconds old', -298],
+    ['58 seconds old', -58],
     ['3 seconds ahead', 3],
   ])('%s is within its window', async (_name, offset) => {
     const sealed = fixture.a.seal({ iat: now() + offset });
@@ -213,10 +220,31 @@ describe('an assertion', () => {
   it('dies in a transaction that is held open: its age goes by the clock and not by the transaction', async () => {
     await withClient(fixture.a.url, async (sql) => {
       await sql.query('begin');
-      await sql.query("select set_config('bankhouse.assertion', $1, true)", [fixture.a.seal({ iat: now() - 300 })]);
+      await sql.query("select set_config('bankhouse.assertion', $1, true)", [fixture.a.seal({ iat: now() - 60 })]);
       await sql.query('select pg_sleep(1.1)');
       const { rows } = await sql.query('select api.assertion_state() as state, api.count_recordings()::int as n');
       expect(rows).toEqual([{ state: 'expired', n: 0 }]);
+    });
+  });
+
+  it('G7: lets a statement that has begun go on when its time is over, and no other begin', async () => {
+    const read = 'select title from api.get_unified_recordings() order by title';
+    await withClient(fixture.postgres.superuserUrl, async (admin) => {
+      await admin.query('begin');
+      await admin.query('lock table bank.recordings in access exclusive mode');
+      await withClient(fixture.a.url, async (sql) => {
+        await sql.query("select set_config('bankhouse.assertion', $1, false)", [fixture.a.seal({ iat: now() - 59 })]);
+        await sql.query("set lock_timeout = '20s'");
+        const begun = sql.query<{ title: string }>(read);
+        begun.catch(() => {});
+        const waits = "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'";
+        await expect.poll(async () => (await admin.query(waits, [fixture.a.role])).rowCount).toBe(1);
+        const over = now() + 2;
+        await expect.poll(now, { timeout: 5000 }).toBeGreaterThan(over);
+        await admin.query('rollback');
+        expect((await begun).rows.map(({ title }) => title).sort()).toEqual(visible(null));
+        expect((await sql.query(read)).rows).toEqual([]);
+      });
     });
   });
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../harness/bad-requests.ts';
-import { createBank, startPostgres, type TestBank, type TestPostgres } from '../../harness/postgres.ts';
+import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { bankObject, podObject, uidOf } from '../../harness/routed.ts';
 import { addNote, write } from '../live/support.ts';
 
@@ -36,6 +36,9 @@ let assembly: Assembly;
 let revocations: Revocations;
 let bank: TestBank;
 let jwks: Server;
+let wire: Server;
+/** What the gateway sent to the bank's pod last. */
+let seen: IncomingHttpHeaders = {};
 let url: string;
 
 beforeAll(async () => {
@@ -46,6 +49,8 @@ beforeAll(async () => {
   const podKey = deriveSealKey(root, 'pod', 'acme', uidOf('acme'), 1).toString('base64');
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey }));
   server = await startBankServer(loadServerConfig({ BANK_ID: 'acme', SECRET_DIR: dir, PORT: '0' }), logger);
+  wire = listenIn(server.port).listen(0, '127.0.0.1');
+  await once(wire, 'listening');
   const published = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k' }] });
   jwks = createServer((_request, response) => response.end(published)).listen(0, '127.0.0.1');
   await once(jwks, 'listening');
@@ -64,7 +69,7 @@ beforeAll(async () => {
     revocations,
     registry: createRegistry('gateway'),
     logger,
-    podPort: server.port,
+    podPort: (wire.address() as AddressInfo).port,
   });
   assembly.table.setBank('banks/acme', readBank(bankObject('acme')));
   assembly.table.setPod('banks/pod', readPod(podObject('acme', '127.0.0.1')));
@@ -76,9 +81,27 @@ afterAll(async () => {
   await assembly?.stop(0);
   await server?.stop();
   jwks?.close();
+  wire?.close();
   await postgres?.stop();
   rmSync(dir, { recursive: true, force: true });
 });
+
+/** Passes on what comes, and what is answered, and keeps the headers: what a taken-over pod sees. */
+function listenIn(port: number): Server {
+  return createServer((incoming, response) => {
+    seen = incoming.headers;
+    const { method, url: path, headers } = incoming;
+    const onward = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 0, answer.headers);
+      response.flushHeaders();
+      answer.pipe(response).on('error', () => {});
+      response.on('close', () => answer.destroy());
+    });
+    onward.on('error', () => response.destroy());
+    response.on('close', () => onward.destroy());
+    incoming.pipe(onward);
+  });
+}
 
 async function connect(era: string, claims: object): Promise<Client & AsyncDisposable> {
   const now = Math.floor(Date.now() / 1000);
@@ -110,6 +133,85 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
     await using client = await connect(era, { scope: 'mcp:verify', vault_ids: [] });
     await client.listTools();
     await expect(client.callTool({ name: 'list_vaults', arguments: {} })).rejects.toThrow(/scope|403/i);
+  });
+
+  it.each([
+    ['get_stuff.delete_all', 'mcp:read'],
+    ['delete_everything', 'mcp:read'],
+    ['delete_everything', 'mcp:write'],
+    ['Create_Note', 'mcp:read'],
+  ])('G12: hears of the bank that there is no tool %s, whether it has %s or more', async (name, scope) => {
+    await using client = await connect(era, { scope });
+    await expect(client.callTool({ name, arguments: {} })).rejects.toMatchObject({
+      code: -32602,
+      message: expect.stringContaining(`There is no tool ${name}; tools/list names them.`),
+    });
+  });
+
+  it('G12: needs write for what the bank says can write, and read for the rest', async () => {
+    await using client = await connect(era, {});
+    const { tools } = await client.listTools();
+    expect(tools.length).toBeGreaterThan(40);
+    for (const { name, annotations } of tools) {
+      // Without arguments: what is let through is refused by the tool, and changes nothing.
+      const answer = await client.callTool({ name, arguments: {} }).then(
+        () => 'taken',
+        (error: unknown) => (/scope|403/i.test(String(error)) ? 'refused' : error),
+      );
+      expect([name, answer]).toEqual([name, annotations?.readOnlyHint === true ? 'taken' : 'refused']);
+    }
+  });
+});
+
+describe("G7: a taken-over pod that keeps a call's assertion", () => {
+  const all = { scope: 'mcp:read mcp:write' };
+  const create = "select api.create_row('note', $1)";
+  const note = JSON.stringify({ title: 'not asked for', vaultId: 'sales' });
+
+  /** The assertions of one call by a client whose token is for everything. */
+  async function keptOf(name: string, args: object): Promise<{ pod: string; database: string }> {
+    await using client = await connect('modern', all);
+    const answer = await client.callTool({ name, arguments: { ...args } });
+    expect(answer.isError ?? false, JSON.stringify(answer.content)).toBe(false);
+    return { pod: String(seen['bankhouse-assertion']), database: String(seen['bankhouse-database-assertion']) };
+  }
+
+  function ask(sealed: string, text: string, values: unknown[] = []) {
+    return withClient(bank.url, async (sql) => {
+      await sql.query('begin read write');
+      await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
+      return (await sql.query(text, values)).rows;
+    });
+  }
+
+  it('of a read can read by it, and write nothing, by any statement or by its own door', async () => {
+    const kept = await keptOf('list_notes', {});
+    expect(await ask(kept.database, 'select id from api.list_vaults()')).toHaveLength(2);
+    await expect(ask(kept.database, create, [note])).rejects.toMatchObject({ code: '42501' });
+    const answer = await fetch(`http://127.0.0.1:${server.port}${bankPath('acme')}`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'bankhouse-assertion': kept.pod,
+        'bankhouse-database-assertion': kept.database,
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'create_note' } }),
+    });
+    expect(answer.status).toBe(403);
+  });
+
+  it('of a handshake can do nothing with it', async () => {
+    await using client = await connect('modern', all);
+    await client.listTools();
+    const kept = String(seen['bankhouse-database-assertion']);
+    expect(await ask(kept, 'select id from api.list_vaults()')).toEqual([]);
+    await expect(ask(kept, create, [note])).rejects.toMatchObject({ code: '42501' });
+    await expect(ask(kept, 'select * from api.open_feed()')).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it('of a write writes by it', async () => {
+    const kept = await keptOf('create_note', { title: 'asked for', vaultId: 'sales' });
+    expect(await ask(kept.database, create, [note])).toHaveLength(1);
   });
 });
 

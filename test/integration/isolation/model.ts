@@ -67,9 +67,7 @@ export const ASSERTIONS: readonly AssertionCase[] = [
     bankOf(world, bank).seal({ scopes: WRITE }, { key: Buffer.alloc(32, 7) }),
   ),
   worthless('whose vaults were changed after the seal', tampered),
-  worthless('replayed after its window', (world, bank) =>
-    bankOf(world, bank).seal({ scopes: WRITE, iat: now() - 302 }),
-  ),
+  worthless('replayed after its window', (world, bank) => bankOf(world, bank).seal({ scopes: WRITE, iat: now() - 62 })),
   worthless('of a clock that is ahead', (world, bank) => bankOf(world, bank).seal({ scopes: WRITE, iat: now() + 30 })),
   worthless('of the other bank', (world, bank) => bankOf(world, other(bank)).seal({ scopes: WRITE })),
   worthless("that names the other bank under this bank's key", (world, bank) =>
@@ -90,6 +88,20 @@ export const ASSERTIONS: readonly AssertionCase[] = [
   sealed('of the operator, which only verifies', NOTHING, { scopes: ['mcp:verify'] }),
   sealed('of no scope', NOTHING, { scopes: [] }),
   sealed('of a scope that nobody knows', NOTHING, { scopes: ['mcp:readwrite', 'write'] }),
+  // G7: what one request needs, and not what its token would allow.
+  sealed('for reading, of a token that writes', { vaults: null, write: false }, { access: 'read', scopes: WRITE }),
+  sealed('for a handshake, of a token that writes', NOTHING, { access: 'none', scopes: WRITE }),
+  sealed('for writing, that names no scope', { vaults: null, write: true }, { access: 'write', scopes: [] }),
+  sealed('for an access that nobody knows', NOTHING, { access: 'all' as never, scopes: WRITE }),
+  worthless('whose token has expired', (world, bank) => bankOf(world, bank).seal({ scopes: WRITE, exp: now() - 6 })),
+  // Of a gateway before `access`.
+  sealed('by scopes alone, which write', { vaults: null, write: true }, { access: undefined, scopes: WRITE }),
+  sealed(
+    'by scopes alone, which read',
+    { vaults: ['hr'], write: false },
+    { access: undefined, vaults: ['hr'], scopes: READ },
+  ),
+  sealed('by scopes alone, which verify', NOTHING, { access: undefined, scopes: ['mcp:verify'] }),
 ];
 
 export function covers(grant: Grant, vaults: readonly Vault[]): boolean {

@@ -22,7 +22,8 @@ describe('a feed is refused', () => {
     ['under a forged assertion', () => bank.seal({}, { key: randomBytes(32) })],
     ['under an expired assertion', () => bank.seal({ iat: now - 400 })],
     ["under another bank's assertion", () => other.seal()],
-    ['without the scope mcp:read', () => bank.seal({ scopes: ['mcp:write'] })],
+    ['without access (G7)', () => bank.seal({ access: 'none', scopes: ['mcp:read'] })],
+    ['without access, and of scopes that write alone', () => bank.seal({ access: undefined, scopes: ['mcp:write'] })],
     ['to the operator of a handshake', () => bank.seal({ scopes: ['mcp:verify'] })],
   ];
   it.each(CASES)('%s', async (_sentence, sealed) => {

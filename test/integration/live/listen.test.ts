@@ -1,5 +1,6 @@
 /** R3.11 through bank servers: what clients hear by subscriptions/listen, whichever replica they are on, and until when. */
 import { randomUUID } from 'node:crypto';
+import type { Assertion } from '@bankhouse/core';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, it } from 'vitest';
 import { ISSUER, withClient } from '../../harness/postgres.ts';
@@ -140,8 +141,11 @@ describe('of two streams with a vault each', () => {
 });
 
 describe('a stream is refused', () => {
-  it('to a caller without mcp:read', async () => {
-    const { status } = await listenByHand(acme, EVERYTHING, { scopes: ['mcp:write'] });
+  it.each<[string, Partial<Assertion>]>([
+    ['that is not for reading (G7)', { access: 'none' }],
+    ['of a gateway before access, without mcp:read', { access: undefined, scopes: ['mcp:write'] }],
+  ])('under an assertion %s', async (_sentence, changes) => {
+    const { status } = await listenByHand(acme, EVERYTHING, changes);
     expect(status).toBe(403);
   });
 

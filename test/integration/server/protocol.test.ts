@@ -1,6 +1,7 @@
 /** What the pod answers to requests that no client library would send, and around the protocol. */
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
+import type { Assertion } from '@bankhouse/core';
 import { defineTool } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -40,7 +41,7 @@ describe('the door', () => {
       () => ({ ...running.headers(), 'bankhouse-assertion': running.headers()['bankhouse-database-assertion'] }),
       'assertion_forged',
     ],
-    ['a replayed one', () => running.headers({ iat: now() - 302 }), 'assertion_expired'],
+    ['a replayed one', () => running.headers({ iat: now() - 62 }), 'assertion_expired'],
     ["another bank's", () => running.headers({ bank: 'other' }), 'assertion_forged'],
     [
       'none for the database',
@@ -60,13 +61,18 @@ describe('the door', () => {
     expect((await fetch(running.url, { method })).status).toBe(401);
   });
 
-  it('checks scopes again: a writer may not read', async () => {
+  it.each<[string, Partial<Assertion>, object]>([
+    ['one for a handshake does not read (G7)', { access: 'none' }, { code: 'insufficient_scope' }],
+    [
+      'one of a gateway before `access` does what its scopes say, and a writer may not read',
+      { access: undefined, scopes: ['mcp:write'] },
+      { code: 'insufficient_scope', scopes: ['mcp:read', 'mcp:write'] },
+    ],
+  ])('checks again what an assertion is for: %s', async (_sentence, changes, data) => {
     const { body, headers } = listVaults();
-    expect(
-      await answer(await running.post(body, { ...headers, ...running.headers({ scopes: ['mcp:write'] }) })),
-    ).toMatchObject({
+    expect(await answer(await running.post(body, { ...headers, ...running.headers(changes) }))).toMatchObject({
       status: 403,
-      body: { id: 1, error: { code: -32003, data: { code: 'insufficient_scope', scopes: ['mcp:read'] } } },
+      body: { id: 1, error: { code: -32003, data } },
     });
   });
 

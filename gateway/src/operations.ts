@@ -4,14 +4,11 @@ import {
   JSON_MAX_DEPTH,
   JSON_MAX_VALUES,
   jsonWithinBounds,
+  type Operation,
   RPC,
-  requiredScopes,
-  SCOPES,
-  type Scope,
+  SESSION_OPERATION,
 } from '@bankhouse/core';
 
-/** The revision whose headers say what a request does; the bank server compares them with the body (-32020). */
-export const MODERN_VERSION = '2026-07-28';
 /** A request that says too little or nonsense; answered by 400 with the JSON-RPC error code. */
 export class RequestError extends BankhouseError {
   readonly rpcCode: number;
@@ -22,17 +19,6 @@ export class RequestError extends BankhouseError {
     this.rpcCode = rpcCode;
   }
 }
-
-/** One thing that a request asks for. */
-export interface Operation {
-  /** MCP method; empty for an answer to the server, or a GET or DELETE of the older revisions. */
-  readonly method: string;
-  /** `Mcp-Name` or `params.name`; only for tools/call. */
-  readonly tool: string | undefined;
-}
-
-/** What the older revisions do without a method of their own: listen (GET), end a session (DELETE), answer the server. */
-export const SESSION_OPERATION: Operation = { method: '', tool: undefined };
 
 /** The operation that a 2026-07-28 request names in its headers. @throws RequestError */
 export function operationOfHeaders(headers: { method: string | undefined; name: string | undefined }): Operation {
@@ -90,7 +76,7 @@ function operationOfMessage(message: unknown): Operation {
   if (method !== 'tools/call') return { method, tool: undefined };
   const tool = isRecord(params) ? params.name : undefined;
   if (typeof tool !== 'string' || tool === '') {
-    throw new RequestError('tool_name', RPC.invalidRequest, 'tools/call needs the name of a tool in params.name.');
+    throw new RequestError('tool_name', RPC.invalidRequest, 'A tools/call needs the name of a tool in params.name.');
   }
   return { method, tool };
 }
@@ -105,24 +91,4 @@ function notAMessage(): RequestError {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/**
- * All scopes that the caller holds and that the operations need together, when it lacks one; empty when it may go on. A client takes what it
- * is told in place of what it has, so what it has is named too; but for the operator's own.
- */
-export function missingScopes(operations: readonly Operation[], granted: readonly Scope[]): Scope[] {
-  const wanted = new Set<Scope>(granted.filter((scope) => scope !== 'mcp:verify'));
-  let isMissing = false;
-  for (const operation of operations) {
-    const anyOf = scopesFor(operation);
-    if (anyOf.some((scope) => granted.includes(scope))) continue;
-    isMissing = true;
-    if (anyOf[0] !== undefined) wanted.add(anyOf[0]);
-  }
-  return isMissing ? SCOPES.filter((scope) => wanted.has(scope)) : [];
-}
-
-function scopesFor(operation: Operation): readonly Scope[] {
-  return operation === SESSION_OPERATION ? SCOPES : requiredScopes(operation.method, operation.tool);
 }

@@ -1,0 +1,103 @@
+/**
+ * A process of test/load/gateway.ts, each with one server on a port that it tells its parent: `echo`, the bank's pod; `bare`, which passes on
+ * by node:http and undici and does nothing else; `gateway`, ours without cluster and database. It ends with its parent.
+ */
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createLogger, createRegistry, loadConfig } from '@bankhouse/core';
+import { assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
+import pino from 'pino';
+import { type Dispatcher, Pool } from 'undici';
+import { bankObject, podObject } from '../harness/routed.ts';
+import { ANSWER, BANK, FRONT_DOOR } from './ways.ts';
+
+const LOOPBACK = '127.0.0.1';
+
+async function serve(listener: RequestListener): Promise<number> {
+  const server = createServer(listener);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, LOOPBACK, resolve);
+  await promise;
+  return (server.address() as AddressInfo).port;
+}
+
+function runEcho(): Promise<number> {
+  return serve((request, response) => {
+    request.resume().on('end', () => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': ANSWER.length });
+      response.end(ANSWER);
+    });
+  });
+}
+
+/** As little as passing on can be: the body read whole, one dispatch, the answer written as it comes. */
+function runBare(echoPort: number): Promise<number> {
+  const pool = new Pool(`http://${LOOPBACK}:${echoPort}`);
+  return serve((request, response) => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => {
+      const { method, url = '/', rawHeaders } = request;
+      const headers = rawHeaders.filter((_, at) => !isHopByHop(rawHeaders[at - (at % 2)] ?? ''));
+      pool.dispatch(
+        { method: method as Dispatcher.HttpMethod, path: url, headers, body: Buffer.concat(parts) },
+        passOn(request, response),
+      );
+    });
+  });
+}
+
+const isHopByHop = (name: string) => /^(connection|keep-alive|host|content-length|transfer-encoding)$/i.test(name);
+
+function passOn(request: IncomingMessage, response: ServerResponse): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart() {},
+    onResponseStart(_controller, status, headers) {
+      response.writeHead(status, headers);
+    },
+    onResponseData(controller, chunk) {
+      if (response.write(chunk)) return;
+      controller.pause();
+      response.once('drain', () => controller.resume());
+    },
+    onResponseEnd: () => void response.end(),
+    onResponseError: () => void request.destroy(),
+  };
+}
+
+async function runGateway(echoPort: number, jwksUrl: string): Promise<number> {
+  const config = loadConfig(configSchema, {
+    FRONT_DOOR_URL: FRONT_DOOR,
+    ROOT_KEY: Buffer.alloc(32, 7).toString('base64'),
+    DATABASE_URL: 'postgres://nobody@localhost/nothing',
+    TRUSTED_ISSUERS: JSON.stringify([{ issuer: FRONT_DOOR, jwksUrl }]),
+  });
+  const revocations = new Revocations(Number.POSITIVE_INFINITY);
+  // The real logger at its real level, into nothing: what is measured includes writing the audit record.
+  const destination = pino.destination({ dest: '/dev/null', sync: false, minLength: 4096 });
+  const logger = createLogger({ component: 'gateway', level: 'info', destination });
+  const registry = createRegistry('gateway');
+  const { gateway, table, start } = assembleGateway({ config, revocations, registry, logger, podPort: echoPort });
+  revocations.confirm(performance.now());
+  table.setBank(`banks/${BANK}`, readBank(bankObject(BANK)));
+  table.setPod('banks/pod', readPod(podObject(BANK, LOOPBACK)));
+  await start();
+  return gateway.listen(0, LOOPBACK);
+}
+
+function run(role: string | undefined, echoPort: number, jwksUrl: string): Promise<number> {
+  switch (role) {
+    case 'echo':
+      return runEcho();
+    case 'bare':
+      return runBare(echoPort);
+    case 'gateway':
+      return runGateway(echoPort, jwksUrl);
+    default:
+      throw new Error('test/load/gateway.ts starts this.');
+  }
+}
+
+process.on('disconnect', () => process.exit());
+const [role, echoPort, jwksUrl = ''] = process.argv.slice(2);
+process.send?.(await run(role, Number(echoPort), jwksUrl));
