@@ -61,16 +61,13 @@ declare
     case when limited then 'bank.unified_by_vault' else 'bank.unified_recordings' end);
   groups constant jsonb := coalesce(nullif(p_ask -> 'groupBy', 'null'), '[]');
   aggregates constant jsonb := coalesce(nullif(p_ask -> 'aggregate', 'null'), '[]');
-  sorts constant jsonb := coalesce(nullif(p_ask -> 'sort', 'null'), '[]');
   amount constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1001);
   values text[] := array[coalesce(p_ask ->> 'timeZone', 'UTC')];
   columns jsonb := '[]';
   inner_columns text[] := '{}';
   keys text[] := '{}';
   list text;
-  asked jsonb;
-  field jsonb;
-  shown text[] := '{}';
+  entry record;
   made record;
   found record;
   condition text;
@@ -80,35 +77,28 @@ begin
   -- A caller who sees nothing has no rows, and still a count of them.
   if amount is null then return; end if;
   if jsonb_array_length(groups) > 8 or jsonb_array_length(aggregates) not between 0 and 16 or jsonb_array_length(groups) + jsonb_array_length(aggregates) = 0
-     or jsonb_array_length(sorts) > 16 then
+     or jsonb_array_length(coalesce(nullif(p_ask -> 'sort', 'null'), '[]')) > 16 then
     perform bank.wrong_ask('too many columns, or none');
   end if;
-  for place in 0 .. jsonb_array_length(groups) - 1 loop
-    asked := groups -> place;
-    field := fields -> (asked ->> 'field');
-    if field is null then perform bank.wrong_ask('a row has no such field'); end if;
-    made := bank.group_column(field, asked ->> 'bucket', '($1)[1]');
+  for entry in select g.place, g.value, fields -> (g.value ->> 'field') as field from jsonb_array_elements(groups) with ordinality g (value, place) order by g.place loop
+    if entry.field is null then perform bank.wrong_ask('a row has no such field'); end if;
+    made := bank.group_column(entry.field, entry.value ->> 'bucket', '($1)[1]');
     if made.sql = 'entry' then
       if list is not null then perform bank.wrong_ask('groups can be of one list only'); end if;
-      list := bank.field_sql(field);
+      list := bank.field_sql(entry.field);
     end if;
-    inner_columns := inner_columns || format('%s as c%s', made.sql, place);
-    if made.place is not null then inner_columns := inner_columns || format('%s as p%s', made.place, place); end if;
-    keys := keys || format('c%s', place);
-    columns := columns || jsonb_build_object('sql', format('g.c%s', place), 'type', made.type, 'sorted',
-      case when made.place is not null then format('g.p%s', place) when made.type in ('text', 'key') then format('g.c%s collate "C"', place) end);
+    inner_columns := inner_columns || format('%s as c%s', made.sql, entry.place - 1);
+    if made.place is not null then inner_columns := inner_columns || format('%s as p%s', made.place, entry.place - 1); end if;
+    keys := keys || format('c%s', entry.place - 1);
+    columns := columns || jsonb_build_object('sql', format('g.c%s', entry.place - 1), 'type', made.type, 'sorted',
+      case when made.place is not null then format('g.p%s', entry.place - 1) when made.type in ('text', 'key') then format('g.c%s collate "C"', entry.place - 1) end);
   end loop;
-  for place in 0 .. jsonb_array_length(aggregates) - 1 loop
-    asked := aggregates -> place;
-    field := fields -> (asked ->> 'field');
-    if asked ->> 'field' is not null and field is null then perform bank.wrong_ask('a row has no such field'); end if;
-    made := bank.aggregate_column(field, asked ->> 'function');
+  for entry in select a.place, a.value, fields -> (a.value ->> 'field') as field from jsonb_array_elements(aggregates) with ordinality a (value, place) order by a.place loop
+    if entry.value ->> 'field' is not null and entry.field is null then perform bank.wrong_ask('a row has no such field'); end if;
+    made := bank.aggregate_column(entry.field, entry.value ->> 'function');
     inner_columns := inner_columns || format('%s as c%s', made.sql, jsonb_array_length(columns));
     columns := columns || jsonb_build_object('sql', format('g.c%s', jsonb_array_length(columns)), 'type', made.type, 'aggregate', true,
-      'sqlType', case made.type when 'instant' then 'timestamptz' else 'float8' end, 'nullable', asked ->> 'function' <> 'count');
-  end loop;
-  for place in 0 .. jsonb_array_length(columns) - 1 loop
-    shown := shown || format(case columns -> place ->> 'type' when 'instant' then 'bank.instant(g.c%s)' else 'g.c%s' end, place);
+      'sqlType', case made.type when 'instant' then 'timestamptz' else 'float8' end, 'nullable', entry.value ->> 'function' <> 'count');
   end loop;
 
   found := bank.conditions_of(definition, p_ask, values);
@@ -121,15 +111,14 @@ begin
     having_condition := ' where ' || found.condition;
     values := found.p_values;
   end if;
-  for place in 0 .. jsonb_array_length(sorts) - 1 loop
-    asked := sorts -> place;
-    field := columns -> (asked ->> 'column')::int;
-    if field is null then perform bank.wrong_ask('the answer has no such column'); end if;
-    sort := sort || format('%s %s nulls last', coalesce(field ->> 'sorted', field ->> 'sql'), case when asked ->> 'direction' = 'desc' then 'desc' else 'asc' end);
+  for entry in select columns -> (s.value ->> 'column')::int as col, s.value from jsonb_array_elements(coalesce(nullif(p_ask -> 'sort', 'null'), '[]')) with ordinality s (value, place) order by s.place loop
+    if entry.col is null then perform bank.wrong_ask('the answer has no such column'); end if;
+    sort := sort || format('%s %s nulls last', coalesce(entry.col ->> 'sorted', entry.col ->> 'sql'), case when entry.value ->> 'direction' = 'desc' then 'desc' else 'asc' end);
   end loop;
 
   return query execute format('select json_build_array(%s) from (select %s from %s%s) g%s%s limit %s',
-    array_to_string(shown, ', '),
+    (select string_agg(case c.value ->> 'type' when 'instant' then format('bank.instant(%s)', c.value ->> 'sql') else c.value ->> 'sql' end, ', ' order by c.place)
+       from jsonb_array_elements(columns) with ordinality c (value, place)),
     array_to_string(inner_columns, ', '),
     -- Whatever is asked is asked within each vault; offset keeps it there.
     case when limited then format(
