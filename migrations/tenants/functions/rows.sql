@@ -133,6 +133,48 @@ begin
 end
 $$;
 
+-- The vault of a filter that asks for that alone, {"field": "vaultId", "op": "eq"} by itself or in an "and"; null: it asks for something else.
+create or replace function bank.only_vault(p_filter jsonb) returns text
+  language plpgsql immutable set search_path = pg_catalog
+as $$
+declare
+  node jsonb := p_filter;
+begin
+  if jsonb_typeof(p_filter -> 'and') = 'array' then
+    if p_filter - 'and' <> '{}' or jsonb_array_length(p_filter -> 'and') <> 1 then return null; end if;
+    node := p_filter #> '{and,0}';
+  end if;
+  if jsonb_typeof(node) <> 'object' or jsonb_typeof(node -> 'value') is distinct from 'string' then return null; end if;
+  return case when node - 'value' = '{"field": "vaultId", "op": "eq"}' then node ->> 'value' end;
+end
+$$;
+
+-- The vaults to look into (null: all) where an ask is for the newest entities, of a vault or of all, on from a position or not: is_newest,
+-- and bank.newest_rows answers it. Whatever else an ask is, also a wrong one, isn't.
+create or replace function bank.newest_asked(
+  p_kind text, p_ask jsonb, p_vaults text[], out is_newest boolean, out vaults text[]
+)
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  filter constant jsonb := nullif(p_ask -> 'filter', 'null');
+  after constant jsonb := nullif(p_ask -> 'after', 'null');
+  vault text;
+begin
+  vaults := p_vaults;
+  is_newest := p_kind <> 'recording' and coalesce(p_ask ->> 'archived', 'exclude') = 'exclude'
+    and coalesce(nullif(p_ask -> 'sort', 'null') = '[{"field": "createdAt", "direction": "desc"}]', true);
+  if is_newest and after is not null then
+    is_newest := after -> 'values' = jsonb_build_array(after #> '{values,0}') and after #>> '{values,0}' is not null and after ->> 'id' is not null;
+  end if;
+  if is_newest and filter is not null then
+    vault := bank.only_vault(filter);
+    is_newest := vault is not null;
+    vaults := case when p_vaults is null or vault = any (p_vaults) then array[vault] else '{}' end;
+  end if;
+end
+$$;
+
 -- A page of the rows that the caller may see, each whole, as JSON by field; with cut also truncated, whether the long text went on.
 --   p_ask: {"cut": characters of long texts, "filter": node, "archived": exclude | include | only,
 --           "sort": [{"field", "direction": asc | desc}], "after": {"values": [text or null for each sort], "id"}, "limit": 1 to 1000}
@@ -143,12 +185,13 @@ create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof
 as $$
 declare
   caller constant record := bank.caller();
-  definition constant jsonb := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
-  fields constant jsonb := definition -> 'fields';
-  relation constant text := 'bank.' || (definition ->> 'table');
+  definition jsonb;
+  fields jsonb;
+  relation text;
   by_vault constant boolean := not caller.all_vaults;
   cut constant int := (p_ask ->> 'cut')::int;
   page constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1000);
+  newest record;
   keys record;
   found record;
   condition text;
@@ -156,7 +199,19 @@ declare
   rest text;
   statement text;
 begin
-  if not caller.may_see or page is null then return; end if;
+  if not caller.may_see or page is null then
+    perform bank.known_kind(p_kind);
+    return;
+  end if;
+  newest := bank.newest_asked(p_kind, p_ask, case when by_vault then caller.vaults end);
+  if newest.is_newest then
+    return query select * from bank.newest_rows(p_kind, caller.bank, newest.vaults, (p_ask #>> '{after,values,0}')::timestamptz,
+      (p_ask #>> '{after,id}')::uuid, cut, page);
+    return;
+  end if;
+  definition := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
+  fields := definition -> 'fields';
+  relation := 'bank.' || (definition ->> 'table');
   -- Only what can be null says where null goes: an index of the order that is meant has nulls first.
   select array_agg(k.sql order by k.place) as sql, array_agg(k.type order by k.place) as types,
          array_agg(k.descending order by k.place) as descending, array_agg(k.nullable order by k.place) as nullable,

@@ -139,3 +139,266 @@ begin
   end if;
 end
 $$;
+
+-- A page of the entities of a kind that aren't archived, newest first, in the same form: what api.read_rows composes for that, written out,
+-- so that it is planned once a connection. Plans know no values, so what they must not do is turned off: the order comes from an index (and
+-- costs that are made up would start the compiler).
+--   p_vaults null: all, and what is in none; p_at, p_id: the last row of the page before
+create or replace function bank.newest_rows(
+  p_kind text, p_bank text, p_vaults text[], p_at timestamptz, p_id uuid, p_cut int, p_limit int
+) returns setof json
+  language plpgsql stable rows 20
+  set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_sort = off set enable_bitmapscan = off set jit = off
+as $$
+declare
+  is_first constant boolean := p_at is null;
+  from_at constant timestamptz := coalesce(p_at, 'infinity');
+begin
+  if p_kind = 'note' then
+    if p_vaults is null then
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"title":', to_json(t.title)::text,
+        ',"body":', to_json(case when p_cut is null then t.body else left(t.body, p_cut) end)::text,
+        ',"pinned":', case when t.pinned then 'true' else 'false' end,
+        ',"tags":', to_json(t.tags)::text,
+        ',"recordingId":', coalesce(to_json(t.recording_id)::text, 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.body) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from bank.notes t
+       where t.bank_id = p_bank and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit;
+    else
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"title":', to_json(t.title)::text,
+        ',"body":', to_json(case when p_cut is null then t.body else left(t.body, p_cut) end)::text,
+        ',"pinned":', case when t.pinned then 'true' else 'false' end,
+        ',"tags":', to_json(t.tags)::text,
+        ',"recordingId":', coalesce(to_json(t.recording_id)::text, 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.body) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from unnest(p_vaults) v cross join lateral (select t.* from bank.notes t
+       where t.bank_id = p_bank and t.vault_id = v and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit) t
+       order by t.created_at desc, t.id desc limit p_limit;
+    end if;
+  elsif p_kind = 'task' then
+    if p_vaults is null then
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"title":', to_json(t.title)::text,
+        ',"description":', to_json(case when p_cut is null then t.description else left(t.description, p_cut) end)::text,
+        ',"priority":', '"' || t.priority || '"',
+        ',"dueAt":', coalesce('"' || bank.instant(t.due_at) || '"', 'null'),
+        ',"assignee":', coalesce(to_json(t.assignee)::text, 'null'),
+        ',"tags":', to_json(t.tags)::text,
+        ',"recordingId":', coalesce(to_json(t.recording_id)::text, 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"completedAt":', coalesce('"' || bank.instant(t.completed_at) || '"', 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.description) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from bank.tasks t
+       where t.bank_id = p_bank and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit;
+    else
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"title":', to_json(t.title)::text,
+        ',"description":', to_json(case when p_cut is null then t.description else left(t.description, p_cut) end)::text,
+        ',"priority":', '"' || t.priority || '"',
+        ',"dueAt":', coalesce('"' || bank.instant(t.due_at) || '"', 'null'),
+        ',"assignee":', coalesce(to_json(t.assignee)::text, 'null'),
+        ',"tags":', to_json(t.tags)::text,
+        ',"recordingId":', coalesce(to_json(t.recording_id)::text, 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"completedAt":', coalesce('"' || bank.instant(t.completed_at) || '"', 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.description) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from unnest(p_vaults) v cross join lateral (select t.* from bank.tasks t
+       where t.bank_id = p_bank and t.vault_id = v and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit) t
+       order by t.created_at desc, t.id desc limit p_limit;
+    end if;
+  elsif p_kind = 'comment' then
+    if p_vaults is null then
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"parentType":', '"' || t.parent_type || '"',
+        ',"parentId":', to_json(t.parent_id)::text,
+        ',"body":', to_json(case when p_cut is null then t.body else left(t.body, p_cut) end)::text,
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.body) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from bank.comments t
+       where t.bank_id = p_bank and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit;
+    else
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"parentType":', '"' || t.parent_type || '"',
+        ',"parentId":', to_json(t.parent_id)::text,
+        ',"body":', to_json(case when p_cut is null then t.body else left(t.body, p_cut) end)::text,
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.body) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from unnest(p_vaults) v cross join lateral (select t.* from bank.comments t
+       where t.bank_id = p_bank and t.vault_id = v and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit) t
+       order by t.created_at desc, t.id desc limit p_limit;
+    end if;
+  elsif p_kind = 'chat' then
+    if p_vaults is null then
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"title":', to_json(t.title)::text,
+        ',"participants":', to_json(t.participants)::text,
+        ',"tags":', to_json(t.tags)::text,
+        ',"recordingId":', coalesce(to_json(t.recording_id)::text, 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        '}')::json
+        from bank.chats t
+       where t.bank_id = p_bank and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit;
+    else
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"title":', to_json(t.title)::text,
+        ',"participants":', to_json(t.participants)::text,
+        ',"tags":', to_json(t.tags)::text,
+        ',"recordingId":', coalesce(to_json(t.recording_id)::text, 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        '}')::json
+        from unnest(p_vaults) v cross join lateral (select t.* from bank.chats t
+       where t.bank_id = p_bank and t.vault_id = v and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit) t
+       order by t.created_at desc, t.id desc limit p_limit;
+    end if;
+  elsif p_kind = 'chat_message' then
+    if p_vaults is null then
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"chatId":', '"' || t.chat_id || '"',
+        ',"role":', '"' || t.role || '"',
+        ',"author":', coalesce(to_json(t.author)::text, 'null'),
+        ',"body":', to_json(case when p_cut is null then t.body else left(t.body, p_cut) end)::text,
+        ',"replyTo":', coalesce('"' || t.reply_to || '"', 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.body) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from bank.chat_messages t
+       where t.bank_id = p_bank and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit;
+    else
+      return query select concat(
+        '{"id":', '"' || t.id || '"',
+        ',"version":', t.version::text,
+        ',"status":', '"' || t.status || '"',
+        ',"createdAt":', '"' || bank.instant(t.created_at) || '"',
+        ',"createdBy":', to_json(t.created_by)::text,
+        ',"updatedAt":', '"' || bank.instant(t.updated_at) || '"',
+        ',"updatedBy":', to_json(t.updated_by)::text,
+        ',"archivedAt":', coalesce('"' || bank.instant(t.archived_at) || '"', 'null'),
+        ',"chatId":', '"' || t.chat_id || '"',
+        ',"role":', '"' || t.role || '"',
+        ',"author":', coalesce(to_json(t.author)::text, 'null'),
+        ',"body":', to_json(case when p_cut is null then t.body else left(t.body, p_cut) end)::text,
+        ',"replyTo":', coalesce('"' || t.reply_to || '"', 'null'),
+        ',"vaultId":', coalesce(to_json(t.vault_id)::text, 'null'),
+        ',"language":', coalesce(to_json(t.language)::text, 'null'),
+        case when length(t.body) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end,
+        '}')::json
+        from unnest(p_vaults) v cross join lateral (select t.* from bank.chat_messages t
+       where t.bank_id = p_bank and t.vault_id = v and t.archived_at is null
+         and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
+       order by t.created_at desc, t.id desc limit p_limit) t
+       order by t.created_at desc, t.id desc limit p_limit;
+    end if;
+  else
+    perform bank.wrong_ask('there is no such kind');
+  end if;
+end
+$$;
