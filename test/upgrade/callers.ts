@@ -40,51 +40,77 @@ async function write(call: Call): Promise<void> {
   await call('delete_note', { id });
 }
 
-/** Begins at once. */
+/** Begins at once: a reader, a writer and, of the modern era, a listener for each bank. */
 export class Callers {
   /** Calls that succeeded, handshakes included. */
   succeeded = 0;
   readonly failures: Failure[] = [];
   slowestMs = 0;
-  private isOver = false;
+  private readonly over = new AbortController();
   private readonly pauseMs: number;
   private readonly loops: Promise<void>[];
 
   constructor(targets: readonly Target[], pauseMs: number) {
     this.pauseMs = pauseMs;
-    this.loops = targets.flatMap((target) =>
-      ERAS.flatMap((era) => [read, write].map((round) => this.loop(target, era, round))),
-    );
+    this.loops = targets.flatMap((target) => [
+      ...ERAS.flatMap((era) => [read, write].map((round) => this.loop(target, era, round))),
+      this.listen(target),
+    ]);
   }
 
   /** After the rounds that are under way. */
   async stop(): Promise<void> {
-    this.isOver = true;
+    this.over.abort();
     await Promise.all(this.loops);
+  }
+
+  private get isOver(): boolean {
+    return this.over.signal.aborted;
+  }
+
+  /** Listens all the time. A stream ends with the pod or the gateway that has it; then there is another at once. */
+  private async listen(target: Target): Promise<void> {
+    const over = new Promise<'over'>((resolve) => this.over.signal.addEventListener('abort', () => resolve('over')));
+    while (!this.isOver) {
+      try {
+        await using client = await this.timed(target, 'modern', 'connect', () => connect(target.url, target.token));
+        const filter = { resourceSubscriptions: [`bankhouse://${target.id}/notes`] };
+        const stream = await this.timed(target, 'modern', 'listen', () => client.listen(filter));
+        await Promise.race([stream.closed, over]);
+        await stream.close();
+      } catch {
+        await delay(this.pauseMs);
+      }
+    }
+  }
+
+  private async timed<T>(target: Target, era: Era, what: string, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      const result = await work();
+      this.succeeded += 1;
+      return result;
+    } catch (error) {
+      this.fail(target, era, what, error);
+      throw error;
+    } finally {
+      this.slowestMs = Math.max(this.slowestMs, performance.now() - start);
+    }
+  }
+
+  private fail({ id: bank }: Target, era: Era, what: string, error: unknown): void {
+    this.failures.push({ at: new Date().toISOString(), bank, era, what, message: messageOf(error) });
   }
 
   private async loop(target: Target, era: Era, round: (call: Call) => Promise<void>): Promise<void> {
     while (!this.isOver) {
       let client: (Client & AsyncDisposable) | undefined;
-      const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-        const start = performance.now();
-        try {
-          const result = await work();
-          this.succeeded += 1;
-          return result;
-        } catch (error) {
-          this.failures.push({ at: new Date().toISOString(), bank: target.id, era, what, message: messageOf(error) });
-          throw error;
-        } finally {
-          this.slowestMs = Math.max(this.slowestMs, performance.now() - start);
-        }
-      };
       try {
-        const connected = await timed('connect', () => connect(target.url, target.token, era));
+        const connected = await this.timed(target, era, 'connect', () => connect(target.url, target.token, era));
         client = connected;
         for (let count = 0; count < ROUNDS_A_CONNECTION && !this.isOver; count += 1) {
           await round(async (name, args) => {
-            const answer = await timed(name, () => callTool(connected, name, args));
+            const answer = await this.timed(target, era, name, () => callTool(connected, name, args));
             await delay(this.pauseMs);
             return answer as never;
           });

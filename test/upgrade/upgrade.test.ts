@@ -30,6 +30,16 @@ const PINNED = 'upgrade-pinned';
 const SAMPLES = [sampleBank(0), sampleBank(1)];
 const PAUSE_MS = 300;
 const LIMIT_MS = 180_000;
+/**
+ * What the version before can't do and is mended since, by where it shows: nobody can mend it there. At most one call in a hundred may fail of
+ * it. Goes with the next version before.
+ */
+const MENDED_SINCE = {
+  /** Its new pods don't wait until network policies know their addresses. */
+  start: /database_unavailable/,
+  /** Its ending pods close connections under what was just sent to them. */
+  end: /closed the connection without an answer|HTTP 502/,
+};
 /** Says to the next `make up` that the chart is installed as it is in this clone. */
 const STAMP = join(STATE, 'node/installed');
 
@@ -53,6 +63,8 @@ let current: Version;
 let before: Version;
 let values: Values;
 let callers: Callers;
+/** How many of the failures were looked at. */
+let judged = 0;
 let hasEnded = false;
 
 beforeAll(async () => {
@@ -103,11 +115,11 @@ describe('an upgrade from the version before, under calls all the time', () => {
     LIMIT_MS,
   );
 
-  it('and calls were made all the time', async () => {
+  it('and at the end a thousand calls have been made', async () => {
     await callers.stop();
-    expect(callers.failures).toEqual([]);
+    expect(callers.failures.slice(judged)).toEqual([]);
     say(`${callers.succeeded} calls, the slowest took ${Math.round(callers.slowestMs)} ms`);
-    expect(callers.succeeded).toBeGreaterThan(500);
+    expect(callers.succeeded).toBeGreaterThan(1000);
     hasEnded = true;
   });
 });
@@ -115,13 +127,18 @@ describe('an upgrade from the version before, under calls all the time', () => {
 /** Installs a version; while that lasts no call fails, and each sample bank's pod is replaced once, as its image is another. */
 async function moves(to: () => Version): Promise<void> {
   const version = to();
-  const [succeeded, failed] = [callers.succeeded, callers.failures.length];
+  const { succeeded } = callers;
   const revisions = await Promise.all(SAMPLES.map(({ id }) => revisionOf(id)));
   await install(version);
   const name = version === before ? VERSION_BEFORE : 'this version';
-  say(`${name}: ${callers.succeeded - succeeded} calls, ${callers.failures.length - failed} failed`);
-  expect(callers.failures.slice(failed)).toEqual([]);
-  expect(callers.succeeded - succeeded).toBeGreaterThan(50);
+  const made = callers.succeeded - succeeded;
+  const failures = callers.failures.slice(judged);
+  judged += failures.length;
+  say(`${name}: ${made} calls, ${failures.length} failed`);
+  const mended = version === before ? MENDED_SINCE.start : MENDED_SINCE.end;
+  expect(failures.filter(({ message }) => !mended.test(message))).toEqual([]);
+  expect(failures.length).toBeLessThanOrEqual(made / 100);
+  expect(made).toBeGreaterThan(50);
   expect(await Promise.all(SAMPLES.map(({ id }) => revisionOf(id)))).toEqual(revisions.map((revision) => revision + 1));
 }
 
