@@ -28,8 +28,9 @@ unit: deps ## tests of pure logic
 integration: deps tools ## tests on a real API server and a real Postgres
 	@$(VITEST) --project integration
 
-e2e: up ## tests on the running platform
+e2e: up ## tests on the running platform, and its upgrade
 	@$(VITEST) --project e2e
+	@$(VITEST) --project upgrade
 
 bench: up ## measures what docs/benchmarks.md reports; LARGE=1 also with 100,000 recordings, AGAINST= a worktree to be no slower than
 	@$(NODE) test/load/bench.ts $(if $(LARGE),--large)

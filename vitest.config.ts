@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Three rings: pure logic; a real API server or Postgres; the whole on a real cluster; and the tools that give one, which end the
- * cluster that runs. Files say which by their place.
+ * Three rings: pure logic; a real API server or Postgres; the whole on a real cluster, which `upgrade` replaces and puts back; and the tools
+ * that give one, which end the cluster that runs. Files say which by their place.
  */
 export default defineConfig({
   test: {
@@ -21,6 +21,15 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'upgrade',
+          include: ['test/upgrade/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 180_000,
           fileParallelism: false,

@@ -1,4 +1,4 @@
-/** `make test`: static checks, unit, integration, the platform brought up, end to end, and gone without a trace. */
+/** `make test`: static checks, unit, integration, the platform brought up, end to end, upgraded and back, and gone without a trace. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -41,7 +41,10 @@ const isReady = await stage('programs for the tests', async () => {
 });
 if (isReady) {
   await stage('integration tests', () => vitest('integration'));
-  if (await stage('make up', () => script('up.ts'))) await stage('end-to-end tests', () => vitest('e2e'));
+  if (await stage('make up', () => script('up.ts'))) {
+    await stage('end-to-end tests', () => vitest('e2e'));
+    await stage('upgrade from the version before, and back', () => vitest('upgrade'));
+  }
   await stage('tests of the cluster itself', () => vitest('cluster'));
   await stage('make down', () => script('down.ts'));
 }

@@ -17,6 +17,8 @@ const VERSION = '0.1.0';
 
 export interface BankServer {
   readonly port: number;
+  /** What a pod does first that is to end: not ready, it takes what still comes, until nobody is connected, 3 seconds at most. */
+  takeLeave(): Promise<void>;
   /** Lets running calls end, 10 seconds at most, and closes the database connections. */
   stop(): Promise<void>;
 }
@@ -72,6 +74,7 @@ export async function startBankServer(
   });
   return {
     port: http.port,
+    takeLeave: http.takeLeave,
     async stop() {
       rest.stop();
       await http.stop();

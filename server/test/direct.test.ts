@@ -269,8 +269,24 @@ describe('over HTTP', () => {
         body: JSON.stringify(body),
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
-    return { entered, post };
+    return { server, entered, post };
   }
+
+  it('a pod that takes its leave answers what still comes, on connections that end with it, and goes when nobody is left', async () => {
+    const { server, entered, post } = await start();
+    const under = post('ann', goodBody());
+    await vi.waitUntil(() => entered.length === 1);
+    const left = server.takeLeave().then(() => server.stop());
+    const ready = await fetch(`http://127.0.0.1:${server.port}/readyz`);
+    expect([ready.status, ready.headers.get('connection')]).toEqual([503, 'close']);
+    const late = post('ben', goodBody());
+    await vi.waitUntil(() => entered.length === 2);
+    for (const { leave } of entered) leave();
+    expect((await late).headers.get('connection')).toBe('close');
+    expect(await (await late).json()).toMatchObject({ result: { structuredContent: { sub: 'ben' } } });
+    expect(await (await under).json()).toMatchObject({ result: { structuredContent: { sub: 'ann' } } });
+    await left;
+  });
 
   it("a client that goes away ends its own call, and nobody's cancellation reaches another's", async () => {
     const { entered, post } = await start();

@@ -5,6 +5,11 @@ import { CGROUP } from './names.ts';
 const ROOT = '/sys/fs/cgroup';
 const UNIFIED = existsSync(join(ROOT, 'cgroup.controllers'));
 const PROCESSES = 'processes';
+/**
+ * What all pods together weigh beside one process of the host, whose weight is 1: a group counts as one, however many are in it, and pods
+ * that a busy host starves fail their probes, as they would not on a node of their own.
+ */
+const WEIGHT = 8;
 
 /** Every hierarchy's root: the one of version 2, or those of version 1 (and of version 2 beside it). */
 function hierarchies(): string[] {
@@ -31,6 +36,8 @@ export function createCgroups(): void {
         writeFileSync(join(folder, name), readFileSync(join(hierarchy, name), 'utf8'));
       }
     }
+    tryWrite(join(folder, 'cpu.weight'), String(WEIGHT * 100));
+    if (!UNIFIED && existsSync(join(folder, 'cpu.shares'))) tryWrite(join(folder, 'cpu.shares'), String(WEIGHT * 1024));
   }
 }
 

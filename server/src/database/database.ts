@@ -11,6 +11,7 @@ import {
   isLoginRefused,
   isNoneFree,
   isPreparedStatementLost,
+  isTurnedAway,
   isUnavailable,
   toToolError,
 } from './errors.ts';
@@ -25,9 +26,11 @@ const MAX_CONNECTIONS = 3;
 const IDLE_MS = 3000;
 /** Beyond the statement's own limit: the server is gone without a word. */
 const SILENCE_MS = STATEMENT_TIMEOUT_MS + 1000;
-/** How long a call tries to get in when Postgres has no room for it, and how often. */
-const CROWDED_OUT_MS = 2000;
-const CROWDED_OUT_PAUSE_MS = 100;
+/** How long a call tries to get in when Postgres has no room for it, or when nobody lets a pod through to it yet; and how often. */
+const GET_IN_MS = 2000;
+const GET_IN_PAUSE_MS = 100;
+/** Until when a pod is a newcomer: network policies know it by its address, and whoever enforces them hears of that after it has started. */
+const NEWCOMER_MS = 10_000;
 /** Calls that may wait for a connection; more would wait longer than a client does. */
 const MAX_WAITING = 512;
 
@@ -41,7 +44,7 @@ export interface Database {
   /**
    * Runs `work` as the bank's own role, with the caller's database assertion in force: a writer's in one transaction, a reader's in
    * one for all that it asks for at once. `work` must have no effect outside of them: it runs again when the first
-   * connection turned out to be dead before it answered anything, and while Postgres has no room for it.
+   * connection turned out to be dead before it answered anything, and while Postgres has no room for it or isn't open to a new pod yet.
    *
    * @throws ToolError when the database failed, in words for the caller; the signal's reason when that fired; what `work` throws
    */
@@ -69,6 +72,8 @@ class PooledDatabase implements Database {
   /** Connections whose transaction has an answer and goes on; when the last one began. Both are signs of life of the database. */
   readonly #working = new Set<pg.PoolClient>();
   #answeredAt = Number.NEGATIVE_INFINITY;
+  readonly #openedAt = performance.now();
+  #wasReached = false;
   #loginWasRefused = false;
 
   constructor(secrets: Secrets, logger: Logger) {
@@ -86,8 +91,9 @@ class PooledDatabase implements Database {
         return await this.#attempt(caller, options, work, progress);
       } catch (error) {
         if (options.signal.aborted) throw options.signal.reason;
-        if (isCrowdedOut(error) && performance.now() - since < CROWDED_OUT_MS) {
-          await sleep(CROWDED_OUT_PAUSE_MS, undefined, { signal: options.signal }).catch(() =>
+        if (this.#mayGetIn(error) && performance.now() - since < GET_IN_MS) {
+          this.#logger.debug({ reason: messageOf(error) }, 'not let in, trying again');
+          await sleep(GET_IN_PAUSE_MS, undefined, { signal: options.signal }).catch(() =>
             options.signal.throwIfAborted(),
           );
           continue;
@@ -111,6 +117,12 @@ class PooledDatabase implements Database {
 
   async close(): Promise<void> {
     await this.#pool.end();
+  }
+
+  /** Whether Postgres, or the way to it, is only not open to this pod just now. */
+  #mayGetIn(error: unknown): boolean {
+    if (isCrowdedOut(error)) return true;
+    return isTurnedAway(error) && !this.#wasReached && performance.now() - this.#openedAt < NEWCOMER_MS;
   }
 
   /** Whether a second attempt can do better. Only such failures count after which nothing can have been changed. */
@@ -170,6 +182,7 @@ class PooledDatabase implements Database {
     try {
       const client = await pool.connect();
       this.#loginWasRefused = false;
+      this.#wasReached = true;
       return client;
     } catch (error) {
       if (isLoginRefused(error)) this.#loginWasRefused = true;

@@ -47,6 +47,11 @@ export function isCrowdedOut(error: unknown): boolean {
   return code === '53200' || code === '53300';
 }
 
+/** Nobody took the connection: a firewall that rejects says the same as a port where nobody listens. */
+export function isTurnedAway(error: unknown): boolean {
+  return /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH)$/.test(codeOf(error) ?? '');
+}
+
 /** The pool is full, with connections that others have or that are being made, and none came free in time. */
 export function isNoneFree(error: unknown): boolean {
   return error instanceof Error && error.message === 'timeout exceeded when trying to connect';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import {
   type AdminAnswers,
   answerAdmin,
@@ -34,6 +34,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the gateway keeps an unused connection, so that it never sends on one that is just being closed. */
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 1024;
+const FAREWELL_MS = 3000;
 const DRAIN_MS = 10_000;
 /** For listen streams to be told their end. */
 const LAST_WORDS_MS = 1000;
@@ -55,6 +56,12 @@ export interface HttpOptions {
 
 export interface HttpServer {
   readonly port: number;
+  /**
+   * Not ready from now on, and takes what still comes, until nobody is connected but by listen streams, 3 seconds at most. So the gateway
+   * hears that this pod goes, and leaves by itself: a request that it had sent before would else meet a closed connection, of which nobody
+   * can say whether it was carried out.
+   */
+  takeLeave(): Promise<void>;
   /** Refuses new work, ends listen streams, and waits for what runs, 10 seconds at most. */
   stop(): Promise<void>;
 }
@@ -110,10 +117,18 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
+  const connected = trackConnected(server);
   server.listen(options.port);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    async takeLeave() {
+      state.draining = true;
+      await within(
+        FAREWELL_MS,
+        connected.fewerThan(() => listening.count + 1),
+      );
+    },
     async stop() {
       state.draining = true;
       await drain(server, options.mcp, running, listening);
@@ -168,6 +183,7 @@ function isClientGone(error: unknown): boolean {
 }
 
 interface Running {
+  readonly count: number;
   track(work: Promise<void>): Promise<void>;
   /** Resolves when nothing runs. */
   idle(): Promise<void>;
@@ -176,6 +192,9 @@ interface Running {
 function trackRunning(): Running {
   const all = new Set<Promise<void>>();
   return {
+    get count() {
+      return all.size;
+    },
     async track(work) {
       all.add(work);
       try {
@@ -187,6 +206,28 @@ function trackRunning(): Running {
     async idle() {
       while (all.size > 0) await Promise.allSettled(all);
     },
+  };
+}
+
+/** Connections that are open. */
+function trackConnected(server: Server): { fewerThan(limit: () => number): Promise<void> } {
+  const open = new Set<Socket>();
+  let onClosed = () => {};
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.on('close', () => {
+      open.delete(socket);
+      onClosed();
+    });
+  });
+  return {
+    fewerThan: (limit) =>
+      new Promise((resolve) => {
+        onClosed = () => {
+          if (open.size < limit()) resolve();
+        };
+        onClosed();
+      }),
   };
 }
 

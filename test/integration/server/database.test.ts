@@ -1,6 +1,6 @@
 /** The database behind the tools: away, back, slow, busy, with a client that is gone, under another login. */
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { DATABASE_LOGIN_REFUSED, scramVerifier } from '@bankhouse/core';
 import { defineTool, type Statement, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -300,6 +300,31 @@ describe('a call for which no connection comes free', () => {
     expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['database_unavailable']));
     for (const socket of held) socket.destroy();
     silent.close();
+  });
+});
+
+describe('a pod that has just started', () => {
+  it('waits until the way to the database is open to it, as a network policy may know its address a moment later', async () => {
+    const shut = createServer().listen(0, '127.0.0.1');
+    await once(shut, 'listening');
+    const { port } = shut.address() as AddressInfo;
+    shut.close();
+    await once(shut, 'close');
+    const { port: direct } = new URL(running.bank.url);
+    await using newcomer = await runBank(postgres, 'newcomer', {
+      toolsets: [toolset],
+      databaseUrl: (own) => own.replace(/:\d+\//, `:${port}/`),
+    });
+    await using client = await newcomer.connect();
+    const first = call<{ bank: string }>(client, 'get_scope');
+    await until(async () => newcomer.logs.some((line) => line.includes('not let in')), 2000);
+    const opened = createServer((socket) => {
+      const onwards = createConnection(Number(direct), '127.0.0.1');
+      socket.pipe(onwards).pipe(socket);
+      for (const each of [socket, onwards]) each.on('error', () => {});
+    }).listen(port, '127.0.0.1');
+    expect((await first).bank).toBe('newcomer');
+    opened.close();
   });
 });
 
