@@ -50,7 +50,11 @@ const FORGED_A_TICK = 10;
 
 const answers = new Map<string, number>();
 const count = (what: string) => void answers.set(what, (answers.get(what) ?? 0) + 1);
+const answered = new WeakSet<Socket>();
 const endings: (() => unknown)[] = [];
+/** With the code that an error has. */
+const countStatus = (status: string, body: string) =>
+  count([status, ...(/"code":"(\w+)"/.exec(body)?.slice(1) ?? [])].join(' '));
 let isRunning = false;
 
 function request(method: string, token: string, headers: Readonly<Record<string, string>>): string {
@@ -81,7 +85,7 @@ function keepOpen(port: number, use: (socket: Socket) => void): Promise<void> {
     socket.on('error', () => {});
     socket.on('close', () => {
       if (!isRunning) return;
-      count('closed');
+      if (!answered.has(socket)) count('closed');
       timer = setTimeout(open, RETRY_MS);
     });
   };
@@ -98,8 +102,8 @@ function countAnswer(socket: Socket): void {
   socket.once('data', (data: Buffer) => {
     const text = data.toString('latin1');
     const [, status = '?'] = /^HTTP\/1\.1 (\d+)/.exec(text) ?? [];
-    const [, code] = /"code":"(\w+)"/.exec(text) ?? [];
-    count(code === undefined ? status : `${status} ${code}`);
+    countStatus(status, text);
+    answered.add(socket);
     socket.destroy();
   });
 }
@@ -172,8 +176,7 @@ function forgedTokens(begin: Begin): void {
     try {
       const headers = { ...call('list_recordings'), authorization: `Bearer ${forge(turn++, begin)}` };
       const answer = await pool.request({ path: bankPath(BANK), method: 'POST', headers, body });
-      await answer.body.dump();
-      count(String(answer.statusCode));
+      countStatus(String(answer.statusCode), await answer.body.text());
     } catch {
       if (isRunning) count('failed');
     }
