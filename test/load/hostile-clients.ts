@@ -192,20 +192,21 @@ function forgedTokens(begin: Begin): void {
 
 async function begin(attack: Attack, told: Begin): Promise<unknown> {
   const { port, tokens } = told;
-  const many = (clients: number, start: (client: number, token: string) => Promise<void>, ofSubject = clients) =>
+  /** The attacks of one subject have one each, so that together they are as many as alone. */
+  const many = (clients: number, ofSubject: number, first: number, start: (token: string) => Promise<void>) =>
     Promise.all(
-      Array.from({ length: clients }, (_, client) => start(client, tokens[Math.floor(client / ofSubject)] ?? '')),
+      Array.from({ length: clients }, (_, client) => start(tokens[first + Math.floor(client / ofSubject)] ?? '')),
     );
   switch (attack) {
     case 'slow bodies of one subject':
-      return many(SLOW_BODIES, (_client, token) => slowBody(port, token));
+      return many(SLOW_BODIES, SLOW_BODIES, 0, (token) => slowBody(port, token));
     case 'slow bodies of 200 subjects':
-      return many(SLOW_BODIES, (_client, token) => slowBody(port, token), 1);
+      return many(SLOW_BODIES, 1, 0, (token) => slowBody(port, token));
     case 'bodies in single bytes':
-      return many(SINGLE_BYTE_BODIES, (_client, token) => singleBytes(port, token));
+      return many(SINGLE_BYTE_BODIES, SINGLE_BYTE_BODIES, 1, (token) => singleBytes(port, token));
     case 'slow readers':
-      await many(READERS, (_client, token) => slowReader(port, token, 'call'), READERS_A_SUBJECT);
-      return many(READERS, (_client, token) => slowReader(port, token, 'stream'), READERS_A_SUBJECT);
+      await many(READERS, READERS_A_SUBJECT, 2, (token) => slowReader(port, token, 'call'));
+      return many(READERS, READERS_A_SUBJECT, 2, (token) => slowReader(port, token, 'stream'));
     case 'forged tokens':
       return forgedTokens(told);
   }
