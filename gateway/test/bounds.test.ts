@@ -1,11 +1,27 @@
 /** Limits of one call and of a bank's calls at once. */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { startNeighbours } from './neighbours.ts';
-import { JSON_TYPE, LIST, MODERN_LIST, readText, send, start, until } from './support.ts';
+import { counted, JSON_TYPE, LIST, MODERN_LIST, readText, send, start, until } from './support.ts';
 
 const { pod, gateway, bearer } = await startNeighbours();
+
+/** A body in chunks of one byte, on a connection of its own. */
+async function sendInSingleBytes(body: string, headers: Record<string, string>) {
+  const socket = connect(gateway.port, '127.0.0.1');
+  socket.on('error', () => {});
+  const { promise: closed, resolve } = Promise.withResolvers<unknown>();
+  socket.on('close', resolve);
+  const all = { host: 'x', ...JSON_TYPE, ...headers, 'transfer-encoding': 'chunked' };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`POST /mcp/bank-acme HTTP/1.1\r\n${lines.join('')}\r\n`);
+  socket.write([...body].map((byte) => `1\r\n${byte}\r\n`).join(''));
+  // Not the end of what is too long: its connection must close without it.
+  if (body.length < 4_096) socket.write('0\r\n\r\n');
+  return { socket, closed };
+}
 
 describe('bounds', () => {
   it.each([
@@ -98,6 +114,24 @@ describe('bounds', () => {
     expect(more).toEqual([]);
     expect(line.length).toBeLessThan(6_000);
     expect(line.trimEnd()).not.toMatch(/[\u202e\u2028\n\0]|\\n|\\u/);
+  });
+
+  it('G2: a body in single bytes is put together as it was', async () => {
+    const { socket } = await sendInSingleBytes(LIST.padEnd(4_000), await bearer());
+    await once(socket, 'data');
+    expect(pod.seen.map(({ body }) => body.trimEnd())).toEqual([LIST]);
+    socket.destroy();
+  });
+
+  it.each<[string, boolean]>([
+    ['of a caller', true],
+    ['of somebody without a token, which is refused and read to its end otherwise', false],
+  ])('G2: many thousand single bytes end their connection: %s', async (_name, isCaller) => {
+    const { socket, closed } = await sendInSingleBytes(' '.repeat(20_000), isCaller ? await bearer() : {});
+    socket.resume();
+    await closed;
+    expect(pod.seen).toEqual([]);
+    expect(await counted(gateway, 'bankhouse_gateway_held_bytes')).toBe(0);
   });
 
   it('headers over 16 KiB are 431', async () => {

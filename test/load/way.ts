@@ -1,15 +1,16 @@
 /**
- * A process of test/load/gateway.ts, each with one server on a port that it tells its parent: `echo`, the bank's pod; `bare`, which passes on
- * by node:http and undici and does nothing else; `gateway`, ours without cluster and database. It ends with its parent.
+ * A process of test/load/gateway.ts and hostile-run.ts, each with one server on a port that it tells its parent: `echo`, the bank's pod; `bank`, the
+ * same with long answers and streams; `bare`, which passes on by node:http and undici and does nothing else; `gateway`, ours without cluster
+ * and database. It ends with its parent.
  */
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createLogger, createRegistry, loadConfig } from '@bankhouse/core';
+import { createLogger, createRegistry, loadConfig, MCP_HEADERS } from '@bankhouse/core';
 import { assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
 import pino from 'pino';
 import { type Dispatcher, Pool } from 'undici';
 import { bankObject, podObject } from '../harness/routed.ts';
-import { ANSWER, BANK, FRONT_DOOR } from './ways.ts';
+import { ANSWER, BANK, FRONT_DOOR, LARGE, LARGE_BYTES, OTHER_BANK } from './ways.ts';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -26,6 +27,27 @@ function runEcho(): Promise<number> {
     request.resume().on('end', () => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': ANSWER.length });
       response.end(ANSWER);
+    });
+  });
+}
+
+/** An event stream goes on for as long as it is taken. */
+function runBank(): Promise<number> {
+  const large = JSON.stringify({ jsonrpc: '2.0', id: 1, result: { text: 'x'.repeat(LARGE_BYTES) } });
+  const events = `data: ${'x'.repeat(1_000)}\n\n`.repeat(16);
+  return serve((request, response) => {
+    if (request.method === 'GET') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const write = () => {
+        while (response.write(events));
+      };
+      response.on('drain', write);
+      write();
+      return;
+    }
+    request.resume().on('end', () => {
+      const answer = request.headers[MCP_HEADERS.name] === LARGE ? large : ANSWER;
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length }).end(answer);
     });
   });
 }
@@ -79,8 +101,10 @@ async function runGateway(echoPort: number, jwksUrl: string): Promise<number> {
   const registry = createRegistry('gateway');
   const { gateway, table, start } = assembleGateway({ config, revocations, registry, logger, podPort: echoPort });
   revocations.confirm(performance.now());
-  table.setBank(`banks/${BANK}`, readBank(bankObject(BANK)));
-  table.setPod('banks/pod', readPod(podObject(BANK, LOOPBACK)));
+  for (const id of [BANK, OTHER_BANK]) {
+    table.setBank(`banks/${id}`, readBank(bankObject(id)));
+    table.setPod(`banks/${id}`, readPod(podObject(id, LOOPBACK)));
+  }
   await start();
   return gateway.listen(0, LOOPBACK);
 }
@@ -89,12 +113,14 @@ function run(role: string | undefined, echoPort: number, jwksUrl: string): Promi
   switch (role) {
     case 'echo':
       return runEcho();
+    case 'bank':
+      return runBank();
     case 'bare':
       return runBare(echoPort);
     case 'gateway':
       return runGateway(echoPort, jwksUrl);
     default:
-      throw new Error('test/load/gateway.ts starts this.');
+      throw new Error('test/load/ways.ts starts this.');
   }
 }
 

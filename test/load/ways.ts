@@ -10,6 +10,10 @@ import { atEnd, removeFolder } from '../harness/at-end.ts';
 
 export const FRONT_DOOR = 'https://mcp.example.com';
 export const BANK = 'acme';
+export const OTHER_BANK = 'globex';
+/** The tool of `bank` that answers so many bytes. */
+export const LARGE = 'large';
+export const LARGE_BYTES = 100_000;
 /** About what one recording's summary makes. */
 export const ANSWER = JSON.stringify({
   jsonrpc: '2.0',
@@ -25,14 +29,21 @@ export interface Way {
   readonly port: number;
   /** Processor time so far, in milliseconds. */
   cpuMs(): number;
+  /** The most memory that it had in RAM, in bytes. */
+  peakBytes(): number;
   stop(): Promise<void>;
 }
 
 /** What is wrong, in one sentence. */
 export class BenchError extends Error {}
 
-export function startWay(name: string, role: 'echo' | 'bare' | 'gateway', args: readonly string[] = []): Promise<Way> {
-  const child = fork(join(import.meta.dirname, 'way.ts'), [role, ...args]);
+export function startWay(
+  name: string,
+  role: 'echo' | 'bank' | 'bare' | 'gateway',
+  args: readonly string[] = [],
+  execArgv: readonly string[] = [],
+): Promise<Way> {
+  const child = fork(join(import.meta.dirname, 'way.ts'), [role, ...args], { execArgv: [...execArgv] });
   const port = once(child, 'message').then(([message]) => message as number);
   return whenThere(name, child, port);
 }
@@ -131,7 +142,8 @@ async function whenThere(name: string, child: ChildProcess, port: Promise<number
   try {
     const outcome = await Promise.race([port, ended, late]);
     if (typeof outcome === 'number') {
-      return { name, port: outcome, cpuMs: () => cpuMsOf(child.pid ?? 0), stop };
+      const pid = child.pid ?? 0;
+      return { name, port: outcome, cpuMs: () => cpuMsOf(pid), peakBytes: () => peakBytesOf(pid), stop };
     }
     await stop();
     const [firstLine = ''] = said.trim().split('\n');
@@ -148,4 +160,10 @@ function cpuMsOf(pid: number): number {
     .replace(/^.*\) /s, '')
     .split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** VmHWM (proc(5)). */
+function peakBytesOf(pid: number): number {
+  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kibibytes) * 1024;
 }

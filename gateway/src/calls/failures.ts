@@ -1,7 +1,7 @@
 import { BankhouseError, type Resource, type Scope } from '@bankhouse/core';
 import { TokenError, UndecidedError } from '../authentication/token-error.ts';
 import { type Answer, errorAnswer, noBankAnswer, scopeAnswer, unauthorizedAnswer } from '../http/answers.ts';
-import { BodyTooLargeError, ClientGoneError } from '../http/body.ts';
+import { BodyTooFineError, BodyTooLargeError, ClientGoneError } from '../http/body.ts';
 import type { Outcome } from '../metrics.ts';
 import { RequestError } from '../operations.ts';
 import { RootKeyUnknownError } from '../seal.ts';
@@ -98,6 +98,7 @@ const ROWS: readonly Row[] = [
   row(RootKeyUnknownError, 'undecided', (error) => tryAgain(error, 2)),
   row(UpstreamError, 'upstream_failed', (error) => errorAnswer(error.status, error.code, error.message)),
   // Nobody is there to answer.
+  row(BodyTooFineError, 'bad_request', () => undefined),
   row(ClientGoneError, 'client_gone', () => undefined),
   row(SlowReaderError, 'slow_reader', () => undefined),
 ];

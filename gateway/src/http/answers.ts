@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Resource, RPC, type Scope } from '@bankhouse/core';
+import { isTooFine } from './body.ts';
 import { PUBLIC_CORS } from './cors.ts';
 
 /** A whole answer that the gateway gives itself. */
@@ -127,11 +128,13 @@ export function send(response: ServerResponse, answer: Answer, headers: Readonly
 
 function discardRest(request: IncomingMessage, then: () => void): void {
   let bytes = 0;
+  let parts = 0;
   const stop = () => request.destroy();
   const limit = setTimeout(stop, DISCARD_LIMIT_MS);
   request.on('data', (part: Buffer) => {
     bytes += part.length;
-    if (bytes > DISCARD_MAX_BYTES) stop();
+    parts += 1;
+    if (bytes > DISCARD_MAX_BYTES || isTooFine(parts, bytes)) stop();
   });
   request.on('error', () => {});
   request.on('close', () => clearTimeout(limit));

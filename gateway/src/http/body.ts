@@ -3,6 +3,10 @@ import { BankhouseError } from '@bankhouse/core';
 
 /** Bodies up to this size are read whole before they go on: one write to the bank server, and an attempt can be repeated. */
 const WHOLE_BYTES = 64 * 1024;
+const MANY_PARTS = 4_096;
+const SMALL_PART_BYTES = 64;
+const LEAST_ROOM = 1024;
+const NOTHING = Buffer.alloc(0);
 
 export class BodyTooLargeError extends BankhouseError {
   constructor(limit: number) {
@@ -19,10 +23,54 @@ export class ClientGoneError extends BankhouseError {
   }
 }
 
+/** It comes in so many, so small parts that reading it would keep everybody waiting; its connection is closed. */
+export class BodyTooFineError extends BankhouseError {
+  constructor() {
+    super('body_too_fine', `The body came in more than ${MANY_PARTS} parts of less than ${SMALL_PART_BYTES} bytes.`);
+    this.name = 'BodyTooFineError';
+  }
+}
+
+/**
+ * Whether a body that came so far in so many parts is not worth reading: Node hands over each chunk by itself, which takes microseconds, and
+ * as many as a connection has in store, which is a million, before anything else has its turn.
+ */
+export function isTooFine(parts: number, bytes: number): boolean {
+  return parts > MANY_PARTS && bytes < parts * SMALL_PART_BYTES;
+}
+
 /** What the bytes that are kept of a body are taken from. */
 export interface Holder {
   /** @throws BankhouseError where there is no room for them */
   take(bytes: number): void;
+}
+
+/**
+ * A body as it comes. What is counted is what it takes, but for twice the room: the parts themselves would take hundreds of bytes each, and
+ * a body in chunks of one byte is a million of them.
+ */
+class Gathered {
+  private room: Buffer = NOTHING;
+  length = 0;
+
+  /** @param isAll this part is the whole body: it is kept as it is */
+  add(part: Buffer, isAll: boolean): void {
+    const length = this.length + part.length;
+    if (isAll) this.room = part;
+    else {
+      if (length > this.room.length) {
+        const more = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.room.length, LEAST_ROOM));
+        this.room.copy(more, 0, 0, this.length);
+        this.room = more;
+      }
+      part.copy(this.room, this.length);
+    }
+    this.length = length;
+  }
+
+  get bytes(): Buffer {
+    return this.room.subarray(0, this.length);
+  }
 }
 
 /** A request's body, bounded, read when first asked for and at most once. What is kept of it is taken from the budget. */
@@ -54,29 +102,34 @@ export class RequestBody {
     return this.declaredBytes !== undefined && this.declaredBytes <= WHOLE_BYTES;
   }
 
-  /** @throws BodyTooLargeError, ClientGoneError, or what `take` throws */
+  /** @throws BodyTooLargeError, BodyTooFineError, ClientGoneError, or what `take` throws */
   whole(): Promise<Buffer> {
     this.invite();
-    const { request, limit, holding } = this;
+    const { request, limit, holding, declaredBytes } = this;
     return new Promise((resolve, reject) => {
-      const parts: Buffer[] = [];
-      let bytes = 0;
+      let gathered = new Gathered();
+      let parts = 0;
       request.on('data', (part: Buffer) => {
-        bytes += part.length;
         try {
-          if (bytes > limit) throw new BodyTooLargeError(limit);
+          if (gathered.length + part.length > limit) throw new BodyTooLargeError(limit);
           holding.take(part.length);
-          parts.push(part);
+          gathered.add(part, part.length === declaredBytes);
+          parts += 1;
+          if (isTooFine(parts, gathered.length)) {
+            // At once: a refusal would be sent only when all that is there has been read.
+            request.destroy();
+            throw new BodyTooFineError();
+          }
         } catch (error) {
           request.removeAllListeners('data');
-          parts.length = 0;
+          gathered = new Gathered();
           reject(error);
         }
       });
       let isWhole = false;
       request.on('end', () => {
         isWhole = true;
-        resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts));
+        resolve(gathered.bytes);
       });
       request.on('error', () => reject(new ClientGoneError()));
       request.on('close', () => {
