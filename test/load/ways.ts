@@ -32,7 +32,9 @@ export interface Way {
 export class BenchError extends Error {}
 
 export function startWay(name: string, role: 'echo' | 'bare' | 'gateway', args: readonly string[] = []): Promise<Way> {
-  const child = fork(join(import.meta.dirname, 'way.ts'), [role, ...args]);
+  const child = fork(join(import.meta.dirname, 'way.ts'), [role, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   const port = once(child, 'message').then(([message]) => message as number);
   return whenThere(name, child, port);
 }
