@@ -87,7 +87,17 @@ export function deriveSealKey(
  * HMAC-SHA256 of `<generation>.<payload>` under that generation's key.
  */
 export function sealAssertion(assertion: Assertion, key: Uint8Array, generation: number): string {
-  const signed = `${generation}.${Buffer.from(JSON.stringify(assertion)).toString('base64url')}`;
+  return sealPayload(payloadOf(assertion), key, generation);
+}
+
+/** What of a sealed assertion is the same under every key. */
+export function payloadOf(assertion: Assertion): string {
+  return Buffer.from(JSON.stringify(assertion)).toString('base64url');
+}
+
+/** `sealAssertion` of what `payloadOf` gave. */
+export function sealPayload(payload: string, key: Uint8Array, generation: number): string {
+  const signed = `${generation}.${payload}`;
   return `${signed}.${mac(signed, key)}`;
 }
 

@@ -10,8 +10,10 @@ export {
   deriveSealKey,
   openAssertion,
   POD_ASSERTION_HEADER,
+  payloadOf,
   type SealTarget,
   sealAssertion,
+  sealPayload,
 } from './assertion.ts';
 export {
   BANK_ID_MAX_LENGTH,

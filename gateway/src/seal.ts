@@ -5,8 +5,9 @@ import {
   checkProof,
   deriveSealKey,
   generationUpTo,
+  payloadOf,
   type RootKeys,
-  sealAssertion,
+  sealPayload,
 } from '@bankhouse/core';
 import type { BankRoute } from './routing/routing-table.ts';
 
@@ -70,10 +71,11 @@ export class Sealer {
     if (newest === undefined) throw new RootKeyUnknownError(keyGeneration);
     const generation = generationUpTo(this.roots, Math.min(newest, podGeneration ?? this.oldest)) ?? newest;
     const podKey = this.keysOf(assertion.bank, incarnation, generation).pod;
-    const pod = sealAssertion(assertion, podKey, generation);
+    const payload = payloadOf(assertion);
+    const pod = sealPayload(payload, podKey, generation);
     return {
       pod,
-      database: sealAssertion(assertion, this.keysOf(assertion.bank, incarnation, newest).database, newest),
+      database: sealPayload(payload, this.keysOf(assertion.bank, incarnation, newest).database, newest),
       generation,
       check: (claimed) => checkProof(claimed, pod, podKey),
     };

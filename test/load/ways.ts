@@ -43,7 +43,10 @@ export function startWay(
   args: readonly string[] = [],
   execArgv: readonly string[] = [],
 ): Promise<Way> {
-  const child = fork(join(import.meta.dirname, 'way.ts'), [role, ...args], { execArgv: [...execArgv] });
+  const child = fork(join(import.meta.dirname, 'way.ts'), [role, ...args], {
+    execArgv: [...execArgv],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   const port = once(child, 'message').then(([message]) => message as number);
   return whenThere(name, child, port);
 }
