@@ -35,6 +35,8 @@ type FrontDoorConfig = Pick<
 const TOKEN_TTL_SECONDS = 300;
 /** A token is not used in the last part of its life. */
 const TOKEN_MARGIN_MS = 60_000;
+/** Of an answer. A bank's list of tools has a hundredth of it; what a taken-over pod says would be held in memory as long as it goes on. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const CLIENT = { name: 'bankhouse-operator', version: '0.1.0' };
 
 export function createFrontDoor(config: FrontDoorConfig, clock: Clock): FrontDoor {
@@ -126,10 +128,11 @@ function createDispatcher(config: FrontDoorConfig): Dispatcher {
     ...(config.FRONT_DOOR_CA === undefined ? {} : { ca: config.FRONT_DOOR_CA }),
     timeout: 2_000,
   });
-  if (config.FRONT_DOOR_CONNECT === undefined) return new Agent({ connect });
+  if (config.FRONT_DOOR_CONNECT === undefined) return new Agent({ connect, maxResponseSize: MAX_ANSWER_BYTES });
   const [hostname = '', port = ''] = config.FRONT_DOOR_CONNECT.split(':');
   const { hostname: servername } = new URL(config.FRONT_DOOR_URL);
   return new Agent({
+    maxResponseSize: MAX_ANSWER_BYTES,
     connect: (options, callback) => connect({ ...options, hostname, host: hostname, port, servername }, callback),
   });
 }
