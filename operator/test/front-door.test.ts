@@ -121,6 +121,19 @@ describe('a handshake', () => {
     expect(sent).toBeLessThan(32 * 1024 * 1024);
   });
 
+  test('with a bank that has its streams taken up again at once, for ever, takes no more than a few requests', async () => {
+    let requests = 0;
+    answer = (request, response, body) => {
+      requests += 1;
+      if (body.method === 'tools/list' || request.method === 'GET') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end('id: 1\nretry: 0\ndata: \n\n');
+      } else bankThat({})(request, response, body);
+    };
+    expect(await failureOf(frontDoor.checkHandshake('acme', AbortSignal.timeout(500)))).toEqual({ kind: 'failed' });
+    expect(requests).toBeGreaterThan(5);
+    expect(requests).toBeLessThanOrEqual(10);
+  });
+
   test('takes another token only after one was refused: a bank that is not there costs control nothing', async () => {
     answer = status(503);
     for (let turn = 0; turn < 3; turn += 1) await failureOf(frontDoor.checkHandshake('frugal', signal()));
