@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { bankMetadataUrl, bankUrl, DATABASE_LOGIN_REFUSED } from '@bankhouse/core';
 import { systemClock } from '@bankhouse/kube';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createFrontDoor, type ProbeFailure } from '../src/probe/index.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: { id?: unknown; method?: string }) => void;
@@ -96,6 +96,42 @@ describe('a handshake', () => {
   ])('$sentence', async ({ answers, failure }) => {
     answer = answers;
     expect(await failureOf(frontDoor.checkHandshake('acme', signal()))).toEqual(failure);
+  });
+
+  test('with a bank that answers without end is over soon: what it says is held in memory', async () => {
+    let sent = 0;
+    let isGone = false;
+    answer = (_request, response) => {
+      const part = Buffer.alloc(256 * 1024, ' ');
+      const more = () => {
+        while (!response.destroyed && sent < 64 * 1024 * 1024) {
+          sent += part.length;
+          if (!response.write(part)) return void response.once('drain', more);
+        }
+        response.end();
+      };
+      response.on('close', () => {
+        isGone = !response.writableFinished;
+      });
+      response.writeHead(200, { 'content-type': 'application/json' });
+      more();
+    };
+    expect(await failureOf(frontDoor.checkHandshake('acme', signal()))).toEqual({ kind: 'failed' });
+    await vi.waitUntil(() => isGone);
+    expect(sent).toBeLessThan(32 * 1024 * 1024);
+  });
+
+  test('with a bank that has its streams taken up again at once, for ever, takes no more than a few requests', async () => {
+    let requests = 0;
+    answer = (request, response, body) => {
+      requests += 1;
+      if (body.method === 'tools/list' || request.method === 'GET') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end('id: 1\nretry: 0\ndata: \n\n');
+      } else bankThat({})(request, response, body);
+    };
+    expect(await failureOf(frontDoor.checkHandshake('acme', AbortSignal.timeout(500)))).toEqual({ kind: 'failed' });
+    expect(requests).toBeGreaterThan(5);
+    expect(requests).toBeLessThanOrEqual(10);
   });
 
   test('takes another token only after one was refused: a bank that is not there costs control nothing', async () => {

@@ -85,4 +85,21 @@ describe('find_tools', () => {
     expect(text.length).toBeLessThanOrEqual(30_000);
     expect(tools.length).toBeGreaterThan(10);
   });
+
+  it('has none either where another server brings thousands of tools', async () => {
+    const call = () => Promise.reject(new Error('unused'));
+    const tools = Array.from({ length: 3000 }, (_, at): RemoteTool => {
+      const name = `other_server_tool_number_${at}`;
+      const schema = { type: 'object' as const, properties: {} };
+      return { name, title: name, description: 'Orders.', access: 'read', place: 'remote', inputSchema: schema, call };
+    });
+    const toolsets = [...ALL_TOOLSETS, { name: 'x', instructions: '', tools, resources: [] }];
+    for (const query of ['orders', 'zyzzyva']) {
+      const { text, ...found } = await find({ query, limit: 20 }, toolsets);
+      expect(found.others.length).toBeGreaterThan(500);
+      expect(
+        [text, JSON.stringify({ tools: found.tools, others: found.others })].map((each) => each.length > 30_000),
+      ).toEqual([false, false]);
+    }
+  });
 });

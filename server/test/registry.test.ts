@@ -218,6 +218,17 @@ describe('a call of', () => {
     expect(result.isError === true).toBe(!counted.endsWith(' ok'));
   });
 
+  it('call_tool through itself again and again comes to nothing: each time costs as much as reading its arguments', async () => {
+    const { call, mcp, seen } = serve([local('get_thing')]);
+    let args: unknown = { name: 'get_thing' };
+    for (let turn = 0; turn < 60; turn++) args = { name: 'call_tool', arguments: args };
+    expect(textOf(await call('call_tool', args))).toMatch(
+      'invalid_argument: The call is forwarded more than 4 times. Name the tool that is meant',
+    );
+    expect(seen.calls).toEqual(['call_tool invalid_argument']);
+    expect(mcp.answering('call_tool', args)).toBe('call_tool');
+  });
+
   it('a tool that is not there, through call_tool, is answered with the nearest and how to find others', async () => {
     const { call } = serve([local('get_thing')]);
     expect(textOf(await call('call_tool', { name: 'get_thin' }))).toBe(

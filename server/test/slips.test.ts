@@ -415,3 +415,28 @@ describe('what fits stays as it is', () => {
     expect(parsed('patch_note', { id: ID, version: '1', body: '' })).toEqual({ id: ID, version: 1, body: '' });
   });
 });
+
+describe('what goes beyond bounds is not guessed at, and refused in words', () => {
+  const words = (amount: number) => Object.fromEntries(Array.from({ length: amount }, (_, at) => [`word${at}`, 1]));
+
+  it.each<[string, string, Args, RegExp]>([
+    [
+      'operations as text, nested deeper than a body may be',
+      'batch',
+      { operations: `[{"tool":"create_note","arguments":{"body":${'['.repeat(65)}${']'.repeat(65)}}}]` },
+      /operations/,
+    ],
+    ['more words than any tool has', 'create_note', { title: 'A', text: 'B', ...words(200) }, /"text"/],
+    ['a word that is longer than any name', 'list_notes', { [`vault${'_'.repeat(1000)}`]: 'sales' }, /vault_+"/],
+  ])('%s: %s', (_slip, tool, given, words) => {
+    const { code, message } = refused(tool, given);
+    expect(code).toBe('invalid_argument');
+    expect(message).toMatch(words);
+    expect(message.length).toBeLessThan(2000);
+  });
+
+  it.each(['constructor', '__proto__', 'toString'])('a truth called %s', (word) => {
+    const { message } = refused('archive_note', { id: ID, archived: word });
+    expect(message).toBe('archived: Invalid input: expected boolean, received string.');
+  });
+});

@@ -35,6 +35,10 @@ type FrontDoorConfig = Pick<
 const TOKEN_TTL_SECONDS = 300;
 /** A token is not used in the last part of its life. */
 const TOKEN_MARGIN_MS = 60_000;
+/** Of an answer. A bank's list of tools has a hundredth of it; what a taken-over pod says would be held in memory as long as it goes on. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** In a handshake; one that goes well needs half as many. A stream that breaks off is taken up again as soon as the bank likes, and again. */
+const MAX_REQUESTS = 10;
 const CLIENT = { name: 'bankhouse-operator', version: '0.1.0' };
 
 export function createFrontDoor(config: FrontDoorConfig, clock: Clock): FrontDoor {
@@ -90,10 +94,13 @@ export function createFrontDoor(config: FrontDoorConfig, clock: Clock): FrontDoo
     async checkHandshake(id, signal) {
       const client = new Client(CLIENT, { versionNegotiation: { mode: 'auto' } });
       let provenImage: string | undefined;
+      let requests = 0;
       try {
         const token = await getToken(id, signal);
         const transport = new StreamableHTTPClientTransport(new URL(bankUrl(config.FRONT_DOOR_URL, id)), {
           fetch: async (url, init) => {
+            requests += 1;
+            if (requests > MAX_REQUESTS) throw new Error('the bank wants more requests than a handshake has');
             const ends = init?.signal ? AbortSignal.any([init.signal, signal]) : signal;
             const answer = await request(url, { ...init, signal: ends });
             provenImage = answer.headers.get(PROVEN_IMAGE_HEADER) ?? provenImage;
@@ -126,10 +133,11 @@ function createDispatcher(config: FrontDoorConfig): Dispatcher {
     ...(config.FRONT_DOOR_CA === undefined ? {} : { ca: config.FRONT_DOOR_CA }),
     timeout: 2_000,
   });
-  if (config.FRONT_DOOR_CONNECT === undefined) return new Agent({ connect });
+  if (config.FRONT_DOOR_CONNECT === undefined) return new Agent({ connect, maxResponseSize: MAX_ANSWER_BYTES });
   const [hostname = '', port = ''] = config.FRONT_DOOR_CONNECT.split(':');
   const { hostname: servername } = new URL(config.FRONT_DOOR_URL);
   return new Agent({
+    maxResponseSize: MAX_ANSWER_BYTES,
     connect: (options, callback) => connect({ ...options, hostname, host: hostname, port, servername }, callback),
   });
 }

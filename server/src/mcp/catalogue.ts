@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fitting } from '../toolsets/shared/budget.ts';
+import { ANSWER_CHARACTERS, fitting } from '../toolsets/shared/budget.ts';
 import { parseMeant } from './arguments.ts';
 import type { ArgumentSchema } from './leniency.ts';
 import { jsonSchema, listTool } from './listing.ts';
@@ -7,6 +7,8 @@ import { rankTools } from './ranking.ts';
 import { defineForwarding, type ForwardingTool, type RemoteTool, type Tool } from './toolset.ts';
 
 const MAX_FOUND = 20;
+/** For the words around what is found, and what JSON puts around names. */
+const AROUND = 2000;
 
 const findInput = z.strictObject({
   query: z.string().trim().min(1).max(200).meta({ description: 'What you want to do, in a few words.' }),
@@ -51,7 +53,8 @@ export function findTools(catalogue: () => readonly Tool[]): RemoteTool {
       const lines = found.map((each) => JSON.stringify(each));
       const count = fitting(found, lines);
       const tools = found.slice(0, count);
-      const others = (ranked.length === 0 ? entries : ranked.slice(count)).map(({ name }) => name);
+      const names = (ranked.length === 0 ? entries : ranked.slice(count)).map(({ name }) => name);
+      const others = fittingNames(names, AROUND + JSON.stringify(tools).length);
       const first = tools.length === 0 ? 'No tool has these words.' : `${tools.length} tools:`;
       return {
         content: [
@@ -68,6 +71,15 @@ export function findTools(catalogue: () => readonly Tool[]): RemoteTool {
       };
     },
   };
+}
+
+/** The first of them, as far as an answer has room beside what is in it already. */
+function fittingNames(names: readonly string[], used: number): string[] {
+  let room = ANSWER_CHARACTERS - used;
+  return names.filter((name) => {
+    room -= JSON.stringify(name).length + 1;
+    return room > 0;
+  });
 }
 
 function entryOf(tool: Tool) {

@@ -1,3 +1,4 @@
+import { jsonWithinBounds } from '@bankhouse/core';
 import { meantName, meantValue } from './vocabulary.ts';
 
 /** What is read of the JSON Schema of a tool's arguments. */
@@ -20,7 +21,12 @@ export interface Meaning {
 type Values = Readonly<Record<string, unknown>>;
 
 const NUMBER = /^[+-]?\d+(\.\d+)?$/;
-const TRUTH: Readonly<Record<string, boolean>> = { true: true, false: false };
+const TRUTH: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+]);
+/** No tool has half as many arguments. What has more words is no slip, and each word costs a look at every name. */
+const MAX_WORDS = 100;
 
 /**
  * Arguments as they were meant, where that is certain: other words for a name (vocabulary.ts), numbers and booleans as text, text as
@@ -78,6 +84,7 @@ function objectOf(schema: ArgumentSchema, given: unknown, meaning: Meaning): unk
 
 /** Two words for one argument are both kept, so that it is said, unless they say the same. */
 function withKnownNames(value: Values, names: readonly string[], { idWords }: Meaning): Values {
+  if (Object.keys(value).length > MAX_WORDS) return value;
   const named: Record<string, unknown> = {};
   const isKnown = (name: string) => names.includes(name);
   for (const [name, one] of Object.entries(value)) if (isKnown(name)) named[name] = one;
@@ -134,7 +141,7 @@ function numberOf(given: unknown): unknown {
 }
 
 function booleanOf(given: unknown): unknown {
-  return typeof given === 'string' ? (TRUTH[given.trim().toLowerCase()] ?? given) : given;
+  return typeof given === 'string' ? (TRUTH.get(given.trim().toLowerCase()) ?? given) : given;
 }
 
 function textOf(given: unknown): unknown {
@@ -151,9 +158,10 @@ function takesNull({ type, anyOf, enum: values }: ArgumentSchema): boolean {
   return type === 'null' || (type === undefined && values === undefined && (anyOf?.some(takesNull) ?? true));
 }
 
+/** Within the bounds of a body, which the JSON in a text of it would else get around. */
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return jsonWithinBounds(Buffer.from(text)) === 'within' ? JSON.parse(text) : undefined;
   } catch {
     return undefined;
   }

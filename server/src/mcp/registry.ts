@@ -4,7 +4,7 @@ import { parseForwarding } from './arguments.ts';
 import { callTool, findTools } from './catalogue.ts';
 import { listTool } from './listing.ts';
 import { ToolError } from './tool-error.ts';
-import type { Forwarded, LocalTool, RemoteTool, Tool } from './toolset.ts';
+import type { LocalTool, RemoteTool, Tool } from './toolset.ts';
 import { nearestNames } from './vocabulary.ts';
 
 /** A tool that answers a call itself. */
@@ -15,6 +15,9 @@ export interface Meant {
   readonly tool: AnsweringTool;
   readonly args: unknown;
 }
+
+/** `call_tool` calls `create_entry`, which is `create_note`; nobody needs more, and each costs reading all arguments. */
+const MAX_FORWARDS = 4;
 
 const DEFAULT_PROFILES: readonly ToolProfile[] = ['full', 'compact'];
 
@@ -85,15 +88,21 @@ export class ToolRegistry {
   /**
    * The tool that answers a call of this one, with its arguments.
    *
-   * @throws ToolError where a forwarding tool's arguments are wrong, or name no tool
+   * @throws ToolError where a forwarding tool's arguments are wrong, name no tool, or forward and forward
    */
   meant(tool: Tool, args: unknown): Meant {
-    return tool.place === 'forward' ? this.#forwarded(tool.forward(parseForwarding(tool, args))) : { tool, args };
+    let meant = { tool, args };
+    for (let forwards = 0; meant.tool.place === 'forward'; forwards++) {
+      if (forwards === MAX_FORWARDS) throw tooIndirect();
+      const { tool: name, args: inner } = meant.tool.forward(parseForwarding(meant.tool, meant.args));
+      meant = { tool: this.#named(name), args: inner };
+    }
+    return meant as Meant;
   }
 
-  #forwarded({ tool: name, args }: Forwarded): Meant {
+  #named(name: string): Tool {
     const tool = this.#tools.get(name);
-    if (tool !== undefined) return this.meant(tool, args);
+    if (tool !== undefined) return tool;
     const near = nearestNames(name, [...this.#tools.keys()]);
     const hint = near.length === 0 ? '' : ` Did you mean ${near.join(' or ')}?`;
     throw new ToolError(
@@ -108,6 +117,15 @@ export class ToolRegistry {
   #shown(): string {
     return JSON.stringify([this.list('full'), this.list('compact')]);
   }
+}
+
+function tooIndirect(): ToolError {
+  return new ToolError(
+    'invalid_argument',
+    `The call is forwarded more than ${MAX_FORWARDS} times.`,
+    'Name the tool that is meant instead of call_tool inside call_tool.',
+    { field: 'name' },
+  );
 }
 
 function byName(tools: readonly Tool[]): ReadonlyMap<string, Tool> {

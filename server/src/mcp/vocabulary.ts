@@ -78,6 +78,9 @@ export const KIND_WORDS: Readonly<Record<string, string>> = {
   conversation: 'chat',
 };
 
+/** What is longer is no word for anything. */
+const LONGEST_WORD = 64;
+
 const WORDS = new Map(Object.entries(OTHER_WORDS).map(([name, words]) => [name, new Set(words.split(' '))]));
 
 /** Without what people spell in different ways. */
@@ -95,6 +98,7 @@ export function singular(word: string): string {
  * plural, and that before another word.
  */
 export function meantName(word: string, names: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   const given = bare(word);
   return (
     names.find((name) => bare(name) === given) ??
@@ -105,6 +109,7 @@ export function meantName(word: string, names: readonly string[]): string | unde
 
 /** The value of `values` that is meant: in another case or spelling, in the plural, or by another word for a kind. */
 export function meantValue(word: string, values: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   const given = singular(bare(word));
   const found =
     values.find((value) => bare(value) === bare(word)) ?? values.find((value) => singular(bare(value)) === given);
@@ -127,14 +132,14 @@ export function nearestNames(word: string, names: readonly string[]): string[] {
 
 /** Letters to change; a word in common, as `vault` of `vaultName` and `vaultId`, is as near as a slip of the finger. */
 function distanceOf(word: string, name: string): number {
-  const [given, known] = [bare(word).slice(0, 64), bare(name)];
+  const [given, known] = [bare(word.slice(0, LONGEST_WORD)), bare(name)];
   if (partsOf(word).some((part) => part.length > 1 && partsOf(name).includes(part))) return 1;
   return editDistance(given, known);
 }
 
 function partsOf(word: string): string[] {
   return word
-    .slice(0, 64)
+    .slice(0, LONGEST_WORD)
     .replace(/([a-z])([A-Z])/g, '$1 $2')
     .toLowerCase()
     .split(/[^a-z]+/)
