@@ -13,3 +13,15 @@ begin
   return true;
 end
 $$;
+
+-- The database that lets this role in by name, which is where its bank is; null where none does.
+create or replace function admin.let_into(p_role name) returns name
+  language plpgsql stable security definer set search_path = pg_catalog
+as $$
+begin
+  return (
+    select d.datname from pg_database d, aclexplode(d.datacl) g join pg_roles r on r.oid = g.grantee
+     where r.rolname = p_role and g.privilege_type = 'CONNECT' order by d.datname limit 1
+  );
+end
+$$;

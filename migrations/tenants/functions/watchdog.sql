@@ -4,8 +4,12 @@
 -- It must work while somebody holds everybody up. A session whose lock on a catalog another one waits to take exclusively (`create rule`
 -- queues before it looks at privileges), or that has filled the shared table of locks, stops every statement that needs a lock it does
 -- not hold. So the watchdog's connection stays in one transaction, which holds ACCESS SHARE on each catalog and its indexes from its
--- beginning: what a transaction holds it gets again without asking. It reads functions and no table but bank.login_roles, which no bank can
+-- beginning: what a transaction holds it gets again without asking. It reads functions and no tables but bank.login_roles and bank.moves, which no bank can
 -- lock; it writes nothing, so it keeps no snapshot and no transaction number, and holds vacuum up nowhere.
+--
+-- Sessions and locks are the server's, so the one that looks in the common database sees those of banks with databases of their own too. A
+-- login role of a bank is what bankhouse_watchdog is a member of, whichever database has made it; where such a one may be, the entries of
+-- pg_database say, which let it in by name (admin.let_in).
 
 -- Takes ACCESS SHARE on every catalog that can be read, and on its indexes, for the rest of the transaction: planning a statement
 -- does. First call of a watchdog's transaction. Answers how many catalogs there are.
@@ -31,6 +35,7 @@ $$;
 -- Ends every session of the login roles of which one does what it has no business with, and says why, one row a role. A row without a
 -- role: somebody else waits for what this transaction holds, so it should end, and begin again.
 --   locks: relations are read and written by the functions of schema api, which takes ROW EXCLUSIVE at most; of a catalog, ACCESS SHARE
+--   bank: null for a role that another database has made
 --   p_locks: all kinds of calls in one transaction take fewer; the table of locks is shared by all
 --   p_statement: the server's own limits are 5 and 10 s; p_transaction: a batch takes 20 s at most
 create or replace function admin.watch_sessions(
@@ -41,14 +46,28 @@ as $$
 #variable_conflict use_column
 declare
   first_of_ours constant oid := 16384;
+  watchdog constant oid := 'bankhouse_watchdog'::regrole;
+  here constant oid := (select d.oid from pg_database d where d.datname = current_database());
   caught record;
 begin
+  -- News of catalogs come with a lock that is not held yet: without, this transaction would never hear of a role that was made since it began,
+  -- and have no right to its sessions. So one is taken, on a table that no bank can lock, and given back. Where there is no room for it, what was
+  -- heard at the look before has to do.
+  begin
+    perform from bank.moves limit 0;
+    raise exception 'given back';
+  exception when others then null;
+  end;
   -- Activity is read once a transaction otherwise.
   perform pg_stat_clear_snapshot();
   for caught in
     with seen as materialized (
-      select a.pid, a.datid, a.state, a.wait_event, a.xact_start, a.query_start, a.state_change, l.role, l.bank_id
-        from pg_stat_get_activity(null) a join bank.login_roles l on l.role = pg_get_userbyid(a.usesysid)
+      select a.pid, a.state, a.wait_event, a.xact_start, a.query_start, a.state_change, pg_get_userbyid(a.usesysid) as role, l.bank_id,
+             a.datid = here and l.role is not null or exists (
+               select from pg_database d, aclexplode(d.datacl) g
+                where d.oid = a.datid and g.grantee = a.usesysid and g.privilege_type = 'CONNECT') as belongs
+        from pg_stat_get_activity(null) a left join bank.login_roles l on l.role = pg_get_userbyid(a.usesysid)
+       where l.role is not null or exists (select from pg_auth_members m where m.roleid = a.usesysid and m.member = watchdog)
     ), locks as materialized (
       select l.pid, count(*) as amount,
              bool_or(l.locktype = 'advisory') as advisory,
@@ -62,7 +81,7 @@ begin
           when k.of_catalog then 'held or waited for a lock on a catalog that its work does not take'
           when k.advisory then 'held or waited for an advisory lock'
           when k.amount > p_locks then format('held more than %s locks', p_locks)
-          when s.datid <> (select d.oid from pg_database d where d.datname = current_database()) then 'connected to another database'
+          when not s.belongs then 'connected to another database'
           when s.state = 'active' and clock_timestamp() - s.query_start > p_statement then
             format('ran a statement for more than %s s', extract(epoch from p_statement)::int)
           when clock_timestamp() - s.xact_start > p_transaction then
@@ -85,7 +104,7 @@ begin
     select from pg_lock_status() l
      where l.locktype = 'relation' and l.relation < first_of_ours and not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid))
        and not exists (
-         select from pg_stat_get_activity(l.pid) a join bank.login_roles r on r.role = pg_get_userbyid(a.usesysid))
+         select from pg_stat_get_activity(l.pid) a join pg_auth_members m on m.roleid = a.usesysid and m.member = watchdog)
   ) then
     role := null;
     bank := null;
@@ -96,7 +115,7 @@ begin
 end
 $$;
 
--- Ends the sessions of a login role of a bank. Its owner may, as a member of each of them.
+-- Ends the sessions of a login role of a bank, in whichever database. Its owner may, as a member of each of them.
 create or replace function admin.end_sessions(p_role name) returns int
   language plpgsql security definer set search_path = pg_catalog
 as $$
@@ -104,7 +123,8 @@ begin
   return (
     select count(*) filter (where pg_terminate_backend(a.pid))
       from pg_stat_get_activity(null) a
-     where pg_get_userbyid(a.usesysid) = p_role and exists (select from bank.login_roles l where l.role = p_role)
+     where pg_get_userbyid(a.usesysid) = p_role
+       and exists (select from pg_auth_members m where m.roleid = a.usesysid and m.member = 'bankhouse_watchdog'::regrole)
   );
 end
 $$;

@@ -1,9 +1,11 @@
 import pg from 'pg';
+import { databaseUrlAt } from '../database/index.ts';
 
 /** A role whose sessions were ended, as admin.watch_sessions says it. */
 export interface Ended {
   readonly role: string;
-  readonly bank: string;
+  /** null: its bank has a database of its own, which alone knows it */
+  readonly bank: string | null;
   readonly reason: string;
   readonly sessions: number;
 }
@@ -83,6 +85,7 @@ export class Book {
     try {
       // So that its plans and catalog entries are there when they are needed.
       await book.strike('', '');
+      await book.databaseOf('');
       await book.sweep();
     } catch (error) {
       await book.close();
@@ -91,13 +94,18 @@ export class Book {
     return book;
   }
 
-  async strike(role: string, reason: string): Promise<Strike> {
-    const { rows } = await this.#client.query<Strike>({
-      name: 'strike',
-      text: 'select bank, strikes, quarantined from admin.strike($1, $2)',
-      values: [role, reason],
+  strike(role: string, reason: string): Promise<Strike> {
+    return strike(this.#client, role, reason);
+  }
+
+  /** @returns name of the database that the role's bank has of its own, if it has one */
+  async databaseOf(role: string): Promise<string | undefined> {
+    const { rows } = await this.#client.query<{ database: string | null }>({
+      name: 'let_into',
+      text: 'select admin.let_into($1) as database',
+      values: [role],
     });
-    return rows[0] ?? { bank: null, strikes: null, quarantined: null };
+    return rows[0]?.database ?? undefined;
   }
 
   /** @returns login roles of banks that had large objects */
@@ -112,6 +120,25 @@ export class Book {
   close(): Promise<void> {
     return this.#client.end();
   }
+}
+
+/** A strike in a database that is a bank's own, by a connection that ends with it. */
+export async function strikeIn(database: string, url: string, role: string, reason: string): Promise<Strike> {
+  const client = await connect(databaseUrlAt(url, database), BOOK_LIMIT_MS);
+  try {
+    return await strike(client, role, reason);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function strike(client: pg.Client, role: string, reason: string): Promise<Strike> {
+  const { rows } = await client.query<Strike>({
+    name: 'strike',
+    text: 'select bank, strikes, quarantined from admin.strike($1, $2)',
+    values: [role, reason],
+  });
+  return rows[0] ?? { bank: null, strikes: null, quarantined: null };
 }
 
 async function connect(url: string, query_timeout: number): Promise<pg.Client> {

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Counter, Gauge, type Logger, messageOf, type Registry } from '@bankhouse/core';
-import { Book, type Ended, Lookout, type Strike } from './connections.ts';
+import { Book, type Ended, Lookout, type Strike, strikeIn } from './connections.ts';
 
 const EVERY_MS = 200;
 const SWEEP_EVERY_MS = 5000;
 const RETRY_MS = 500;
+/** A strike in a bank's own database that fails so often is given up: its sessions are ended still, and the next one is tried again. */
+const TRIES_ELSEWHERE = 20;
 
 export interface WatchdogOptions {
   /** The operator's own login, straight to Postgres. */
@@ -12,7 +14,7 @@ export interface WatchdogOptions {
   logger: Logger;
   registry: Registry;
   everyMs?: number;
-  /** Sessions of a bank were ended. Must not throw. */
+  /** Sessions of a bank were ended; of one with a database of its own, it is written down there too. Must not throw. */
   onEnded?: (bank: string, reason: string) => void;
   /** A bank was quarantined just now. Must not throw. */
   onQuarantined?: (bank: string, reason: string) => void;
@@ -39,6 +41,13 @@ export function createWatchdog(options: WatchdogOptions): Watchdog {
   return new PollingWatchdog(options);
 }
 
+interface OwedElsewhere {
+  readonly reason: string;
+  readonly database: string;
+  /** How often it failed. */
+  readonly tries: number;
+}
+
 class PollingWatchdog implements Watchdog {
   readonly #options: WatchdogOptions;
   readonly #ended: Counter<'reason'>;
@@ -46,8 +55,11 @@ class PollingWatchdog implements Watchdog {
   readonly #quarantined = new Map<string, string>();
   /** Strikes that are not written down yet, by role. */
   readonly #owed = new Map<string, string>();
+  /** The same of banks with databases of their own, which are written down there. */
+  readonly #owedElsewhere = new Map<string, OwedElsewhere>();
   /** Ends the pause of what writes. */
   #wake = new AbortController();
+  #wakeElsewhere = new AbortController();
   #watching = false;
   #loops: Promise<unknown> = Promise.resolve();
 
@@ -74,6 +86,7 @@ class PollingWatchdog implements Watchdog {
     this.#loops = Promise.all([
       this.#keep('look', Lookout.open, (lookout) => this.#watch(lookout)),
       this.#keep('write', Book.open, (book) => this.#write(book)),
+      this.#writeElsewhere(),
     ]);
   }
 
@@ -126,7 +139,7 @@ class PollingWatchdog implements Watchdog {
         // A new one may come meanwhile, so it is taken off before; a failure puts it back.
         this.#owed.delete(role);
         try {
-          this.#counted(await book.strike(role, reason), reason);
+          await this.#strike(book, role, reason);
         } catch (error) {
           // Soon again, but by a connection that is surely sound.
           this.#owed.set(role, this.#owed.get(role) ?? reason);
@@ -136,6 +149,48 @@ class PollingWatchdog implements Watchdog {
       if (turn % Math.ceil(SWEEP_EVERY_MS / everyMs) === 0) await this.#sweep(book);
       this.#wake = new AbortController();
       if (this.#owed.size === 0) await this.#pause(everyMs, this.#wake.signal);
+    }
+  }
+
+  async #strike(book: Book, role: string, reason: string): Promise<void> {
+    const strike = await book.strike(role, reason);
+    if (strike.bank !== null) return this.#counted(strike, reason);
+    const database = await book.databaseOf(role);
+    // Its role is gone meanwhile.
+    if (database === undefined) return;
+    this.#owedElsewhere.set(role, { reason, database, tries: 0 });
+    this.#wakeElsewhere.abort();
+  }
+
+  /**
+   * Strikes in databases that are banks' own: over one connection at a time, and apart from all others, since whoever has such a database may
+   * hold up who comes into it, until the lookout ends that.
+   */
+  async #writeElsewhere(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      this.#wakeElsewhere = new AbortController();
+      const owed = [...this.#owedElsewhere];
+      for (const [role, strike] of owed) {
+        if (this.#stopping.signal.aborted) return;
+        this.#owedElsewhere.delete(role);
+        await this.#strikeElsewhere(role, strike);
+      }
+      await this.#pause(RETRY_MS, this.#wakeElsewhere.signal);
+    }
+  }
+
+  async #strikeElsewhere(role: string, { reason, database, tries }: OwedElsewhere): Promise<void> {
+    try {
+      const strike = await strikeIn(database, this.#options.url, role, reason);
+      if (strike.bank !== null) this.#options.onEnded?.(strike.bank, reason);
+      this.#counted(strike, reason);
+    } catch (error) {
+      this.#options.logger.warn(
+        { role, database, reason: messageOf(error) },
+        "a strike in a bank's own database failed",
+      );
+      if (tries + 1 >= TRIES_ELSEWHERE || this.#owedElsewhere.has(role)) return;
+      this.#owedElsewhere.set(role, { reason, database, tries: tries + 1 });
     }
   }
 
@@ -151,7 +206,7 @@ class PollingWatchdog implements Watchdog {
     this.#ended.inc({ reason }, sessions);
     this.#owed.set(role, reason);
     this.#wake.abort();
-    this.#options.onEnded?.(bank, reason);
+    if (bank !== null) this.#options.onEnded?.(bank, reason);
   }
 
   #counted({ bank, strikes, quarantined }: Strike, reason: string): void {

@@ -83,6 +83,7 @@ const OF_THE_OPERATOR: [string, string][] = [
   ['erase_bank', 'bankhouse_owner'],
   ['hold_catalogs', 'bankhouse_watchdog'],
   ['let_in', 'bankhouse_owner'],
+  ['let_into', 'bankhouse_owner'],
   ['lift_quarantine', 'bankhouse_owner'],
   ['retire_bank', 'bankhouse_owner'],
   ['strike', 'bankhouse_owner'],

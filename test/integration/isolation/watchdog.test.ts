@@ -82,8 +82,8 @@ async function otherBankWorks(): Promise<number> {
   }
 }
 
-const caught = async (nuisance: Nuisance, limitMs: number) => {
-  const running = await begin(nuisance, acme.url).catch((error: unknown) => {
+const caught = async (nuisance: Nuisance, limitMs: number, bank: TestBank = acme) => {
+  const running = await begin(nuisance, bank.url).catch((error: unknown) => {
     // It may be caught while a further session of it connects.
     if (ended.length === 0) throw error;
     return undefined;
@@ -91,7 +91,7 @@ const caught = async (nuisance: Nuisance, limitMs: number) => {
   try {
     await until(() => ended.length > 0 && running?.alive() !== true, limitMs);
     const worked = await otherBankWorks();
-    expect(ended[0]).toEqual({ bank: 'acme', reason: expect.stringMatching(nuisance.reason) });
+    expect(ended[0]).toEqual({ bank: bank.id, reason: expect.stringMatching(nuisance.reason) });
     return worked;
   } finally {
     await running?.stop();
@@ -103,6 +103,12 @@ describe('within a second or two it is over', () => {
     const worked = await caught(nuisance, 3000);
     expect(worked).toBeLessThan(2000);
   });
+});
+
+it('also of a bank that is made while the watchdog looks', async () => {
+  const later = await createBank(postgres, 'later');
+  const queued = NUISANCES.find(({ name }) => name.includes('on pg_catalog.pg_authid is')) as Nuisance;
+  expect(await caught(queued, 3000, later)).toBeLessThan(2000);
 });
 
 describe('once it is sure that no server of ours does so, it is over', () => {

@@ -1,9 +1,11 @@
 /** Banks whose class gives them a database of their own: real Postgres, real API server, and who keeps the databases. */
 import { createKeeper, type Keeper } from '@bankhouse/control';
 import { type Bank, createLogger, createRegistry, databaseRole } from '@bankhouse/core';
-import { createDatabase, type Database } from '@bankhouse/operator';
-import { afterAll, describe, expect, test } from 'vitest';
+import { createDatabase, createWatchdog, type Database, type Watchdog } from '@bankhouse/operator';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { begin, LONG_NUISANCES, NUISANCES, type Nuisance } from '../isolation/nuisances.ts';
 import { addNote, titles } from '../moving/support.ts';
 import { eventually, pathsOf, settings, useWorld, type World } from './support/index.ts';
 
@@ -244,4 +246,115 @@ describe('a Bank whose class says isolation: dedicated', () => {
       expect(await asRoot("select 1 from control.bank_ids where id = 'early'")).toEqual([]);
     }, 30_000);
   });
+});
+
+/** A session that does nothing, and whether it is there still. */
+async function idleAt(url: string): Promise<{ isThere: () => Promise<boolean>; close: () => Promise<void> }> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  return {
+    isThere: () =>
+      client.query('select 1').then(
+        () => true,
+        () => false,
+      ),
+    close: () => client.end().catch(() => {}),
+  };
+}
+
+describe('the watchdog, and a taken-over pod of a bank with a database of its own', () => {
+  const ended: { bank: string; reason: string }[] = [];
+  const reasonsOf = (bank: string) => ended.filter((one) => one.bank === bank).map(({ reason }) => reason);
+  let watchdog: Watchdog | undefined;
+  beforeAll(() => {
+    watchdog = createWatchdog({
+      url: postgres.serviceUrl('operator'),
+      logger: createLogger({ component: 'test', level: 'silent' }),
+      registry: createRegistry('test'),
+      onEnded: (bank, reason) => ended.push({ bank, reason }),
+      onQuarantined: (bank) => world.operator.recheck(bank),
+    });
+    watchdog.start();
+    // One can't come in past a lock on pg_authid: it is there before.
+    return eventually(async () => {
+      expect(await asRoot("select 1 from pg_stat_activity where application_name = 'bankhouse-watchdog'")).toHaveLength(
+        2,
+      );
+    });
+  });
+  afterAll(() => watchdog?.stop());
+
+  const named = (word: string) => NUISANCES.find(({ name }) => name.includes(word)) as Nuisance;
+  test.each([
+    { id: 'locks-here', limitMs: 5_000, nuisance: named('pg_catalog.pg_class') },
+    { id: 'locks-all', limitMs: 5_000, nuisance: named('pg_catalog.pg_authid') },
+    { id: 'locks-ids', limitMs: 5_000, nuisance: named('pg_catalog.pg_database') },
+    { id: 'fills-locks', limitMs: 5_000, nuisance: named('filled with advisory locks') },
+    { id: 'stays-on', limitMs: 40_000, nuisance: LONG_NUISANCES[1] as Nuisance },
+  ])(
+    'in its own database: $nuisance.name; it is over, and counts',
+    async ({ id, limitMs, nuisance }) => {
+      const common = await createBank(postgres, `beside-${id}`);
+      await ready(id);
+      const running = await begin(nuisance, await podUrl(id)).catch((error: unknown) => {
+        // It may be caught while a further session of it connects.
+        if (!/terminat|57P0|ECONNRESET/.test(String(error))) throw error;
+        return undefined;
+      });
+      try {
+        await eventually(() => {
+          expect(running?.alive() ?? false).toBe(false);
+          expect(reasonsOf(id)[0]).toMatch(nuisance.reason);
+        }, limitMs);
+        await eventually(() => signsIn(common.url), 2_000);
+      } finally {
+        await running?.stop();
+      }
+    },
+    60_000,
+  );
+
+  test('in the common database, or any other that does not let it in by name, its sessions are ended; one in its own is left alone', async () => {
+    await ready('honest');
+    const honest = await idleAt(await podUrl('honest'));
+    try {
+      for (const [id, name] of [
+        ['strays', 'bankhouse'],
+        ['strays-further', 'postgres'],
+      ] as const) {
+        await ready(id);
+        await straysTo(at(await podUrl(id), name));
+        await eventually(() => expect(reasonsOf(id)[0]).toBe('connected to another database'));
+      }
+      expect(await honest.isThere()).toBe(true);
+      expect(reasonsOf('honest')).toEqual([]);
+    } finally {
+      await honest.close();
+    }
+  });
+
+  /** Rejects where it can't sign in; else ends when the session is ended. */
+  async function straysTo(url: string): Promise<void> {
+    const stray = await idleAt(url);
+    await eventually(async () => expect(await stray.isThere()).toBe(false));
+    await stray.close();
+  }
+
+  test('which repeats it, is Quarantined as any other, and one annotation lets it in again', async () => {
+    await ready('repeats');
+    const url = await podUrl('repeats');
+    await eventually(async () => {
+      // Each that gets in is ended; one that does not is refused for good.
+      await expect(straysTo(at(url, 'bankhouse'))).rejects.toMatchObject({ code: '28000' });
+    }, 30_000);
+    const caught = await world.bankWhen('repeats', 'repeats', 'False', 'Quarantined');
+    expect(conditionOf(caught, 'DatabaseReady')?.message).toContain('connected to another database');
+    await expect(signsIn(url)).rejects.toMatchObject({ code: '28000' });
+    await world.patch(`${pathsOf('repeats').banks}/repeats`, {
+      metadata: { annotations: { 'bankhouse.dev/lift-quarantine': 'true' } },
+    });
+    await world.bankWhen('repeats', 'repeats', 'True');
+    await signsIn(url);
+  }, 60_000);
 });
