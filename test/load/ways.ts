@@ -11,9 +11,9 @@ import { atEnd, removeFolder } from '../harness/at-end.ts';
 export const FRONT_DOOR = 'https://mcp.example.com';
 export const BANK = 'acme';
 export const OTHER_BANK = 'globex';
-/** The tool of `bank` that answers so many bytes. */
+/** The tool of `bank` that answers so many bytes: more than the kernel takes on loopback for who doesn't read, which is some 3 MB. */
 export const LARGE = 'large';
-export const LARGE_BYTES = 100_000;
+export const LARGE_BYTES = 4_000_000;
 /** About what one recording's summary makes. */
 export const ANSWER = JSON.stringify({
   jsonrpc: '2.0',

@@ -27,7 +27,7 @@ beforeAll(async () => {
       'all together': ATTACKS.map(({ attack }) => attack).filter((attack) => attack !== 'slow bodies of 200 subjects'),
     },
     turns: 1,
-    calls: 100,
+    calls: 50,
     warmUp: 10,
   });
   for (const phase of measured) phases.set(phase.name, phase);
