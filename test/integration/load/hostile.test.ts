@@ -31,7 +31,8 @@ beforeAll(async () => {
     warmUp: 10,
   });
   for (const phase of measured) phases.set(phase.name, phase);
-});
+  // Some 15 s on a machine of its own.
+}, 300_000);
 
 describe('hostile clients', () => {
   it.each([...ATTACKS.map(({ attack }) => attack), 'all together'])(
