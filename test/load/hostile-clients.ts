@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { bankPath, MCP_HEADERS, MODERN_REVISION } from '@bankhouse/core';
 import { Pool } from 'undici';
-import { BANK, LARGE, LARGE_BYTES } from './ways.ts';
+import { BANK, LARGE } from './ways.ts';
 
 export type Attack =
   /** 200 bodies that never end, of one subject: it has slots for 64. */
@@ -16,7 +16,7 @@ export type Attack =
   | 'slow bodies of 200 subjects'
   /** Bodies in chunks of one byte, as fast as they are taken, up to a byte before their end. */
   | 'bodies in single bytes'
-  /** 256 that read nothing: 128 calls with as many answers of 100 KB asked for at once as the kernel won't take, and 128 streams. */
+  /** 256 that read nothing: 128 calls with long answers, and 128 streams. */
   | 'slow readers'
   /** A thousand a second: random kids, wrong signatures, expired ones, and alg none. */
   | 'forged tokens';
@@ -38,8 +38,6 @@ const MIB = 1024 * 1024;
 const SLOW_BODIES = 200;
 const SINGLE_BYTE_BODIES = 4;
 const READERS = 128;
-/** What the kernel takes for a reader on loopback is some 3 MB. */
-const ANSWERS_EACH = Math.ceil((6 * MIB) / LARGE_BYTES);
 /** Streams and calls have 64 of each subject. */
 const READERS_A_SUBJECT = 64;
 const DRIP_MS = 50;
@@ -144,8 +142,7 @@ function slowReader(port: number, token: string, kind: 'call' | 'stream'): Promi
     if (kind === 'stream') socket.write(request('GET', token, { accept: 'text/event-stream' }));
     else {
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: LARGE } });
-      const one = request('POST', token, { ...call(LARGE), 'content-length': String(body.length) }) + body;
-      socket.write(one.repeat(ANSWERS_EACH));
+      socket.write(request('POST', token, { ...call(LARGE), 'content-length': String(body.length) }) + body);
     }
   });
 }
@@ -157,8 +154,14 @@ function forge(turn: number, { tokens, expired }: Begin): string {
   const [header = '', payload = ''] = (tokens[turn % tokens.length] ?? '').split('.');
   const signature = randomBytes(64).toString('base64url');
   switch (turn % 4) {
-    case 0:
-      return `${encode({ alg: 'ES256', typ: 'at+jwt', kid: randomBytes(16).toString('hex') })}.${payload}.${signature}`;
+    case 0: {
+      // As new as a key can be that the gateway has not heard of yet.
+      const claims = {
+        ...JSON.parse(Buffer.from(payload, 'base64url').toString()),
+        iat: Math.floor(Date.now() / 1000),
+      };
+      return `${encode({ alg: 'ES256', typ: 'at+jwt', kid: randomBytes(16).toString('hex') })}.${encode(claims)}.${signature}`;
+    }
     case 1:
       return `${header}.${payload}.${signature}`;
     case 2:

@@ -12,7 +12,7 @@ import { measureHostile, memoryLimit } from './hostile-run.ts';
 import { BenchError } from './ways.ts';
 
 const MOST = 2;
-const WARM_UP = 50;
+const WARM_UP = 100;
 const PHASES: Readonly<Record<string, readonly Attack[]>> = {
   'slow bodies of one subject': ['slow bodies of one subject'],
   'slow bodies of 200 subjects': ['slow bodies of 200 subjects'],

@@ -12,9 +12,11 @@ import { bankObject, podObject } from '../harness/routed.ts';
 import { ANSWER, BANK, FRONT_DOOR, LARGE, LARGE_BYTES, OTHER_BANK } from './ways.ts';
 
 const LOOPBACK = '127.0.0.1';
+/** As a bank's server: longer than the gateway keeps what is idle, however busy the machine is. */
+const KEEP_ALIVE_MS = 600_000;
 
 async function serve(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, listener);
   const { promise, resolve } = Promise.withResolvers<void>();
   server.listen(0, LOOPBACK, resolve);
   await promise;
@@ -32,7 +34,7 @@ function runEcho(): Promise<number> {
 
 /** An event stream goes on for as long as it is taken. */
 function runBank(): Promise<number> {
-  const large = JSON.stringify({ jsonrpc: '2.0', id: 1, result: { text: 'x'.repeat(LARGE_BYTES) } });
+  const large = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { text: 'x'.repeat(LARGE_BYTES) } }));
   const events = `data: ${'x'.repeat(1_000)}\n\n`.repeat(16);
   return serve((request, response) => {
     if (request.method === 'GET') {
