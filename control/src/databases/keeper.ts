@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Counter, Gauge, type Logger, messageOf, type Registry } from '@bankhouse/core';
 import pg from 'pg';
 import { readParts } from '../migrations/index.ts';
-import { bringUp, drop, make, problemOf } from './making.ts';
+import { at, bringUp, drop, make, problemOf } from './making.ts';
 import { hasProblem, type Ordered, readOrders, wasDropped, wasMigrated } from './registry.ts';
+import { Retries } from './retries.ts';
+import { type Behind, readBehind, tell } from './revoking.ts';
 
 export interface KeeperOptions {
   /** The common database, as its owner: a role with CREATEDB, CREATEROLE. */
@@ -14,8 +16,8 @@ export interface KeeperOptions {
 }
 
 /**
- * Makes, migrates and drops the databases that banks have of their own, as control.databases orders it; nobody else holds a password that
- * may. Two at once do no harm: what is done twice is as done once.
+ * Makes, migrates and drops the databases that banks have of their own, as control.databases orders it, and tells them which tokens are
+ * revoked; nobody else holds a password that may. Two at once do no harm: what is done twice is as done once.
  */
 export interface Keeper {
   start(): void;
@@ -31,8 +33,10 @@ const CONNECT_TIMEOUT_MS = 3_000;
 /** So many are worked on at a time, and so many of those there already that are brought to a newer generation. */
 const AT_ONCE = 4;
 const UPGRADES_AT_ONCE = 3;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
+/** So many are told of revocations at a time. */
+const TOLD_AT_ONCE = 4;
+/** Of one statement that tells; nobody may keep the others from being told. */
+const TELL_TIMEOUT_MS = 5_000;
 
 export function createKeeper(options: KeeperOptions): Keeper {
   return new PollingKeeper(options);
@@ -44,8 +48,9 @@ class PollingKeeper implements Keeper {
   readonly #generation: number;
   readonly #stopping = new AbortController();
   readonly #working = new Map<string, { upgrade: boolean; done: Promise<void> }>();
-  /** Those that failed: how often, and when each may be tried again. */
-  readonly #failed = new Map<string, { times: number; until: number }>();
+  readonly #failed = new Retries();
+  readonly #telling = new Map<string, Promise<void>>();
+  readonly #untold = new Retries();
   readonly #done: Counter<'what'>;
   readonly #failures: Counter;
   #loop: Promise<void> = Promise.resolve();
@@ -56,7 +61,7 @@ class PollingKeeper implements Keeper {
     const registers = [options.registry];
     this.#done = new Counter({
       name: 'bankhouse_databases_done_total',
-      help: "Databases of banks' own that were migrated or dropped.",
+      help: "Databases of banks' own that were migrated, dropped, or told what is revoked.",
       labelNames: ['what'] as const,
       registers,
     });
@@ -66,6 +71,15 @@ class PollingKeeper implements Keeper {
       registers,
     });
     const failed = () => this.#failed.size;
+    const untold = () => this.#untold.waiting().length;
+    new Gauge({
+      name: 'bankhouse_databases_untold',
+      help: "Databases of banks' own that were not told what is revoked, the last try having failed.",
+      registers,
+      collect() {
+        this.set(untold());
+      },
+    });
     new Gauge({
       name: 'bankhouse_databases_failing',
       help: "Databases of banks' own that are not as ordered, the last try having failed.",
@@ -84,6 +98,7 @@ class PollingKeeper implements Keeper {
     this.#stopping.abort();
     await this.#loop;
     await Promise.all([...this.#working.values()].map(({ done }) => done));
+    await Promise.all(this.#telling.values());
   }
 
   async #run(): Promise<void> {
@@ -103,8 +118,9 @@ class PollingKeeper implements Keeper {
       const orders = await readOrders(client, this.#generation);
       this.isReady = true;
       const names = new Set(orders.map(({ name }) => name));
-      for (const name of this.#failed.keys()) if (!names.has(name)) this.#failed.delete(name);
+      this.#failed.keep(names);
       for (const order of orders) if (this.#mayBegin(order)) this.#begin(order);
+      await this.#beginTelling(client);
       await this.#pause(LOOK_EVERY_MS);
     }
   }
@@ -113,7 +129,7 @@ class PollingKeeper implements Keeper {
     if (this.#working.has(order.name) || this.#working.size >= AT_ONCE) return false;
     const upgrades = [...this.#working.values()].filter(({ upgrade }) => upgrade).length;
     if (isUpgrade(order) && upgrades >= UPGRADES_AT_ONCE) return false;
-    return (this.#failed.get(order.name)?.until ?? 0) <= performance.now();
+    return this.#failed.mayTry(order.name);
   }
 
   #begin(order: Ordered): void {
@@ -128,13 +144,14 @@ class PollingKeeper implements Keeper {
         if (goes) {
           await drop(client, name);
           await wasDropped(client, name);
+          this.#untold.succeeded(name);
         } else {
           await make(client, name);
           await bringUp(databaseUrl, name, { migrationsDir, log: (message) => logger.debug({ name }, message) });
           await wasMigrated(client, name, this.#generation);
         }
       });
-      this.#failed.delete(name);
+      this.#failed.succeeded(name);
       this.#done.inc({ what: goes ? 'dropped' : 'migrated' });
       logger.info({ name, generation: this.#generation }, goes ? 'database dropped' : 'database migrated');
     } catch (error) {
@@ -143,9 +160,7 @@ class PollingKeeper implements Keeper {
   }
 
   async #failedAt(name: string, error: unknown): Promise<void> {
-    const times = (this.#failed.get(name)?.times ?? 0) + 1;
-    const pause = Math.min(FIRST_RETRY_MS * 2 ** (times - 1), LAST_RETRY_MS);
-    this.#failed.set(name, { times, until: performance.now() + pause });
+    this.#failed.failed(name);
     this.#failures.inc();
     const problem = problemOf(error);
     this.#options.logger.warn({ name, reason: problem }, 'database not as ordered');
@@ -153,9 +168,33 @@ class PollingKeeper implements Keeper {
     await this.#connected((client) => hasProblem(client, name, problem)).catch(() => {});
   }
 
-  async #connected<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
+  async #beginTelling(client: pg.Client): Promise<void> {
+    const free = TOLD_AT_ONCE - this.#telling.size;
+    if (free === 0) return;
+    for (const behind of await readBehind(client, [...this.#telling.keys(), ...this.#untold.waiting()], free)) {
+      const done = this.#tell(behind).finally(() => this.#telling.delete(behind.name));
+      this.#telling.set(behind.name, done);
+    }
+  }
+
+  async #tell(behind: Behind): Promise<void> {
+    const { name } = behind;
+    const own = { connectionString: at(this.#options.databaseUrl, name), query_timeout: TELL_TIMEOUT_MS };
+    try {
+      await this.#connected((common) => this.#connected((client) => tell(common, client, behind), own));
+      this.#untold.succeeded(name);
+      this.#done.inc({ what: 'told' });
+    } catch (error) {
+      this.#untold.failed(name);
+      this.#failures.inc();
+      this.#options.logger.warn({ name, reason: messageOf(error) }, 'database not told what is revoked');
+    }
+  }
+
+  async #connected<T>(use: (client: pg.Client) => Promise<T>, config: pg.ClientConfig = {}): Promise<T> {
     const client = new pg.Client({
       connectionString: this.#options.databaseUrl,
+      ...config,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       application_name: 'bankhouse-databases',
       keepAlive: true,

@@ -74,17 +74,22 @@ async function look(client: pg.Client, name: string): Promise<Found> {
   return { common, own: isOurs === null || isOpen === null ? undefined : { isOurs, isOpen } };
 }
 
+/** The same sign-in at another database of the server. */
+export function at(databaseUrl: string, name: string): string {
+  const url = new URL(databaseUrl);
+  url.pathname = `/${name}`;
+  return url.toString();
+}
+
 /** Brings the tenants' part of it to ours, while it is used. */
 export async function bringUp(
   databaseUrl: string,
   name: string,
   options: { migrationsDir: string; log: (message: string) => void },
 ): Promise<void> {
-  const url = new URL(databaseUrl);
-  url.pathname = `/${name}`;
   await migrate({
     ...options,
-    databaseUrl: url.toString(),
+    databaseUrl: at(databaseUrl, name),
     parts: ['tenants'],
     // Who keeps it tries again by itself, and does other things meanwhile.
     patience: { attempts: 3 },

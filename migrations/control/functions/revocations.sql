@@ -10,8 +10,8 @@ begin
   return new;
 end
 $$;
--- Feeds of changes are read by banks' own roles, which see nothing of control: what ends them is passed on (bank.feed_ended). Where the
--- tenants' rows are in another database, the gateway alone ends what is open.
+-- Feeds of changes are read by banks' own roles, which see nothing of control: what ends them is passed on (bank.feed_ended). To databases
+-- of banks' own, who keeps them passes it on (control/src/databases/revoking.ts).
 create or replace function control.mirror_revocation() returns trigger
   language plpgsql security definer set search_path = pg_catalog
 as $$

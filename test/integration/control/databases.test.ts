@@ -4,10 +4,11 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKeeper, type Keeper } from '@bankhouse/control';
-import { createLogger, createRegistry, databaseRole, scramVerifier } from '@bankhouse/core';
+import { createLogger, createRegistry, databaseRole, scramVerifier, sealAssertion } from '@bankhouse/core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { assertionFor, createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
+import { openAt, readFeeds } from '../live/support.ts';
 import { eventually } from '../operator/support/eventually.ts';
 
 const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
@@ -112,7 +113,7 @@ function at(url: string, database: string): string {
 }
 
 /** The bank in its own database, as the operator makes it there. @returns URL of its login role */
-async function moveIn({ id, uid, name }: Own): Promise<string> {
+async function moveIn({ id, uid, name }: Own, sealKey: Buffer = randomBytes(32)): Promise<string> {
   const [role, password] = [databaseRole(uid, 'a'), randomBytes(12).toString('hex')];
   await withClient(at(postgres.serviceUrl('operator'), name), async (client) => {
     await client.query('select admin.ensure_bank($1, $2, $1, $3, $4, $5, $6, $7, $8)', [
@@ -123,7 +124,7 @@ async function moveIn({ id, uid, name }: Own): Promise<string> {
       role,
       await scramVerifier(password),
       'digest',
-      JSON.stringify({ 1: randomBytes(32).toString('base64') }),
+      JSON.stringify({ 1: sealKey.toString('base64') }),
     ]);
     await client.query('select admin.let_in($1)', [role]);
   });
@@ -291,6 +292,126 @@ describe('an older release made it', () => {
     );
     await root.query(`alter database ${stuck.name} owner to bankhouse_owner`);
     await made(stuck);
+  });
+});
+
+interface Reader {
+  own: Own;
+  /** A feed under the token, and why it says nothing any more, if so. */
+  open(jti: string): Promise<{ ended: () => Promise<string | undefined> }>;
+}
+
+/** A bank in a database of its own, which a keeper made. */
+async function reader(): Promise<Reader> {
+  const own = await claimed();
+  await want(own);
+  await made(own);
+  const sealKey = randomBytes(32);
+  const url = await moveIn(own, sealKey);
+  return {
+    own,
+    async open(jti) {
+      const { feed, position } = await openAt(url, sealAssertion(assertionFor(own.id, { jti }), sealKey, 1));
+      return { ended: async () => (await readFeeds(url, [feed], position)).ended[0]?.reason };
+    },
+  };
+}
+
+const REVOKE = "insert into control.revoked_tokens (jti, expires_at) values ($1, now() + interval '1 hour')";
+const asControl = (text: string, values: unknown[]) =>
+  withClient(postgres.serviceUrl('control'), (client) => client.query(text, values));
+const revoke = (jti: string) => asControl(REVOKE, [jti]);
+const isRevoked = (feed: { ended: () => Promise<string | undefined> }, limitMs = 5_000) =>
+  eventually(async () => expect(await feed.ended()).toBe('revoked'), limitMs);
+/** The snapshot that a database was told, and whether every revoked token is in it. */
+async function told({ name }: Own): Promise<{ here: string | null; hasAll: boolean | null }> {
+  const { rows } = await root.query(
+    `select told::text as here, (select bool_and(pg_visible_in_snapshot(r.xid, told)) from control.revoked_tokens r) as "hasAll"
+       from control.databases where name = $1`,
+    [name],
+  );
+  return rows[0];
+}
+
+describe("what is revoked, in a bank's own database", () => {
+  it('a token: its feed ends, one that is opened under it later too, and those of others go on', async () => {
+    keep();
+    const bank = await reader();
+    const [stolen, other] = [await bank.open('stolen'), await bank.open('other')];
+    await revoke('stolen');
+    await isRevoked(stolen);
+    expect(await (await bank.open('stolen')).ended()).toBe('revoked');
+    expect(await other.ended()).toBeUndefined();
+  });
+
+  it("all of a bank's tokens: its feeds end, those of another bank go on, and nobody comes to that one", async () => {
+    keep();
+    const [bank, neighbour] = [await reader(), await reader()];
+    const [feed, beside] = [await bank.open('of-all'), await neighbour.open('of-none')];
+    // The last that both have to be told.
+    await revoke('of-nobody');
+    const before = await eventually(async () => {
+      const { here, hasAll } = await told(neighbour.own);
+      expect(hasAll).toBe(true);
+      return here;
+    });
+    await asControl(
+      `insert into control.bank_epochs as e (bank_id, not_before) values ($1, clock_timestamp() + interval '1 s')
+         on conflict (bank_id) do update set not_before = excluded.not_before`,
+      [bank.own.id],
+    );
+    await isRevoked(feed);
+    expect(await beside.ended()).toBeUndefined();
+    expect((await told(neighbour.own)).here).toBe(before);
+  });
+
+  it('by a transaction that began before others which were told meanwhile, and ends after them', async () => {
+    keep();
+    const bank = await reader();
+    const [early, late] = [await bank.open('early'), await bank.open('late')];
+    await withClient(postgres.serviceUrl('control'), async (client) => {
+      await client.query('begin');
+      await client.query(REVOKE, ['late']);
+      await revoke('early');
+      await isRevoked(early);
+      expect(await late.ended()).toBeUndefined();
+      await client.query('commit');
+    });
+    await isRevoked(late);
+  });
+
+  it('while nobody kept it, and more than is read at a time', async () => {
+    const keeper = keep();
+    const bank = await reader();
+    const feed = await bank.open('many-2500');
+    await keeper.stop();
+    await asControl(
+      `insert into control.revoked_tokens (jti, expires_at)
+         select 'many-' || n, now() + interval '1 hour' from generate_series(1, $1::int) n`,
+      [2_500],
+    );
+    expect(await feed.ended()).toBeUndefined();
+    keep();
+    await isRevoked(feed);
+    await withClient(at(postgres.superuserUrl, bank.own.name), async (client) => {
+      const { rows } = await client.query("select count(*)::int as n from bank.revoked_tokens where jti like 'many-%'");
+      expect(rows).toEqual([{ n: 2_500 }]);
+    });
+  });
+
+  it('while more databases are away than are told at a time: the others are told, and those when they are back', async () => {
+    keep();
+    const away = [await reader(), await reader(), await reader(), await reader(), await reader()];
+    const bank = await reader();
+    const [feed, first] = [await bank.open('away'), await (away[0] as Reader).open('away')];
+    for (const { own } of away) {
+      await root.query(`alter database ${own.name} allow_connections false`);
+      await root.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [own.name]);
+    }
+    await revoke('away');
+    await isRevoked(feed);
+    for (const { own } of away) await root.query(`alter database ${own.name} allow_connections true`);
+    await isRevoked(first, 30_000);
   });
 });
 

@@ -72,8 +72,13 @@ export async function openFeed(bank: TestBank, changes: Partial<Assertion> = {})
 }
 
 /** @param sealed undefined: without any assertion */
-export async function openSealed(bank: TestBank, sealed: string | undefined): Promise<HandFeed> {
-  await using sql = await connect(bank.url);
+export function openSealed(bank: TestBank, sealed: string | undefined): Promise<HandFeed> {
+  return openAt(bank.url, sealed);
+}
+
+/** @param url of the bank's role */
+export async function openAt(url: string, sealed: string | undefined): Promise<HandFeed> {
+  await using sql = await connect(url);
   await sql.query('begin read write');
   if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
   const { rows } = await sql.query<HandFeed>('select * from api.open_feed()');
