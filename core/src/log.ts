@@ -17,14 +17,12 @@ export const REDACTED_FIELDS = [
 ] as const;
 
 const CENSOR = '[redacted]';
-/** Some 25 lines of calls: a write costs as much as ten of them. Less than what the destination writes at once, 16 KiB. */
-const GATHER_BYTES = 12 * 1024;
 
 /**
  * JSON lines on standard output: `time` (ISO 8601), `level` (word), `component`, `msg` and fields. Durations are in
  * milliseconds in fields that end with `Ms`.
  *
- * @param options.gatherMs for a line or more per request: gathers 12 KiB, or so many milliseconds; a kill -9 loses as much
+ * @param options.gatherMs for a line or more per request: gathers 4 KiB, or so many milliseconds; a kill -9 loses as much
  */
 export function createLogger(options: {
   component: string;
@@ -55,7 +53,7 @@ export function flatLines(logger: Logger): Logger {
 
 function standardOutput(gatherMs: number | undefined): DestinationStream {
   if (gatherMs === undefined) return pino.destination({ dest: 1, sync: false });
-  const destination = pino.destination({ dest: 1, sync: false, minLength: GATHER_BYTES, periodicFlush: gatherMs });
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: gatherMs });
   process.on('exit', () => destination.flushSync());
   return destination;
 }

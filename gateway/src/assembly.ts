@@ -11,7 +11,7 @@ import { BankTable } from './routing/table.ts';
 import { Sealer } from './seal.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 
-/** Tokens expire, and bank servers fall silent, without anybody's word: open calls are looked at so often. */
+/** Tokens expire without anybody's word: open calls are looked at so often. */
 const SWEEP_MS = 1_000;
 
 export interface Assembly {
@@ -95,10 +95,7 @@ export function assembleGateway(options: {
     authenticator,
     sweep,
     async start() {
-      sweeping = setInterval(() => {
-        sweep();
-        upstreams.passTime(SWEEP_MS);
-      }, SWEEP_MS);
+      sweeping = setInterval(sweep, SWEEP_MS);
       await authenticator.start();
     },
     async stop(limitMs) {

@@ -26,7 +26,6 @@ import type { GatewayMetrics, Outcome } from '../metrics.ts';
 import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
 import type { Endpoint, RoutingTable } from '../routing/routing-table.ts';
 import type { Sealed, Sealer, TokenAssertion } from '../seal.ts';
-import { Ending } from '../upstream/ending.ts';
 import { exchange, SealRefusedError, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
 import type { Upstream, Upstreams } from '../upstream/upstreams.ts';
@@ -63,8 +62,8 @@ interface Routed {
   /** Headers on whatever is answered: request id, CORS. */
   readonly headers: Readonly<Record<string, string>>;
   readonly startedAt: number;
-  /** For the reason: ClientGoneError, SlowReaderError, or TokenError when the token no longer holds. */
-  readonly ending: Ending;
+  /** Aborts with the reason: ClientGoneError, SlowReaderError, or TokenError when the token no longer holds. */
+  readonly ending: AbortController;
   /** What the audit record says of it in the end. */
   readonly trace: Trace;
 }
@@ -110,18 +109,18 @@ export class CallHandler {
       request,
       response,
       startedAt: performance.now(),
-      ending: new Ending(),
+      ending: new AbortController(),
       trace: { caller: undefined, operations: [], retries: 0, sentAt: 0 },
     };
     response.on('close', () => {
-      if (!response.writableFinished) call.ending.end(new ClientGoneError());
+      if (!response.writableFinished) call.ending.abort(new ClientGoneError());
     });
     let outcome: Outcome;
     let problem: unknown;
     try {
       outcome = await this.carryOut(call);
     } catch (error) {
-      problem = call.ending.reason ?? error;
+      problem = call.ending.signal.aborted ? call.ending.signal.reason : error;
       outcome = this.fail(call, problem);
     }
     this.record(call, outcome, problem);
@@ -166,7 +165,7 @@ export class CallHandler {
       bank,
       caller,
       blockedSince: undefined,
-      cut: (reason) => call.ending.end(reason),
+      cut: (reason) => call.ending.abort(reason),
     };
     this.options.openCalls.add(open);
     const { iss, sub } = caller.claims;
@@ -222,11 +221,12 @@ export class CallHandler {
 
   private async forward(call: Authorized): Promise<Outcome> {
     const { routes, upstreams, wakeDeadlineMs, metrics } = this.options;
-    const { trace, open, holding, ending } = call;
+    const { trace, open, holding } = call;
+    const { signal } = call.ending;
     const deadline = call.startedAt + wakeDeadlineMs;
-    const reach = new Reach({ table: routes, upstreams, id: call.bank, deadline, ending });
+    const reach = new Reach({ table: routes, upstreams, id: call.bank, deadline, signal });
     for (;;) {
-      ending.throwIfEnded();
+      signal.throwIfAborted();
       const upstream = await reach.next();
       // Anew: waiting must not use up the assertion's window.
       const sealed = this.seal(call, upstream);
@@ -236,7 +236,7 @@ export class CallHandler {
         request: this.upstreamRequest(call, sealed),
         response: call.response,
         headers: call.headers,
-        ending,
+        signal,
         judge: (proof) => this.judge(call, { upstream, endpoint }, sealed, proof),
         onSent: () => {
           trace.sentAt = performance.now();
@@ -258,14 +258,14 @@ export class CallHandler {
           );
           return 'upstream_broken';
         case 'aborted':
-          throw ending.reason;
+          throw signal.reason;
         case 'failed':
           // It may have keys of the other generation alone, in the last moments of a rotation: the next call tries these.
           if (attempt.error instanceof SealRefusedError) {
             upstream.keyGeneration = upstream.keyGeneration === undefined ? Number.POSITIVE_INFINITY : undefined;
           }
           // Also what stopped the sending from our side: a body over the limit, a client that went away in its middle.
-          ending.throwIfEnded();
+          if (signal.aborted) throw signal.reason;
           throw attempt.error.name === 'BodyTooLargeError' ? attempt.error : new UpstreamError(attempt.error);
         case 'unsent':
           reach.refused(upstream, attempt.error);

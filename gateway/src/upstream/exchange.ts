@@ -1,10 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { BankhouseError, PROOF_HEADER } from '@bankhouse/core';
-import { type Dispatcher, errors } from 'undici';
+import type { Dispatcher } from 'undici';
 import { answerHeaders } from '../http/headers.ts';
-import type { Ending } from './ending.ts';
-import type { UnderWay, Upstream } from './upstreams.ts';
+import type { Upstream } from './upstreams.ts';
 
 /** What is sent to a bank server. */
 export interface UpstreamRequest {
@@ -85,96 +83,51 @@ export function exchange(options: {
   request: UpstreamRequest;
   response: ServerResponse;
   headers: Readonly<Record<string, string>>;
-  ending: Ending;
+  signal: AbortSignal;
   judge: (proof: string | undefined) => Readonly<Record<string, string>>;
   onSent: () => void;
   onAnswer: () => void;
   onBlocked: (bytes: number) => void;
 }): Promise<Attempt> {
-  const { upstream, request } = options;
+  const { upstream, request, signal } = options;
   const { promise, resolve } = Promise.withResolvers<Attempt>();
   const handler = new ExchangeHandler(options, resolve);
+  upstream.outstanding += 1;
+  signal.addEventListener('abort', handler.abort, { once: true });
   try {
     const { method, path, headers } = request;
-    upstream.pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body: handler.body() }, handler);
+    const body = request.body() as Dispatcher.DispatchOptions['body'];
+    upstream.pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body: body ?? null }, handler);
   } catch (error) {
     handler.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)));
   }
-  return promise;
+  return promise.finally(() => {
+    upstream.outstanding -= 1;
+    signal.removeEventListener('abort', handler.abort);
+  });
 }
 
-class ExchangeHandler implements Dispatcher.DispatchHandler, UnderWay {
+class ExchangeHandler implements Dispatcher.DispatchHandler {
   private readonly options: Parameters<typeof exchange>[0];
-  private readonly resolve: (attempt: Attempt) => void;
+  private readonly settle: (attempt: Attempt) => void;
   private controller: Dispatcher.DispatchController | undefined;
   private status = 0;
-  private silentMs = 0;
-  /** How long the bank server may be silent now, in milliseconds; Infinity: it is not its turn. */
-  private patienceMs = Number.POSITIVE_INFINITY;
 
-  constructor(options: Parameters<typeof exchange>[0], resolve: (attempt: Attempt) => void) {
+  constructor(options: Parameters<typeof exchange>[0], settle: (attempt: Attempt) => void) {
     this.options = options;
-    this.resolve = resolve;
-    const { upstream, ending } = options;
-    upstream.outstanding += 1;
-    upstream.underWay.add(this);
-    ending.stop = () => {
-      // Before the request begins there is nothing to end; onRequestStart sees the reason.
-      this.controller?.abort(new AbortedError());
-      this.settle({ kind: 'aborted' });
-    };
+    this.settle = settle;
   }
 
-  /** As undici takes it. */
-  body(): Buffer | Readable | null {
-    const body = this.options.request.body();
-    // undici takes any iterable, its types do not say so.
-    return body === null || Buffer.isBuffer(body) ? body : (this.watched(body) as unknown as Readable);
-  }
-
-  /** Between two parts it is the client's turn, and from a part until the next is asked for the bank server's. */
-  private async *watched(parts: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const turn = (patienceMs: number) => {
-      if (this.status === 0) this.expectWithin(patienceMs);
-    };
-    const { headersTimeout } = this.options.upstream.limits;
-    turn(Number.POSITIVE_INFINITY);
-    for await (const part of parts) {
-      turn(headersTimeout);
-      yield part;
-      turn(Number.POSITIVE_INFINITY);
-    }
-    turn(headersTimeout);
-  }
-
-  private expectWithin(patienceMs: number): void {
-    this.patienceMs = patienceMs;
-    this.silentMs = 0;
-  }
-
-  passTime(ms: number): void {
-    this.silentMs += ms;
-    // Of the first span an unknown part had passed already.
-    if (this.silentMs <= this.patienceMs) return;
-    this.controller?.abort(this.status === 0 ? new errors.HeadersTimeoutError() : new errors.BodyTimeoutError());
-  }
-
-  private settle(attempt: Attempt): void {
-    const { upstream, ending } = this.options;
-    if (!upstream.underWay.delete(this)) return;
-    upstream.outstanding -= 1;
-    ending.stop = undefined;
-    this.resolve(attempt);
-  }
+  readonly abort = (): void => {
+    // Before the request begins there is nothing to end; onRequestStart sees the signal.
+    this.controller?.abort(new AbortedError());
+    this.settle({ kind: 'aborted' });
+  };
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller;
-    if (this.options.ending.reason !== undefined) {
-      controller.abort(new AbortedError());
-      return;
-    }
-    this.expectWithin(this.options.upstream.limits.headersTimeout);
-    this.options.onSent();
+    if (this.options.signal.aborted) controller.abort(new AbortedError());
+    else this.options.onSent();
   }
 
   onResponseStart(
@@ -182,15 +135,12 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UnderWay {
     status: number,
     headers: NodeJS.Dict<string | string[]>,
   ): void {
-    if (status < 200) {
-      this.silentMs = 0;
-      return;
-    }
+    if (status < 200) return;
     if (status === 401) {
       controller.abort(new SealRefusedError());
       return;
     }
-    const { response, upstream } = this.options;
+    const { response } = this.options;
     let more: Readonly<Record<string, string>>;
     try {
       const proof = headers[PROOF_HEADER];
@@ -200,37 +150,32 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UnderWay {
       return;
     }
     this.status = status;
-    this.expectWithin(upstream.limits.bodyTimeout);
     this.options.onAnswer();
     response.writeHead(status, { ...answerHeaders(headers), ...this.options.headers, ...more });
     // Otherwise the headers would wait for the first event, which may be minutes away.
     if (isEventStream(headers['content-type'])) response.flushHeaders();
+    response.on('drain', () => {
+      this.options.onBlocked(0);
+      controller.resume();
+    });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const { response, onBlocked, upstream } = this.options;
-    this.silentMs = 0;
+    const { response, onBlocked } = this.options;
     if (response.write(chunk)) return;
     controller.pause();
-    this.expectWithin(Number.POSITIVE_INFINITY);
     onBlocked(response.writableLength);
-    response.once('drain', () => {
-      onBlocked(0);
-      this.expectWithin(upstream.limits.bodyTimeout);
-      controller.resume();
-    });
   }
 
   /** Answered is what the client has taken: until then it holds memory, and so its slot. */
   onResponseEnd(): void {
     const { response, onBlocked } = this.options;
-    this.expectWithin(Number.POSITIVE_INFINITY);
     response.end(() => this.settle({ kind: 'answered', status: this.status }));
     if (response.writableLength > 0) onBlocked(response.writableLength);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { code?: string }): void {
-    if (this.options.ending.reason !== undefined) this.settle({ kind: 'aborted' });
+    if (this.options.signal.aborted) this.settle({ kind: 'aborted' });
     else if (this.status > 0) {
       this.options.response.destroy();
       this.settle({ kind: 'broken', status: this.status, error });

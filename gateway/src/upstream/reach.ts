@@ -1,6 +1,5 @@
 import { BankhouseError } from '@bankhouse/core';
 import type { BankRoute, RoutingTable } from '../routing/routing-table.ts';
-import type { Ending } from './ending.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
 const RETRY_FIRST_MS = 20;
@@ -43,7 +42,7 @@ export class Reach {
   private readonly upstreams: Upstreams;
   private readonly id: string;
   private readonly deadline: number;
-  private readonly ending: Ending;
+  private readonly signal: AbortSignal;
   private readonly tried = new Set<string>();
   private wait = RETRY_FIRST_MS;
   private lastError: Error | undefined;
@@ -54,13 +53,13 @@ export class Reach {
     upstreams: Upstreams;
     id: string;
     deadline: number;
-    ending: Ending;
+    signal: AbortSignal;
   }) {
     this.table = options.table;
     this.upstreams = options.upstreams;
     this.id = options.id;
     this.deadline = options.deadline;
-    this.ending = options.ending;
+    this.signal = options.signal;
   }
 
   /** The next address to try. @throws BankUnavailableError, NoEndpointError */
@@ -69,7 +68,7 @@ export class Reach {
       const upstream = this.upstreams.pick(routeOf(this.table, this.id), this.tried);
       if (upstream !== undefined) return upstream;
       const left = this.deadline - performance.now();
-      if (left <= 0 || this.ending.reason !== undefined) throw new NoEndpointError({ cause: this.lastError });
+      if (left <= 0 || this.signal.aborted) throw new NoEndpointError({ cause: this.lastError });
       await this.pause(Math.min(this.wait, left));
       this.wait = Math.min(this.wait * 2, RETRY_MAX_MS);
       this.tried.clear();
@@ -84,10 +83,8 @@ export class Reach {
 
   private async pause(ms: number): Promise<void> {
     const limit = new AbortController();
-    this.ending.stop = () => limit.abort();
-    const timer = setTimeout(this.ending.stop, ms);
-    await this.table.changed(this.id, limit.signal);
+    const timer = setTimeout(() => limit.abort(), ms);
+    await this.table.changed(this.id, AbortSignal.any([this.signal, limit.signal]));
     clearTimeout(timer);
-    this.ending.stop = undefined;
   }
 }

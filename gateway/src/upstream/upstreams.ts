@@ -5,25 +5,10 @@ const CONNECT_TIMEOUT_MS = 1_000;
 /** A bank server that names a shorter time (`Keep-Alive: timeout=`) is believed. */
 const KEEP_ALIVE_MS = 30_000;
 
-/** Milliseconds until an answer's headers, and of silence within it. */
-export interface UpstreamLimits {
-  readonly headersTimeout: number;
-  readonly bodyTimeout: number;
-}
-
-/** An attempt under way. */
-export interface UnderWay {
-  /** Ends it where its bank server has been silent for longer than it may. @param ms since it was last asked */
-  passTime(ms: number): void;
-}
-
 /** Connections to one address of one bank. */
 export interface Upstream {
   readonly address: string;
   readonly pool: Pool;
-  readonly limits: UpstreamLimits;
-  /** Attempts under way at all upstreams. */
-  readonly underWay: Set<UnderWay>;
   /** The pod at the address, as it was known when it was last picked. */
   endpoint: Endpoint;
   /** The newest generation of seal keys that the pod has said to have; undefined: not known. */
@@ -37,17 +22,12 @@ export interface Upstream {
 /** Connections that stay open, by bank and address: an address that passes to another bank starts with none. */
 export class Upstreams {
   private readonly banks = new Map<string, Map<string, Upstream>>();
-  private readonly limits: UpstreamLimits;
-  private readonly underWay = new Set<UnderWay>();
+  private readonly limits: { headersTimeout: number; bodyTimeout: number };
   private picks = 0;
 
-  constructor(limits: UpstreamLimits) {
+  /** @param limits milliseconds until an answer's headers, and of silence within it */
+  constructor(limits: { headersTimeout: number; bodyTimeout: number }) {
     this.limits = limits;
-  }
-
-  /** Ends attempts whose bank server is silent for too long: one look at all now and then, in place of timers for each. @param ms since the last */
-  passTime(ms: number): void {
-    for (const attempt of this.underWay) attempt.passTime(ms);
   }
 
   /**
@@ -101,23 +81,11 @@ export class Upstreams {
       return known;
     }
     const pool = new Pool(`http://${address}`, {
-      // Ours to watch, see passTime.
-      headersTimeout: 0,
-      bodyTimeout: 0,
+      ...this.limits,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: { timeout: CONNECT_TIMEOUT_MS },
     });
-    const { limits, underWay } = this;
-    const upstream: Upstream = {
-      address,
-      pool,
-      limits,
-      underWay,
-      endpoint,
-      keyGeneration: undefined,
-      outstanding: 0,
-      picked: 0,
-    };
+    const upstream: Upstream = { address, pool, endpoint, keyGeneration: undefined, outstanding: 0, picked: 0 };
     bank.set(address, upstream);
     return upstream;
   }
