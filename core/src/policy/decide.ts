@@ -33,7 +33,6 @@ export interface Decision {
 
 /** Methods that say only what the server is; any of our scopes opens them. */
 const HANDSHAKE = new Set([
-  SESSION_OPERATION.method,
   'server/discover',
   'initialize',
   'ping',
@@ -57,6 +56,7 @@ const DATA: readonly Scope[] = ['mcp:read', 'mcp:write'];
  * | operation                                        | needs one of                      | access                    |
  * |--------------------------------------------------|-----------------------------------|---------------------------|
  * | handshake, lists of what the server is           | any of ours, also `mcp:verify`    | none                      |
+ * | what is a session's (`SESSION_OPERATION`)        | any of ours, also `mcp:verify`    | read, with `mcp:read`     |
  * | any other method, also one that nobody knows     | `mcp:read`                        | read                      |
  * | a tool that reads                                | `mcp:read`                        | read                      |
  * | a tool that writes                               | `mcp:write`                       | write                     |
@@ -94,6 +94,9 @@ function needOf(
   { method, tool }: Operation,
   grant: Grant,
 ): { anyOf: readonly Scope[]; access: Access } {
+  if (method === SESSION_OPERATION.method) {
+    return { anyOf: SCOPES, access: grant.scopes.includes('mcp:read') ? 'read' : 'none' };
+  }
   if (HANDSHAKE.has(method)) return { anyOf: SCOPES, access: 'none' };
   if (method !== 'tools/call') return { anyOf: READ, access: 'read' };
   switch (tool === undefined ? undefined : tools.get(tool)?.access) {
