@@ -109,8 +109,8 @@ export function serveMcp(serving: Serving): McpService {
       server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
       if (era === 'legacy') {
         for (const method of ['resources/subscribe', 'resources/unsubscribe'] as const) {
-          server.setRequestHandler(method, ({ params }, context) =>
-            changeWatched(serving, method, params.uri, context),
+          server.setRequestHandler(method, ({ params: { uri } }, context) =>
+            changeWatched(serving, method, uri, context, () => readResource(serving, uri, context)),
           );
         }
       }

@@ -76,12 +76,18 @@ export function withSessions(main: McpHttpHandler, options: SessionOptions): Mcp
   };
 }
 
-/** @throws ProtocolError */
+/**
+ * Watches a URI, or doesn't any more. A resource that is no row of the bank's never changes, so there is nothing to keep of it.
+ *
+ * @param read of whatever the URI names; rejects where there is nothing
+ * @throws ProtocolError
+ */
 export async function changeWatched(
   { bank, sessions, logger }: Serving,
   method: 'resources/subscribe' | 'resources/unsubscribe',
   uri: string,
   context: ServerContext,
+  read: () => Promise<unknown>,
 ): Promise<Record<string, never>> {
   const { session, caller } = requestOf(context);
   const { signal } = context.mcpReq;
@@ -89,6 +95,10 @@ export async function changeWatched(
     throw invalid('Subscriptions are of a session: send the Mcp-Session-Id that the answer to initialize had.');
   }
   if (!isWatchable(uri, bank)) {
+    if (!uri.startsWith('bankhouse:')) {
+      await read();
+      return {};
+    }
     throw invalid(`Changes of ${uri.slice(0, 200)} are not told; those of bankhouse://${bank}/<kind>[/<id>] are.`);
   }
   let state: 'watched' | 'unwatched' | 'full' | 'over';

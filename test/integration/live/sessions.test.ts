@@ -335,6 +335,11 @@ describe('a session', () => {
       { status: 200, error: { code: -32602 } },
     ],
     [
+      'a URI of nothing',
+      async () => (await begin()).call('resources/subscribe', { uri: 'file:///etc/passwd' }),
+      { status: 200, error: { code: -32002 } },
+    ],
+    [
       'a subscription without a session',
       async () => {
         const body = { jsonrpc: '2.0', id: 2, method: 'resources/subscribe', params: { uri: NOTES } };
