@@ -337,7 +337,7 @@ describe('a session', () => {
     [
       'a URI of nothing',
       async () => (await begin()).call('resources/subscribe', { uri: 'file:///etc/passwd' }),
-      { status: 200, error: { code: -32002 } },
+      { status: 200, error: { code: -32602 } },
     ],
     [
       'a subscription without a session',
