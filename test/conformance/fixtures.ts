@@ -28,8 +28,8 @@ function tool(name: string, run: (context: CallContext) => ToolAnswer<object>): 
     name,
     title: name,
     description: `Fixture of the conformance suite: ${name}.`,
-    // Its name begins with no verb that reads.
-    access: 'write',
+    // The gateway's catalogue doesn't have it, and lets such a one read.
+    access: 'read',
     input: z.object({}),
     output: z.object({}),
     run: async (_args, context) => run(context),

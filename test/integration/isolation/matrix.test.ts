@@ -62,6 +62,7 @@ const ACCESS: Record<string, Access> = {
   'control.bank_epochs': { control: 'write', gateway: 'read' },
   'control.deletion_receipts': { control: 'read' },
   'control.bank_directory': { control: 'read' },
+  'control.databases': NOBODY,
   'bankhouse_migrations.applied': NOBODY,
 };
 
