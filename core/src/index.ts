@@ -103,7 +103,15 @@ export {
   type ToolAccess,
   type ToolLookup,
 } from './policy/catalogue.ts';
-export { type Decision, decide, decideAll, type Grant, type Operation, SESSION_OPERATION } from './policy/decide.ts';
+export {
+  type Decision,
+  decide,
+  decideAll,
+  type Grant,
+  LISTEN_OPERATION,
+  type Operation,
+  SESSION_OPERATION,
+} from './policy/decide.ts';
 export { type BankResource, bankResourcesAt, type Resource } from './policy/resource.ts';
 export { checkProof, PROOF_HEADER, PROVEN_IMAGE_HEADER, proofOf } from './proof.ts';
 export {

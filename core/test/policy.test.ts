@@ -5,6 +5,7 @@ import {
   type CatalogueTool,
   decide,
   decideAll,
+  LISTEN_OPERATION,
   type Operation,
   SCOPES,
   SESSION_OPERATION,
@@ -27,7 +28,7 @@ describe('a decision', () => {
   it.each<[sentence: string, operation: Operation, opens: readonly string[], access: Access]>([
     ['a handshake: any scope', method('server/discover'), SCOPES, 'none'],
     ['the legacy handshake: any scope', method('initialize'), SCOPES, 'none'],
-    ['what has no method, as a GET: any scope', SESSION_OPERATION, SCOPES, 'none'],
+    ['what has no method and doesn’t listen, as a DELETE: any scope', SESSION_OPERATION, SCOPES, 'none'],
     ['a list of tools: any scope', method('tools/list'), SCOPES, 'none'],
     ['a list of resources: read, since their names are data', method('resources/list'), ['mcp:read'], 'read'],
     ['a resource: read', method('resources/read'), ['mcp:read'], 'read'],
@@ -68,6 +69,16 @@ describe('a decision', () => {
     }
     expect(decide(resource, operation, granted('openid mcp:everything mcp:readonly')).allowed).toBe(false);
     expect(decide(resource, operation, granted('')).allowed).toBe(false);
+  });
+
+  it.each<[scopes: string, allowed: boolean, access: Access]>([
+    ['mcp:read', true, 'read'],
+    ['mcp:write', true, 'none'],
+    ['mcp:read mcp:write', true, 'read'],
+    ['mcp:verify', true, 'none'],
+    ['openid', false, 'none'],
+  ])('of what listens without a method, a GET, opens what %s may read', (scopes, allowed, access) => {
+    expect(decide(resource, LISTEN_OPERATION, granted(scopes))).toMatchObject({ allowed, access });
   });
 
   it.each<[scopes: string, allowed: boolean, access: Access]>([

@@ -82,6 +82,23 @@ describe('G7: what is sealed for a request is for what it needs, and the token f
     }
   });
 
+  it.each<[sentence: string, method: string, scope: string, access: Access]>([
+    ['a stream of who reads', 'GET', 'mcp:read', 'read'],
+    ['a stream of who reads and writes', 'GET', 'mcp:read mcp:write', 'read'],
+    ['a stream of who only writes', 'GET', 'mcp:write', 'none'],
+    ['a stream of who verifies', 'GET', 'mcp:verify', 'none'],
+    ['the end of a session', 'DELETE', 'mcp:read mcp:write', 'none'],
+  ])('%s, whose session and last event go on to the bank', async (_sentence, method, scope, access) => {
+    const authorization = `Bearer ${await issuer.token({ scope })}`;
+    const session = { 'mcp-session-id': '1.a.b.c', 'last-event-id': '1.d' };
+    await send(gateway.port, { method, headers: { ...session, authorization } });
+    const headers = pod.seen.pop()?.headers ?? {};
+    expect(headers).toMatchObject(session);
+    for (const target of ['pod', 'database'] as const) {
+      expect(opened(String(headers[TARGETS[target]]), target, seconds()).access).toBe(access);
+    }
+  });
+
   it('a request that says it in its headers', async () => {
     const authorization = `Bearer ${await issuer.token({ scope: 'mcp:read mcp:write' })}`;
     const headers = { ...MODERN_LIST, 'mcp-method': 'tools/call', 'mcp-name': 'list_notes', authorization };

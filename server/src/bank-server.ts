@@ -10,6 +10,7 @@ import type { Toolset } from './mcp/toolset.ts';
 import { createToolMetrics } from './metrics.ts';
 import { watchRest } from './rest.ts';
 import { openSecrets } from './secrets.ts';
+import { openSessions } from './sessions/index.ts';
 import { toolsetsNamed } from './toolsets/index.ts';
 
 /** Of the server, as clients see it. */
@@ -47,10 +48,12 @@ export async function startBankServer(
   const metrics = createToolMetrics();
   const rest = watchRest(options.onRest ?? (() => {}));
   const changes = openChanges({ bank, secrets, database, logger, onActivity: rest.touch });
+  const sessions = openSessions({ secrets, database, ...(options.now === undefined ? {} : { now: options.now }) });
   const mcp = serveMcp({
     surface,
     database,
     changes,
+    sessions,
     logger,
     callLogger: flatLines(logger),
     bank,

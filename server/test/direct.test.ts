@@ -12,6 +12,7 @@ import { type McpService, serveMcp } from '../src/mcp/serve.ts';
 import { toAuthInfo } from '../src/mcp/serving.ts';
 import { buildSurface } from '../src/mcp/surface.ts';
 import { defineTool, type Toolset } from '../src/mcp/toolset.ts';
+import type { Sessions } from '../src/sessions/index.ts';
 import { makeAssertion, makeSecretDir, sealedHeaders } from './fixtures.ts';
 
 const BANK = 'acme';
@@ -74,6 +75,7 @@ function serve(options: { wait: boolean }) {
     surface,
     database,
     changes: {} as Changes,
+    sessions: {} as Sessions,
     logger,
     callLogger: logger,
     bank: BANK,

@@ -100,7 +100,7 @@ async function openStream(uris: string[]) {
   const notices = new Notices('acme', { uris, lists: true });
   let events: StreamEvents | undefined;
   let closed = 0;
-  const changes: Changes = {
+  const changes: Pick<Changes, 'open'> = {
     async open(_caller, _wish, _signal, given) {
       events = given;
       return {
@@ -110,7 +110,6 @@ async function openStream(uris: string[]) {
         },
       };
     },
-    async close() {},
   };
   const factory: McpServerFactory = () =>
     new Server({ name: 'test', version: '1' }, { capabilities: { resources: { subscribe: true, listChanged: true } } });

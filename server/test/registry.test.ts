@@ -12,6 +12,7 @@ import { toAuthInfo } from '../src/mcp/serving.ts';
 import { buildSurface } from '../src/mcp/surface.ts';
 import { ToolError } from '../src/mcp/tool-error.ts';
 import { defineForwarding, defineTool, type RemoteTool, type Tool } from '../src/mcp/toolset.ts';
+import type { Sessions } from '../src/sessions/index.ts';
 import { makeAssertion } from './fixtures.ts';
 
 const BANK = 'acme';
@@ -83,6 +84,7 @@ function serve(tools: readonly Tool[]) {
     close: () => Promise.resolve(),
   };
   const changes: Changes = {
+    openSession: () => Promise.resolve(undefined),
     async open(_caller, _wish, _signal, events) {
       seen.streams.push(events);
       return { take: () => undefined, close() {} };
@@ -94,6 +96,7 @@ function serve(tools: readonly Tool[]) {
     surface,
     database,
     changes,
+    sessions: {} as Sessions,
     logger,
     callLogger: logger,
     bank: BANK,

@@ -30,7 +30,6 @@ const FIXTURE_FREE: Record<Revision, readonly string[]> = {
 
 const ASKS_NOTHING = 'the server asks its clients nothing';
 const NO_LOGS = 'logs are for operators; the protocol has deprecated them';
-const NO_SESSION = 'it needs a session, and there is none';
 const NO_PROGRESS = 'no tool takes long enough to tell of progress';
 
 /** Scenarios of optional features that are not offered, or a part of their checks by id. One that passes all the same fails here. */
@@ -46,9 +45,6 @@ const NOT_OFFERED: Record<
     'tools-call-elicitation': ASKS_NOTHING,
     'elicitation-sep1034-defaults': ASKS_NOTHING,
     'elicitation-sep1330-enums': ASKS_NOTHING,
-    'server-sse-multiple-streams': NO_SESSION,
-    'resources-subscribe': NO_SESSION,
-    'resources-unsubscribe': NO_SESSION,
   },
   '2026-07-28': {
     'tools-call-with-progress': NO_PROGRESS,

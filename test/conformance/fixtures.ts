@@ -74,6 +74,7 @@ const resources: ResourceProvider = {
     }),
   async read(uri) {
     if (uri === 'test://static-text') return { uri, mimeType: 'text/plain', text: 'This is static text.' };
+    if (uri === 'test://watched-resource') return { uri, mimeType: 'text/plain', text: 'This never changes.' };
     if (uri === 'test://static-binary') return { uri, mimeType: 'image/png', blob: PNG };
     const id = /^test:\/\/template\/(\w+)\/data$/.exec(uri)?.[1];
     if (id === undefined) return undefined;

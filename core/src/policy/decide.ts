@@ -8,10 +8,14 @@ export interface Operation {
   readonly method: string;
   /** For `tools/call`: the tool's name as it was sent. */
   readonly tool: string | undefined;
+  /** Of what has no method: whether it listens. */
+  readonly listens?: true;
 }
 
-/** What the older revisions do without a method of their own: listen (GET), end a session (DELETE), answer the server. */
+/** What the older revisions do without a method of their own: end a session (DELETE), answer the server. */
 export const SESSION_OPERATION: Operation = { method: '', tool: undefined };
+/** And this is a GET, which hears of what its caller may read. */
+export const LISTEN_OPERATION: Operation = { ...SESSION_OPERATION, listens: true };
 
 /** What a caller was given. */
 export interface Grant {
@@ -57,6 +61,7 @@ const DATA: readonly Scope[] = ['mcp:read', 'mcp:write'];
  * | operation                                        | needs one of                      | access                    |
  * |--------------------------------------------------|-----------------------------------|---------------------------|
  * | handshake, lists of what the server is           | any of ours, also `mcp:verify`    | none                      |
+ * | what listens without a method                    | any of ours, also `mcp:verify`    | read, with `mcp:read`     |
  * | any other method, also one that nobody knows     | `mcp:read`                        | read                      |
  * | a tool that reads                                | `mcp:read`                        | read                      |
  * | a tool that writes                               | `mcp:write`                       | write                     |
@@ -91,9 +96,10 @@ export function decideAll(
 
 function needOf(
   tools: ToolLookup,
-  { method, tool }: Operation,
+  { method, tool, listens }: Operation,
   grant: Grant,
 ): { anyOf: readonly Scope[]; access: Access } {
+  if (listens) return { anyOf: SCOPES, access: grant.scopes.includes('mcp:read') ? 'read' : 'none' };
   if (HANDSHAKE.has(method)) return { anyOf: SCOPES, access: 'none' };
   if (method !== 'tools/call') return { anyOf: READ, access: 'read' };
   switch (tool === undefined ? undefined : tools.get(tool)?.access) {

@@ -4,6 +4,7 @@ import {
   bankPath,
   decideAll,
   flatLines,
+  LISTEN_OPERATION,
   type Logger,
   MODERN_REVISION,
   messageOf,
@@ -187,7 +188,7 @@ export class CallHandler {
       throw new RequestError('content_encoding', RPC.invalidRequest, 'Send the body without a content encoding.');
     }
     if (request.method !== 'POST') {
-      const access = this.permit(call, [SESSION_OPERATION]);
+      const access = this.permit(call, [request.method === 'GET' ? LISTEN_OPERATION : SESSION_OPERATION]);
       if (body.isEmpty) return { ...call, access, body: () => null };
       throw new RequestError(
         'body_unexpected',

@@ -17,6 +17,11 @@ export interface FeedAnswer {
   readonly changes: readonly (Change & { feeds: readonly number[] })[];
 }
 
+export interface Watched {
+  readonly feed: number;
+  readonly uris: readonly string[];
+}
+
 export type EndReason = 'closed' | 'expired' | 'revoked';
 
 /**
@@ -78,6 +83,14 @@ export class FeedConnection {
     ]);
     if (rows[0] === undefined) throw new Error('the database gave no answer');
     return rows[0].answer;
+  }
+
+  /** What the sessions of these feeds watch now, by their place in the question. */
+  async watched(feeds: readonly string[]): Promise<readonly Watched[]> {
+    const { rows } = await this.#client.query<{ watched: readonly Watched[] }>('select api.watched($1) as watched', [
+      feeds,
+    ]);
+    return rows[0]?.watched ?? [];
   }
 
   async closeFeeds(feeds: readonly string[]): Promise<void> {

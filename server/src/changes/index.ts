@@ -4,11 +4,13 @@ import type { Database } from '../database/database.ts';
 import type { Statement } from '../database/transaction.ts';
 import { ToolError } from '../mcp/tool-error.ts';
 import type { Secrets } from '../secrets.ts';
+import type { Place } from '../sessions/index.ts';
 import { storedSubject } from '../subjects.ts';
-import type { EndReason } from './connection.ts';
+import type { EndReason, FeedAnswer } from './connection.ts';
 import { type Notice, Notices, type Wish } from './notices.ts';
 import { ChangeReader, type Feed, type FeedReader } from './reader.ts';
 
+export { Bell } from './bell.ts';
 export type { EndReason } from './connection.ts';
 export { isWatchable, type Notice, type Wish } from './notices.ts';
 
@@ -22,11 +24,31 @@ const OPEN_FEED: Statement = {
   text: 'select feed, position, channel from api.open_feed()',
 };
 
+const OPEN_SESSION_FEED: Statement = {
+  name: 'open_session_feed',
+  text: 'select feed, position, channel, uris, server from api.open_session_feed($1)',
+};
+const READ_FEED: Statement = {
+  name: 'read_feed',
+  text: 'select api.read_feeds(array[$1::uuid], $2) as answer',
+};
+
+interface SessionFeed extends Feed {
+  readonly uris: readonly string[];
+  readonly server: string;
+}
+
 /** One client that listens. */
 export interface ChangeStream {
   /** The next notice for the client; undefined when it knows everything. */
   take(): Notice | undefined;
   close(): void;
+}
+
+/** A client of a session, which hears of what that watches at the time. */
+export interface SessionStream extends ChangeStream {
+  /** Up to where it was told everything; undefined while there is something to take. */
+  readonly place: Place | undefined;
 }
 
 export interface StreamEvents {
@@ -43,6 +65,19 @@ export interface Changes {
    * @throws ToolError `overloaded` when there are too many streams, `invalid_argument` for too many URIs, or what the database said
    */
   open(caller: Caller, wish: Wish, signal: AbortSignal, events: StreamEvents): Promise<ChangeStream>;
+  /**
+   * The same for a session, in place of the stream that it had, and at first what changed since `from`: everything, where that isn't kept.
+   *
+   * @returns undefined where the session is over
+   * @throws ToolError as `open` does
+   */
+  openSession(
+    caller: Caller,
+    session: string,
+    from: Place | undefined,
+    signal: AbortSignal,
+    events: StreamEvents,
+  ): Promise<SessionStream | undefined>;
   /** Closes every feed and the connection. */
   close(): Promise<void>;
 }
@@ -79,6 +114,50 @@ export function openChanges(options: {
         reader.add(feed, readerOf(notices, events));
         return {
           take: () => notices.take(),
+          close() {
+            reader.remove(feed.feed);
+            leave();
+          },
+        };
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+    async openSession(caller, session, from, signal, events) {
+      const leave = places.take(storedSubject(caller.assertion));
+      try {
+        const opened = await database.withCaller(caller, { signal, readOnly: false }, async (tx) => {
+          const [feed] = await tx.rows<SessionFeed | { feed: null }>(OPEN_SESSION_FEED, [session]);
+          if (feed === undefined) throw new Error('api.open_session_feed gave no row');
+          if (feed.feed === null) return undefined;
+          if (from === undefined || from.server !== feed.server) return { feed, missed: undefined };
+          const [missed] = await tx.rows<{ answer: FeedAnswer }>(READ_FEED, [feed.feed, from.position]);
+          return { feed, missed: missed?.answer };
+        });
+        signal.throwIfAborted();
+        if (opened === undefined) {
+          leave();
+          return undefined;
+        }
+        const { feed, missed } = opened;
+        const notices = new Notices(bank, { uris: feed.uris, lists: true });
+        if (from !== undefined && (missed === undefined || missed.behind)) notices.addAll();
+        for (const change of missed?.changes ?? []) notices.add(change);
+        let position = feed.position;
+        reader.add(feed, {
+          ...readerOf(notices, events),
+          watch: (uris) => notices.want(uris),
+          done(read) {
+            position = read;
+            events.onNotice();
+          },
+        });
+        return {
+          take: () => notices.take(),
+          get place() {
+            return notices.isEmpty ? { position, server: feed.server } : undefined;
+          },
           close() {
             reader.remove(feed.feed);
             leave();

@@ -29,7 +29,7 @@ export function isWatchable(uri: string, bank: string): boolean {
  */
 export class Notices {
   readonly #prefix: string;
-  readonly #wanted: ReadonlySet<string>;
+  #wanted: ReadonlySet<string>;
   readonly #lists: boolean;
   readonly #uris = new Set<string>();
   #listChanged = false;
@@ -38,6 +38,17 @@ export class Notices {
     this.#prefix = `bankhouse://${bank}/`;
     this.#wanted = new Set(wish.uris);
     this.#lists = wish.lists;
+  }
+
+  /** Other URIs are wanted from now on; what is still to be told of those that aren't any more is told to nobody. */
+  want(uris: readonly string[]): void {
+    this.#wanted = new Set(uris);
+    for (const uri of this.#uris) if (!this.#wanted.has(uri)) this.#uris.delete(uri);
+  }
+
+  /** Whether the client was told everything. */
+  get isEmpty(): boolean {
+    return this.#uris.size === 0 && !this.#listChanged;
   }
 
   add({ kind, id, operation }: Change): void {

@@ -23,11 +23,13 @@ export interface Feed {
 
 /** Whoever is told what a feed tells. */
 export interface FeedReader {
+  /** Where it is a session's: what that watches, before each turn that has something to tell. */
+  watch?(uris: readonly string[]): void;
   hear(change: Change): void;
   /** Changes were missed. */
   hearAll(): void;
-  /** Everything of this turn was told. */
-  done(): void;
+  /** Everything of this turn was told: what was committed up to this position. */
+  done(position: string): void;
   end(reason: EndReason): void;
 }
 
@@ -143,6 +145,8 @@ export class ChangeReader {
       asked.map(([feed]) => feed),
       this.#position,
     );
+    // Before the position moves: where this fails, the same is read again.
+    if (answer.behind || answer.changes.length > 0) await this.#askWatched(connection, asked);
     // Whoever came while the question was under way has heard none of the answer: the next one begins where this one did.
     const isWhole = [...this.#feeds.keys()].every((feed) => asked.some(([other]) => other === feed));
     if (isWhole) this.#position = answer.position;
@@ -150,8 +154,16 @@ export class ChangeReader {
     this.#tell(asked, answer);
   }
 
+  /** Asked after the changes were read, so what was watched before one of them was made is heard of. */
+  async #askWatched(connection: FeedConnection, asked: readonly [string, FeedReader][]): Promise<void> {
+    const following = asked.filter(([, reader]) => reader.watch !== undefined);
+    if (following.length === 0) return;
+    const watched = await connection.watched(following.map(([feed]) => feed));
+    for (const { feed, uris } of watched) following[feed]?.[1].watch?.(uris);
+  }
+
   /** Those who left while the question was under way hear nothing any more. */
-  #tell(asked: readonly [string, FeedReader][], { behind, changes, ended }: FeedAnswer): void {
+  #tell(asked: readonly [string, FeedReader][], { behind, changes, ended, position }: FeedAnswer): void {
     const readerAt = (place: number): FeedReader | undefined => {
       const [feed, reader] = asked[place] ?? [];
       return feed !== undefined && this.#feeds.has(feed) ? reader : undefined;
@@ -166,7 +178,7 @@ export class ChangeReader {
     for (const place of asked.keys()) {
       const reader = readerAt(place);
       if (behind) reader?.hearAll();
-      reader?.done();
+      reader?.done(position);
     }
     if (behind || changes.length > 0) this.#onActivity();
   }

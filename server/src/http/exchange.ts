@@ -5,6 +5,7 @@ import { ReadableStream, type ReadableStreamDefaultReader } from 'node:stream/we
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
+import { SESSION_HEADER } from '../mcp/sessions.ts';
 import { formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
 
 /**
@@ -36,6 +37,9 @@ export async function exchange(
     ...(body === undefined ? {} : { parsedBody: body }),
   });
   if (response.destroyed) return;
+  // Set here, since a plain answer goes out without the others.
+  const session = answer.headers.get(SESSION_HEADER);
+  if (session !== null) response.setHeader(SESSION_HEADER, session);
   const headers: Record<string, string | number> = Object.fromEntries(answer.headers);
   if (answer.body === null) {
     response.writeHead(answer.status, headers).end();

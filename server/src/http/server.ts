@@ -94,7 +94,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const profile = profileOf(url, options.secrets);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
-      return exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, profile }) });
+      const answered = exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, profile }) });
+      return (request.method === 'GET' ? listening : running).track(answered);
     }
     const body = await readJsonBody(request);
     checkAccess(body, caller.assertion, options.tools, options.mcp.answering);

@@ -16,7 +16,7 @@ import { ToolError } from './tool-error.ts';
 
 export interface Listening {
   readonly factory: McpServerFactory;
-  readonly changes: Changes;
+  readonly changes: Pick<Changes, 'open'>;
   readonly tools: Pick<ToolRegistry, 'onChange'>;
   readonly bank: string;
   readonly logger: Logger;

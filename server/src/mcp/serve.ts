@@ -25,6 +25,7 @@ import { withListening } from './live.ts';
 import { fillPrompt } from './prompts.ts';
 import type { ToolRegistry } from './registry.ts';
 import { asToolError, inTransaction, logFailure, requestedOf, requestOf, type Serving } from './serving.ts';
+import { changeWatched, withSessions } from './sessions.ts';
 import { ToolError } from './tool-error.ts';
 import { type CallContext, LISTED_A_PAGE } from './toolset.ts';
 
@@ -60,13 +61,13 @@ export interface McpService extends McpHttpHandler {
 export function serveMcp(serving: Serving): McpService {
   const { surface, logger } = serving;
   const capabilities = {
-    tools: {},
-    ...(surface.resources.length > 0 ? { resources: {} } : {}),
+    tools: { listChanged: true },
+    ...(surface.resources.length > 0 ? { resources: { subscribe: true, listChanged: true } } : {}),
     ...(surface.prompts.size > 0 ? { prompts: {} } : {}),
     ...(surface.completers.size > 0 ? { completions: {} } : {}),
   };
-  // Older revisions listen on a session's stream, and here is no session (R3.3). Prompts change by a release alone.
-  const legacyOptions: ServerOptions = {
+  // Both eras can listen, the older one on a session's stream (ADR 33). Prompts change by a release alone.
+  const options: ServerOptions = {
     capabilities,
     jsonSchemaValidator: NO_ELICITATION,
     cacheHints: {
@@ -78,20 +79,16 @@ export function serveMcp(serving: Serving): McpService {
       'resources/read': LIVE,
     },
   };
-  const modernOptions: ServerOptions = {
-    ...legacyOptions,
-    capabilities: {
-      ...capabilities,
-      tools: { listChanged: true },
-      ...(surface.resources.length > 0 ? { resources: { subscribe: true, listChanged: true } } : {}),
-    },
-  };
   const templates = { resourceTemplates: surface.resourceTemplates };
-  const makeServer = (options: ServerOptions, profile: ToolProfile) => {
+  const makeServer = (era: 'modern' | 'legacy', profile: ToolProfile, own: ServerOptions = {}) => {
     const title = serving.bankName();
     const server = new Server(
       { name: `bankhouse-${serving.bank}`, title, version: serving.version },
-      { ...options, instructions: `The bank "${title}". ${surface.instructions}${PROFILE_WORDS[profile]}`.trimEnd() },
+      {
+        ...options,
+        ...own,
+        instructions: `The bank "${title}". ${surface.instructions}${PROFILE_WORDS[profile]}`.trimEnd(),
+      },
     );
     server.setRequestHandler('tools/list', async ({ params }, context) => {
       refuseCursor(params?.cursor);
@@ -110,6 +107,13 @@ export function serveMcp(serving: Serving): McpService {
         listResources(serving, params?.cursor, context),
       );
       server.setRequestHandler('resources/read', ({ params }, context) => readResource(serving, params.uri, context));
+      if (era === 'legacy') {
+        for (const method of ['resources/subscribe', 'resources/unsubscribe'] as const) {
+          server.setRequestHandler(method, ({ params: { uri } }, context) =>
+            changeWatched(serving, method, uri, context, () => readResource(serving, uri, context)),
+          );
+        }
+      }
     }
     if (surface.prompts.size > 0) {
       server.setRequestHandler('prompts/list', ({ params }) => {
@@ -127,22 +131,19 @@ export function serveMcp(serving: Serving): McpService {
     }
     return server;
   };
-  const factory: McpServerFactory = ({ era, authInfo }) =>
-    makeServer(era === 'modern' ? modernOptions : legacyOptions, requestedOf(authInfo)?.profile ?? 'full');
+  const factory: McpServerFactory = ({ era, authInfo }) => makeServer(era, requestedOf(authInfo)?.profile ?? 'full');
   const handler = createMcpHandler(factory, {
     legacy: 'stateless',
     maxSubscriptions: 0,
     onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
   });
-  const listening = withListening(handler, {
-    factory,
-    changes: serving.changes,
-    tools: surface.tools,
-    bank: serving.bank,
-    logger,
-  });
+  const { changes, sessions } = serving;
+  const listening = withSessions(
+    withListening(handler, { factory, changes, tools: surface.tools, bank: serving.bank, logger }),
+    { sessions, changes, tools: surface.tools, logger },
+  );
   const direct = directCalls(
-    () => makeServer({ ...modernOptions, supportedProtocolVersions: [DIRECT_REVISION] }, 'full'),
+    () => makeServer('modern', 'full', { supportedProtocolVersions: [DIRECT_REVISION] }),
     (tool) => surface.tools.has(tool),
   );
   return {

@@ -3,6 +3,7 @@ import type { AuthInfo, ServerContext } from '@modelcontextprotocol/server';
 import type { Caller } from '../caller.ts';
 import type { Changes } from '../changes/index.ts';
 import type { Database } from '../database/database.ts';
+import type { Sessions } from '../sessions/index.ts';
 import type { AnswerBudget } from './answer-budget.ts';
 import type { Surface } from './surface.ts';
 import { ToolError } from './tool-error.ts';
@@ -13,6 +14,7 @@ export interface Serving {
   readonly surface: Surface;
   readonly database: Database;
   readonly changes: Changes;
+  readonly sessions: Sessions;
   readonly logger: Logger;
   /** For the line of each call, whose fields are no objects. */
   readonly callLogger: Logger;
@@ -28,6 +30,8 @@ export interface Serving {
 export interface Requested {
   readonly caller: Caller;
   readonly profile: ToolProfile;
+  /** UUID of its session, where it is in one (2025-11-25 and before). */
+  readonly session?: string | undefined;
   /** Of a batch: all its answers together. */
   readonly budget?: AnswerBudget | undefined;
 }

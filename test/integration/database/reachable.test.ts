@@ -58,6 +58,7 @@ const CALLABLE = [
   'delete_row',
   'describe_matches',
   'embedded_item',
+  'end_session',
   'get_recording',
   'get_transcript',
   'get_unified_recordings',
@@ -68,12 +69,17 @@ const CALLABLE = [
   'match_entities',
   'nearest',
   'open_feed',
+  'open_session_feed',
   'process_row',
   'read_feeds',
   'read_rows',
   'search_recordings',
+  'session_is_over',
   'unembedded',
+  'unwatch',
   'vault_exists',
+  'watch',
+  'watched',
 ];
 
 const OF_THE_OPERATOR: [string, string][] = [

@@ -30,6 +30,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../harness/bad-requests.ts';
 import { createBank, startPostgres, type TestBank, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { bankObject, podObject, uidOf } from '../../harness/routed.ts';
+import { SOON } from '../../harness/soon.ts';
 import { addNote, write } from '../live/support.ts';
 
 const FRONT_DOOR = 'https://mcp.example.com';
@@ -193,6 +194,31 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
       );
       expect([name, answer]).toEqual([name, annotations?.readOnlyHint === true ? 'taken' : 'refused']);
     }
+  });
+});
+
+describe('a legacy client that listens', () => {
+  it('is told what it watches and may see, and ends its session', async () => {
+    await using client = await connect('legacy', { vault_ids: ['sales'] });
+    const heard: string[] = [];
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
+      heard.push(params.uri);
+    });
+    const feeds = () =>
+      withClient(postgres.superuserUrl, async (sql) => {
+        const { rows } = await sql.query<{ n: number }>(
+          "select count(*)::int as n from bank.feeds where vaults = '{sales}'",
+        );
+        return rows[0]?.n;
+      });
+    await client.subscribeResource({ uri: 'bankhouse://acme/notes' });
+    await client.subscribeResource({ uri: 'bankhouse://acme/tasks' });
+    await expect.poll(feeds, SOON).toBe(1);
+    await write(bank, (sql) => addNote(sql, 'support'));
+    await write(bank, (sql) => addNote(sql, 'sales'));
+    await expect.poll(() => heard, SOON).toEqual(['bankhouse://acme/notes']);
+    await (client.transport as StreamableHTTPClientTransport).terminateSession();
+    await expect.poll(feeds, SOON).toBe(0);
   });
 });
 

@@ -51,6 +51,7 @@ const ACCESS: Record<string, Access> = {
   'bank.changes': OURS,
   'bank.change_floors': OURS,
   'bank.feeds': OURS,
+  'bank.sessions': OURS,
   'bank.notes': OURS,
   'bank.tasks': OURS,
   'bank.chats': OURS,

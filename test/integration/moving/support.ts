@@ -85,6 +85,11 @@ export async function fill(
       '5',
     ]);
     await sql.query(
+      `insert into bank.sessions (bank_id, id, subject, uris, expires_at)
+         values ($1, gen_random_uuid(), 'someone', '{bankhouse://x/notes}', now() + interval '1 hour')`,
+      [bank.id],
+    );
+    await sql.query(
       `insert into bank.feeds (bank_id, subject, jti, asserted_at, all_vaults, vaults, expires_at)
        values ($1, 's', 'j', now(), true, '{}', now() + interval '1 hour')`,
       [bank.id],

@@ -192,6 +192,13 @@ async function seed(sql: pg.Client, bank: string, vault: string, number: number)
     vaults: [vault],
     expires_at: '2100-01-01T00:00:00Z',
   });
+  await put('sessions', {
+    bank_id: bank,
+    id: randomUUID(),
+    subject: newWord(),
+    uris: [newWord()],
+    expires_at: '2100-01-01T00:00:00Z',
+  });
   return { ...ids, recording: call };
 }
 
