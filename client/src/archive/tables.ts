@@ -35,6 +35,7 @@ export const NOT_EXPORTED: Readonly<Record<string, string>> = {
   changes: 'what was told to listeners of this bank here',
   change_floors: 'up to where those are swept out',
   feeds: 'who listens to this bank here',
+  sessions: 'what those who listen watch, with ids that are sealed for this bank here',
   imports: 'how far an import into this bank has come',
 };
 

@@ -413,9 +413,13 @@ describe('a rotated login', () => {
       const setPassword = (password: string) =>
         withClient(postgres.superuserUrl, async (admin) => {
           await admin.query(`alter role ${taken.bank.role} password '${await scramVerifier(password)}'`);
+          // A client of the older era listens, for which a connection was opened.
+          await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [
+            taken.bank.role,
+          ]);
         });
       await setPassword('another');
-      // Nobody has needed the database yet, and the operator's look shall cost no connection.
+      // No call has needed the database since, and the operator's look shall cost no connection.
       await verify();
       await callError(client, 'get_scope');
       await expect(verify()).rejects.toMatchObject({ data: { code: DATABASE_LOGIN_REFUSED } });
