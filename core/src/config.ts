@@ -90,3 +90,10 @@ export function withPassword(databaseUrl: string, password: string | undefined):
   url.password = encodeURIComponent(password);
   return url.toString();
 }
+
+/** The same sign-in at another database of the server. */
+export function databaseUrlAt(url: string, name: string): string {
+  const moved = new URL(url);
+  moved.pathname = `/${encodeURIComponent(name)}`;
+  return moved.toString();
+}

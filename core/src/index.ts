@@ -26,6 +26,7 @@ export {
   VAULT_ID_PATTERN,
 } from './bank-id.ts';
 export {
+  databaseUrlAt,
   databaseUrlSchema,
   type Environment,
   frontDoorSchema,
@@ -95,7 +96,7 @@ export {
   SECRET_TOOL_PROFILE,
   VERSION,
 } from './names.ts';
-export { ACCESSES, type Access, allows, mostAccess } from './policy/access.ts';
+export { type Access, allows } from './policy/access.ts';
 export {
   BUILT_IN_CATALOGUE,
   type Catalogue,

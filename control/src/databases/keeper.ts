@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Counter, Gauge, type Logger, messageOf, type Registry } from '@bankhouse/core';
+import { Counter, databaseUrlAt, Gauge, type Logger, messageOf, type Registry } from '@bankhouse/core';
 import pg from 'pg';
 import { readParts } from '../migrations/index.ts';
-import { at, bringUp, drop, make, problemOf } from './making.ts';
+import { bringUp, drop, make, problemOf } from './making.ts';
 import { hasProblem, type Ordered, readOrders, wasDropped, wasMigrated } from './registry.ts';
 import { Retries } from './retries.ts';
 import { type Behind, readBehind, tell } from './revoking.ts';
@@ -179,7 +179,7 @@ class PollingKeeper implements Keeper {
 
   async #tell(behind: Behind): Promise<void> {
     const { name } = behind;
-    const own = { connectionString: at(this.#options.databaseUrl, name), query_timeout: TELL_TIMEOUT_MS };
+    const own = { connectionString: databaseUrlAt(this.#options.databaseUrl, name), query_timeout: TELL_TIMEOUT_MS };
     try {
       await this.#connected((common) => this.#connected((client) => tell(common, client, behind), own));
       this.#untold.succeeded(name);

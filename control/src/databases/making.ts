@@ -1,4 +1,4 @@
-import { BankhouseError, messageOf } from '@bankhouse/core';
+import { BankhouseError, databaseUrlAt, messageOf } from '@bankhouse/core';
 import pg from 'pg';
 import { migrate } from '../migrations/index.ts';
 
@@ -74,13 +74,6 @@ async function look(client: pg.Client, name: string): Promise<Found> {
   return { common, own: isOurs === null || isOpen === null ? undefined : { isOurs, isOpen } };
 }
 
-/** The same sign-in at another database of the server. */
-export function at(databaseUrl: string, name: string): string {
-  const url = new URL(databaseUrl);
-  url.pathname = `/${name}`;
-  return url.toString();
-}
-
 /** Brings the tenants' part of it to ours, while it is used. */
 export async function bringUp(
   databaseUrl: string,
@@ -89,7 +82,7 @@ export async function bringUp(
 ): Promise<void> {
   await migrate({
     ...options,
-    databaseUrl: at(databaseUrl, name),
+    databaseUrl: databaseUrlAt(databaseUrl, name),
     parts: ['tenants'],
     // Who keeps it tries again by itself, and does other things meanwhile.
     patience: { attempts: 3 },

@@ -6,6 +6,7 @@ import {
   flatLines,
   LISTEN_OPERATION,
   type Logger,
+  MCP_HEADERS,
   MODERN_REVISION,
   messageOf,
   type Operation,
@@ -196,9 +197,9 @@ export class CallHandler {
         `${request.method} takes no body; messages are sent by POST.`,
       );
     }
-    if (received.deciding.get('mcp-protocol-version') === MODERN_REVISION) {
-      const method = received.deciding.get('mcp-method');
-      const access = this.permit(call, [operationOfHeaders({ method, name: received.deciding.get('mcp-name') })]);
+    if (received.deciding.get(MCP_HEADERS.revision) === MODERN_REVISION) {
+      const method = received.deciding.get(MCP_HEADERS.method);
+      const access = this.permit(call, [operationOfHeaders({ method, name: received.deciding.get(MCP_HEADERS.name) })]);
       if (!body.isSmall) return { ...call, access, body: () => body.parts() };
       const whole = await body.whole();
       return { ...call, access, body: () => whole };
@@ -360,6 +361,6 @@ export class CallHandler {
 function kindOf({ request, received }: Authenticated): CallKind {
   if (request.method === 'GET') return 'stream';
   const { deciding } = received;
-  const isModern = deciding.get('mcp-protocol-version') === MODERN_REVISION;
-  return isModern && deciding.get('mcp-method') === 'subscriptions/listen' ? 'stream' : 'call';
+  const isModern = deciding.get(MCP_HEADERS.revision) === MODERN_REVISION;
+  return isModern && deciding.get(MCP_HEADERS.method) === 'subscriptions/listen' ? 'stream' : 'call';
 }

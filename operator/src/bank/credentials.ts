@@ -1,6 +1,7 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import {
   databaseRole,
+  databaseUrlAt,
   deriveSealKey,
   newestGeneration,
   type RootKeys,
@@ -10,7 +11,6 @@ import {
 } from '@bankhouse/core';
 import { isApiError, type Transport } from '@bankhouse/kube';
 import { childPath, type StoredChild } from '../cluster/stored.ts';
-import { databaseUrlAt } from '../database/index.ts';
 import { holds } from '../decide/verdict.ts';
 import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';

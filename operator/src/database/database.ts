@@ -1,4 +1,4 @@
-import { BankhouseError, messageOf } from '@bankhouse/core';
+import { BankhouseError, databaseUrlAt, messageOf } from '@bankhouse/core';
 import pg from 'pg';
 
 /** A Bank that asks for its id. */
@@ -177,13 +177,6 @@ export function createDatabase(url: string, options: { connections: number }): D
       await query('select count(*) as value from control.due_placements($1, 0)', [new Date(0).toISOString()]);
     },
   };
-}
-
-/** The same sign-in at another database of the server. */
-export function databaseUrlAt(url: string, name: string): string {
-  const moved = new URL(url);
-  moved.pathname = `/${encodeURIComponent(name)}`;
-  return moved.toString();
 }
 
 /** Whether the database is not there at all. */

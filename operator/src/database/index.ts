@@ -7,7 +7,6 @@ export {
   type Database,
   DatabaseError,
   type DatabaseErrorCode,
-  databaseUrlAt,
   type Erased,
   type GoingDatabase,
   type IdClaim,

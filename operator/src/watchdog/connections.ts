@@ -1,5 +1,5 @@
+import { databaseUrlAt } from '@bankhouse/core';
 import pg from 'pg';
-import { databaseUrlAt } from '../database/index.ts';
 
 /** A role whose sessions were ended, as admin.watch_sessions says it. */
 export interface Ended {

@@ -4,7 +4,14 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKeeper, type Keeper } from '@bankhouse/control';
-import { createLogger, createRegistry, databaseRole, scramVerifier, sealAssertion } from '@bankhouse/core';
+import {
+  createLogger,
+  createRegistry,
+  databaseRole,
+  databaseUrlAt,
+  scramVerifier,
+  sealAssertion,
+} from '@bankhouse/core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { assertionFor, createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -105,17 +112,10 @@ const made = (own: Own, generation = GENERATION) =>
 const exists = async (name: string) =>
   (await root.query('select from pg_database where datname = $1', [name])).rowCount === 1;
 
-/** The same sign-in at another database. */
-function at(url: string, database: string): string {
-  const moved = new URL(url);
-  moved.pathname = `/${database}`;
-  return moved.toString();
-}
-
 /** The bank in its own database, as the operator makes it there. @returns URL of its login role */
 async function moveIn({ id, uid, name }: Own, sealKey: Buffer = randomBytes(32)): Promise<string> {
   const [role, password] = [databaseRole(uid, 'a'), randomBytes(12).toString('hex')];
-  await withClient(at(postgres.serviceUrl('operator'), name), async (client) => {
+  await withClient(databaseUrlAt(postgres.serviceUrl('operator'), name), async (client) => {
     await client.query('select admin.ensure_bank($1, $2, $1, $3, $4, $5, $6, $7, $8)', [
       id,
       uid,
@@ -128,7 +128,7 @@ async function moveIn({ id, uid, name }: Own, sealKey: Buffer = randomBytes(32))
     ]);
     await client.query('select admin.let_in($1)', [role]);
   });
-  return at(postgres.urlFor(role, password), name);
+  return databaseUrlAt(postgres.urlFor(role, password), name);
 }
 
 const signsIn = (url: string) => withClient(url, async (client) => void (await client.query('select 1')));
@@ -168,10 +168,10 @@ describe('a database that is ordered', () => {
     await made(neighbour);
     const [url, neighbours] = [await moveIn(own), await moveIn(neighbour)];
     await signsIn(url);
-    await expect(signsIn(at(neighbours, own.name))).rejects.toThrow(REFUSED);
-    await expect(signsIn(at(common.url, own.name))).rejects.toThrow(REFUSED);
+    await expect(signsIn(databaseUrlAt(neighbours, own.name))).rejects.toThrow(REFUSED);
+    await expect(signsIn(databaseUrlAt(common.url, own.name))).rejects.toThrow(REFUSED);
     for (const service of ['control', 'gateway'] as const) {
-      await expect(signsIn(at(postgres.serviceUrl(service), own.name))).rejects.toThrow(REFUSED);
+      await expect(signsIn(databaseUrlAt(postgres.serviceUrl(service), own.name))).rejects.toThrow(REFUSED);
     }
   });
 
@@ -248,7 +248,7 @@ describe('an older release made it', () => {
     await before.stop();
     // The function that lets roles in is not there yet: as the owner.
     const [role, password] = [databaseRole(own.uid, 'a'), randomBytes(12).toString('hex')];
-    await withClient(at(postgres.ownerUrl, own.name), async (client) => {
+    await withClient(databaseUrlAt(postgres.ownerUrl, own.name), async (client) => {
       const verifier = await scramVerifier(password);
       await client.query("select admin.ensure_bank($1, $2, $1, 'business', '[]', $3, $4, 'digest', $5)", [
         own.id,
@@ -260,7 +260,7 @@ describe('an older release made it', () => {
       await client.query(`grant connect on database ${own.name} to ${role}`);
     });
     const common = await createBank(postgres, 'still-out');
-    await withClient(at(postgres.urlFor(role, password), own.name), async (bank) => {
+    await withClient(databaseUrlAt(postgres.urlFor(role, password), own.name), async (bank) => {
       keep();
       let calls = 0;
       await eventually(async () => {
@@ -270,10 +270,10 @@ describe('an older release made it', () => {
       }, 60_000);
       expect(calls).toBeGreaterThan(1);
     });
-    await withClient(at(postgres.serviceUrl('operator'), own.name), (client) =>
+    await withClient(databaseUrlAt(postgres.serviceUrl('operator'), own.name), (client) =>
       client.query('select admin.let_in($1)', [role]),
     );
-    await expect(signsIn(at(common.url, own.name))).rejects.toThrow(REFUSED);
+    await expect(signsIn(databaseUrlAt(common.url, own.name))).rejects.toThrow(REFUSED);
   });
 
   it('one that can not be brought there keeps its schema and says why; the others are', async () => {
@@ -393,7 +393,7 @@ describe("what is revoked, in a bank's own database", () => {
     expect(await feed.ended()).toBeUndefined();
     keep();
     await isRevoked(feed);
-    await withClient(at(postgres.superuserUrl, bank.own.name), async (client) => {
+    await withClient(databaseUrlAt(postgres.superuserUrl, bank.own.name), async (client) => {
       const { rows } = await client.query("select count(*)::int as n from bank.revoked_tokens where jti like 'many-%'");
       expect(rows).toEqual([{ n: 2_500 }]);
     });

@@ -1,6 +1,6 @@
 /** Banks whose class gives them a database of their own: real Postgres, real API server, and who keeps the databases. */
 import { createKeeper, type Keeper } from '@bankhouse/control';
-import { type Bank, createLogger, createRegistry, databaseRole } from '@bankhouse/core';
+import { type Bank, createLogger, createRegistry, databaseRole, databaseUrlAt } from '@bankhouse/core';
 import { createDatabase, createWatchdog, type Database, type Watchdog } from '@bankhouse/operator';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -41,12 +41,6 @@ function keep(): void {
 
 async function asRoot<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
   return await withClient(postgres.superuserUrl, async (client) => (await client.query(text, values)).rows as Row[]);
-}
-
-function at(url: string, name: string): string {
-  const moved = new URL(url);
-  moved.pathname = `/${name}`;
-  return moved.toString();
 }
 
 /** A Bank of the default class, which is one of databases of their own, Ready. */
@@ -102,13 +96,13 @@ describe('a Bank whose class says isolation: dedicated', () => {
     const [left, right] = [await ready('left'), await ready('right')];
     const common = await createBank(postgres, 'commoner');
     const [ofLeft, ofRight] = [await podUrl('left'), await podUrl('right')];
-    await expect(signsIn(at(ofLeft, right.own))).rejects.toThrow(REFUSED);
-    await expect(signsIn(at(ofRight, left.own))).rejects.toThrow(REFUSED);
-    await expect(signsIn(at(common.url, left.own))).rejects.toThrow(REFUSED);
-    await withClient(at(ofLeft, 'bankhouse'), async (client) => {
+    await expect(signsIn(databaseUrlAt(ofLeft, right.own))).rejects.toThrow(REFUSED);
+    await expect(signsIn(databaseUrlAt(ofRight, left.own))).rejects.toThrow(REFUSED);
+    await expect(signsIn(databaseUrlAt(common.url, left.own))).rejects.toThrow(REFUSED);
+    await withClient(databaseUrlAt(ofLeft, 'bankhouse'), async (client) => {
       await expect(client.query('select from bank.banks')).rejects.toThrow(/permission denied for schema bank/);
     });
-    const place = { at: (url: string) => at(url, 'bankhouse'), operator: '', superuser: '' };
+    const place = { at: (url: string) => databaseUrlAt(url, 'bankhouse'), operator: '', superuser: '' };
     await addNote(common, place, 'a secret');
     expect(await titles(common, place)).toEqual(['a secret']);
     expect(await titles({ ...common, url: ofLeft }, place, common.seal())).toEqual([]);
@@ -324,7 +318,7 @@ describe('the watchdog, and a taken-over pod of a bank with a database of its ow
         ['strays-further', 'postgres'],
       ] as const) {
         await ready(id);
-        await straysTo(at(await podUrl(id), name));
+        await straysTo(databaseUrlAt(await podUrl(id), name));
         await eventually(() => expect(reasonsOf(id)[0]).toBe('connected to another database'));
       }
       expect(await honest.isThere()).toBe(true);
@@ -346,7 +340,7 @@ describe('the watchdog, and a taken-over pod of a bank with a database of its ow
     const url = await podUrl('repeats');
     await eventually(async () => {
       // Each that gets in is ended; one that does not is refused for good.
-      await expect(straysTo(at(url, 'bankhouse'))).rejects.toMatchObject({ code: '28000' });
+      await expect(straysTo(databaseUrlAt(url, 'bankhouse'))).rejects.toMatchObject({ code: '28000' });
     }, 30_000);
     const caught = await world.bankWhen('repeats', 'repeats', 'False', 'Quarantined');
     expect(conditionOf(caught, 'DatabaseReady')?.message).toContain('connected to another database');
