@@ -26,7 +26,7 @@ export const NAMESPACE = 'bankhouse-system';
 const RELEASE = 'bankhouse';
 const CHART = join(ROOT, 'charts/bankhouse');
 const LOG = join(LOGS, 'platform.log');
-const DEPLOYMENTS = ['operator', 'gateway', 'control'].map((name) => `deployment/${RELEASE}-${name}`);
+const DEPLOYMENTS = ['operator', 'gateway', 'control', 'databases'].map((name) => `deployment/${RELEASE}-${name}`);
 const LIMIT_SECONDS = 180;
 
 /** What is lost only if the whole machine goes down, and then the cluster is gone with it. */
@@ -47,6 +47,7 @@ function valuesFor(cluster: Cluster): object {
       platform: images.platform,
       server: { repository: images.server.repository, tag: images.server.tag },
     },
+    database: { dedicated: { enabled: true } },
     control: { adminApi: { nodePort: ADMIN_API_NODE_PORT, allowFrom: thisHost } },
     postgres: {
       nodePort: POSTGRES_NODE_PORT,
