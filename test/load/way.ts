@@ -1,7 +1,7 @@
 /**
- * A process of test/load/gateway.ts and hostile-run.ts, each with one server on a port that it tells its parent: `echo`, the bank's pod; `bank`, the
- * same with long answers and streams; `bare`, which passes on by node:http and undici and does nothing else; `gateway`, ours without cluster
- * and database. It ends with its parent.
+ * A process of test/load/gateway.ts, gateway-memory.ts and hostile-run.ts, each with one server on a port that it tells its parent: `echo`, the bank's
+ * pod; `bank`, the same with long answers and streams; `quiet`, one whose streams say nothing; `bare`, which passes on by node:http and undici and
+ * does nothing else; `gateway`, ours without cluster and database. It ends with its parent.
  */
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -53,6 +53,15 @@ function runBank(): Promise<number> {
   });
 }
 
+/** Whatever is asked, it opens a stream on which nothing happens. */
+function runQuiet(): Promise<number> {
+  return serve((request, response) => {
+    request.resume().on('end', () => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n');
+    });
+  });
+}
+
 /** As little as passing on can be: the body read whole, one dispatch, the answer written as it comes. */
 function runBare(echoPort: number): Promise<number> {
   const pool = new Pool(`http://${LOOPBACK}:${echoPort}`);
@@ -88,7 +97,8 @@ function passOn(request: IncomingMessage, response: ServerResponse): Dispatcher.
   };
 }
 
-async function runGateway(echoPort: number, jwksUrl: string): Promise<number> {
+/** @param moreBanks known besides the two, all at the same address */
+async function runGateway(echoPort: number, jwksUrl: string, moreBanks: number): Promise<number> {
   const config = loadConfig(configSchema, {
     FRONT_DOOR_URL: FRONT_DOOR,
     ROOT_KEY: Buffer.alloc(32, 7).toString('base64'),
@@ -101,7 +111,8 @@ async function runGateway(echoPort: number, jwksUrl: string): Promise<number> {
   const registry = createRegistry('gateway');
   const { gateway, table, start } = assembleGateway({ config, revocations, registry, logger, podPort: echoPort });
   revocations.confirm(performance.now());
-  for (const id of [BANK, OTHER_BANK]) {
+  const more = Array.from({ length: moreBanks }, (_, at) => `bank-${at}`);
+  for (const id of [BANK, OTHER_BANK, ...more]) {
     table.setBank(`banks/${id}`, readBank(bankObject(id)));
     table.setPod(`banks/${id}`, readPod(podObject(id, LOOPBACK)));
   }
@@ -109,21 +120,23 @@ async function runGateway(echoPort: number, jwksUrl: string): Promise<number> {
   return gateway.listen(0, LOOPBACK);
 }
 
-function run(role: string | undefined, echoPort: number, jwksUrl: string): Promise<number> {
+function run(role: string | undefined, echoPort: number, jwksUrl: string, moreBanks: number): Promise<number> {
   switch (role) {
     case 'echo':
       return runEcho();
     case 'bank':
       return runBank();
+    case 'quiet':
+      return runQuiet();
     case 'bare':
       return runBare(echoPort);
     case 'gateway':
-      return runGateway(echoPort, jwksUrl);
+      return runGateway(echoPort, jwksUrl, moreBanks);
     default:
       throw new Error('test/load/ways.ts starts this.');
   }
 }
 
 process.on('disconnect', () => process.exit());
-const [role, echoPort, jwksUrl = ''] = process.argv.slice(2);
-process.send?.(await run(role, Number(echoPort), jwksUrl));
+const [role, echoPort, jwksUrl = '', moreBanks = '0'] = process.argv.slice(2);
+process.send?.(await run(role, Number(echoPort), jwksUrl, Number(moreBanks)));

@@ -33,6 +33,8 @@ export interface Way {
   cpuMs(): number;
   /** The most memory that it had in RAM, in bytes. */
   peakBytes(): number;
+  /** What it has now. */
+  residentBytes(): number;
   stop(): Promise<void>;
 }
 
@@ -41,7 +43,7 @@ export class BenchError extends Error {}
 
 export function startWay(
   name: string,
-  role: 'echo' | 'bank' | 'bare' | 'gateway',
+  role: 'echo' | 'bank' | 'quiet' | 'bare' | 'gateway',
   args: readonly string[] = [],
   execArgv: readonly string[] = [],
 ): Promise<Way> {
@@ -148,7 +150,14 @@ async function whenThere(name: string, child: ChildProcess, port: Promise<number
     const outcome = await Promise.race([port, ended, late]);
     if (typeof outcome === 'number') {
       const pid = child.pid ?? 0;
-      return { name, port: outcome, cpuMs: () => cpuMsOf(pid), peakBytes: () => peakBytesOf(pid), stop };
+      return {
+        name,
+        port: outcome,
+        cpuMs: () => cpuMsOf(pid),
+        peakBytes: () => memoryOf(pid, 'VmHWM'),
+        residentBytes: () => memoryOf(pid, 'VmRSS'),
+        stop,
+      };
     }
     await stop();
     const [firstLine = ''] = said.trim().split('\n');
@@ -167,8 +176,9 @@ function cpuMsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** VmHWM (proc(5)). */
-function peakBytesOf(pid: number): number {
-  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+/** A line of /proc/PID/status (proc(5)), in bytes. */
+function memoryOf(pid: number, field: 'VmHWM' | 'VmRSS'): number {
+  const [, kibibytes] =
+    new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) * 1024;
 }
