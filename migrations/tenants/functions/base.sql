@@ -115,6 +115,18 @@ begin
 end
 $$;
 
+-- The same where nothing of the bank is left here, not even who it is.
+create or replace function bank.refuse_left() returns void
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  gone text;
+begin
+  select m.id into gone from bank.moves m where m.state = 'gone' and session_user = any (m.roles);
+  if found then perform bank.refuse_moving(gone, true); end if;
+end
+$$;
+
 -- Whether this transaction brings or removes rows of a bank that moves, which are as they are: triggers on tables of banks begin with it
 -- and do nothing then. Anybody may write the setting; nobody but the operator logs in as it.
 create or replace function bank.copying() returns boolean
@@ -138,7 +150,7 @@ begin
   vaults := opened.vaults;
   subject := opened.subject;
   may_write := opened.may_write;
-  perform bank.refuse_moving(bank, false);
+  if bank is null then perform bank.refuse_left(); else perform bank.refuse_moving(bank, false); end if;
   perform set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
     'subject', subject, 'write', may_write)::text, true);
 end

@@ -496,6 +496,7 @@ begin
     end loop;
   end if;
   select coalesce(sum((bank.digest_of(t, p_id) ->> 'rows')::bigint), 0) into rows_deleted from unnest(bank.tables_of_banks()) t;
+  update bank.moves set roles = array(select l.role from bank.login_roles l where l.bank_id = p_id) where id = p_id;
   perform bank.erase_rows(p_id);
   delete from bank.banks where id = p_id;
   return rows_deleted;
