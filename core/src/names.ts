@@ -9,10 +9,12 @@ export const API_VERSION = `${GROUP}/${VERSION}`;
 export const FINALIZER = `${GROUP}/cleanup`;
 /** On a BankClass while banks follow it. */
 export const CLASS_FINALIZER = `${GROUP}/class-in-use`;
-/** On a Bank, "true": its rows are erased when it is deleted, whatever `spec.deleteAfter` says. */
 /** On a Bank under quarantine, with any value: lift it. The operator takes the annotation off when it has. */
 export const LIFT_QUARANTINE_ANNOTATION = `${GROUP}/lift-quarantine`;
+/** On a Bank, "true": its rows are erased when it is deleted, whatever `spec.deleteAfter` says. */
 export const ERASE_NOW_ANNOTATION = `${GROUP}/erase-now`;
+/** On a Bank, "true": its rows are moved to where its class says. The operator takes the annotation off when they are there. */
+export const MOVE_ANNOTATION = `${GROUP}/move-database`;
 /** Server-side apply's field manager. */
 export const FIELD_MANAGER = 'bankhouse-operator';
 

@@ -18,6 +18,7 @@ import { createDatabase } from './database/index.ts';
 import { createErasingMetrics } from './erasing/index.ts';
 import { lead } from './leadership.ts';
 import { createOperatorMetrics } from './metrics.ts';
+import { createMovingMetrics } from './moving/index.ts';
 import { createOperator } from './operator.ts';
 import { createFrontDoor } from './probe/index.ts';
 import { release } from './release/index.ts';
@@ -74,6 +75,7 @@ async function main(): Promise<void> {
       operator: createOperatorMetrics(registry),
       reflectors: createReflectorMetrics(registry),
       erasing: createErasingMetrics(registry),
+      moving: createMovingMetrics(registry),
     },
   });
 

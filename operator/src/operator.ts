@@ -7,6 +7,7 @@ import {
   LIFT_QUARANTINE_ANNOTATION,
   type Logger,
   type McpServer,
+  MOVE_ANNOTATION,
   messageOf,
 } from '@bankhouse/core';
 import {
@@ -24,11 +25,11 @@ import {
   type Workers,
   WorkQueue,
 } from '@bankhouse/kube';
-import { type BankDeps, createBankReconciler } from './bank/index.ts';
+import { asksToMove, type BankDeps, createBankReconciler, takeMoveOff } from './bank/index.ts';
 import { createClassReconciler } from './bank-class/index.ts';
 import { type Caches, createNamespaces } from './caches.ts';
 import { createApplier } from './cluster/apply.ts';
-import { createEventRecorder } from './cluster/events.ts';
+import { createEventRecorder, type EventRecorder } from './cluster/events.ts';
 import { FreshCache } from './cluster/fresh-cache.ts';
 import { BANK_CLASSES_PATH, BANKS_PATH, MCP_SERVERS_PATH } from './cluster/paths.ts';
 import { CHILD_API, CHILD_SELECTOR, type StoredChild, trimChild } from './cluster/stored.ts';
@@ -39,6 +40,7 @@ import { createEraser, type Eraser, type ErasingMetrics } from './erasing/index.
 import { type Due, type Heard, Mapping, type ReconciledKind } from './mapping.ts';
 import { createMcpServerReconciler } from './mcp-server/index.ts';
 import type { OperatorMetrics } from './metrics.ts';
+import { createMover, type Mover, type MovingMetrics } from './moving/index.ts';
 import { Places } from './places.ts';
 import { createProber, type FrontDoor } from './probe/index.ts';
 import { CHILD_KINDS, type ChildKind } from './resources/index.ts';
@@ -61,7 +63,7 @@ export interface OperatorOptions {
   instance: string;
   /** A bank's quarantine was lifted. */
   onLifted?: (id: string) => void;
-  metrics?: { operator: OperatorMetrics; reflectors: ReflectorMetrics; erasing: ErasingMetrics };
+  metrics?: { operator: OperatorMetrics; reflectors: ReflectorMetrics; erasing: ErasingMetrics; moving: MovingMetrics };
 }
 
 export interface Operator {
@@ -95,6 +97,8 @@ class RunningOperator implements Operator {
   private readonly caches: Caches;
   private readonly database: DatabaseGate;
   private readonly eraser: Eraser;
+  private readonly mover: Mover;
+  private readonly events: EventRecorder;
   private readonly deps: BankDeps;
   private readonly reflectors: Reflector<KubeObject>[] = [];
   private readonly passes: Record<ReconciledKind, (key: string) => Promise<Outcome>>;
@@ -116,7 +120,9 @@ class RunningOperator implements Operator {
       metrics: options.metrics?.erasing,
       onForgotten: (id) => this.wake(this.mapping.banksWithId(id)),
     });
-    const { caches, mapping } = this;
+    this.events = createEventRecorder({ transport, clock, instance: options.instance, logger });
+    this.mover = this.createMover();
+    const { caches, mapping, events } = this;
     this.deps = {
       transport,
       caches,
@@ -138,9 +144,10 @@ class RunningOperator implements Operator {
       placed: new Sightings(clock, RESYNC_MS),
       protect: (className) => this.queue.add(`BankClass/${className}`),
       erase: () => this.eraser.wake(),
+      mover: this.mover,
+      told: (bank, event) => void events.record('Bank', bank.metadata, event),
       lifted: options.onLifted ?? (() => {}),
     };
-    const events = createEventRecorder({ transport, clock, instance: options.instance, logger });
     const podsOf = ({ namespace, id }: { namespace: string; id: string }) =>
       mapping.podsOf(namespace, id).flatMap((key) => caches.pods.get(key) ?? []);
     this.passes = {
@@ -175,6 +182,7 @@ class RunningOperator implements Operator {
       onError: (item, error) => this.options.logger.warn({ item, reason: messageOf(error) }, 'pass broke off'),
     });
     this.eraser.start();
+    this.mover.start();
   }
 
   recheck(id: string): void {
@@ -188,11 +196,47 @@ class RunningOperator implements Operator {
     this.database.stop();
     const done = new AbortController();
     const { clock } = this.options;
-    const ended = Promise.all([this.workers?.stop(DRAIN_MS), this.deps.prober.stop(), this.eraser.stop()]);
+    const ended = Promise.all([
+      this.workers?.stop(DRAIN_MS),
+      this.deps.prober.stop(),
+      this.eraser.stop(),
+      this.mover.stop(),
+    ]);
     await Promise.race([ended, delay(clock, DRAIN_MS, done.signal)]);
     done.abort();
     await this.database.leaveAll();
     await Promise.all(this.reflectors.map((reflector) => reflector.stop()));
+  }
+
+  private createMover(): Mover {
+    const { clock, logger, metrics } = this.options;
+    const bankOf = (key: string, uid: string) => {
+      const bank = this.caches.banks.get(key);
+      return bank?.metadata.uid === uid ? bank : undefined;
+    };
+    return createMover({
+      database: this.database,
+      clock,
+      logger,
+      metrics: metrics?.moving,
+      keysOf: (id) => this.mapping.banksWithId(id),
+      onChange: (key, uid, switched) => {
+        if (switched) this.distrust(uid);
+        this.queue.add(`Bank/${key}`);
+      },
+      tell: (key, uid, event) => {
+        const bank = bankOf(key, uid);
+        if (bank !== undefined) this.deps.told(bank, event);
+      },
+      onEnd: async (key, uid, end) => {
+        const bank = bankOf(key, uid);
+        if (bank === undefined) return;
+        if (end === 'moved' && asksToMove(bank)) await takeMoveOff(bank, this.deps);
+        const note =
+          end === 'moved' ? 'Its rows are where its class says.' : 'Its rows stay where they are: called off.';
+        this.deps.told(bank, { type: 'Normal', reason: end === 'moved' ? 'Moved' : 'MoveCalledOff', note });
+      },
+    });
   }
 
   private async work(item: string): Promise<Outcome> {
@@ -321,7 +365,7 @@ function namespaceOf(item: string): string {
   return name === undefined ? '' : namespace;
 }
 
-const ANNOTATIONS = [ERASE_NOW_ANNOTATION, LIFT_QUARANTINE_ANNOTATION];
+const ANNOTATIONS = [ERASE_NOW_ANNOTATION, LIFT_QUARANTINE_ANNOTATION, MOVE_ANNOTATION];
 
 /** What decisions need of a Bank; labels, field managers and others' annotations stay with the API server. */
 function trimBank(bank: Bank): Bank {

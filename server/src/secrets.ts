@@ -21,7 +21,14 @@ const RECHECK_MS = 1000;
 export interface Secrets {
   /** Keys of the pod's seal by generation. */
   sealKeys(): ReadonlyMap<number, Uint8Array>;
+  /** Of the database that the bank is in: what the file says, until `movedTo` says that it is elsewhere. */
   databaseUrl(): string;
+  /**
+   * The bank went from the database in force to this one, and its login with it. Believed until the file has another URL than now.
+   *
+   * @param place URL without a login
+   */
+  movedTo(place: string): void;
   /** Key of the endpoint for embeddings; undefined where there is none. */
   embeddingsKey(): string | undefined;
   /** The bank's name for people; undefined where it has none but its id. */
@@ -60,6 +67,8 @@ export function openSecrets(
     options.onProblem,
     { optional: true },
   );
+  /** Where the bank is, while the file still has `from`. */
+  let moved: { from: string; url: string } | undefined;
   let checkedAt = now();
   const refresh = () => {
     checkedAt = now();
@@ -79,7 +88,10 @@ export function openSecrets(
     },
     databaseUrl() {
       refreshIfDue();
-      return databaseUrl.value;
+      return moved?.from === databaseUrl.value ? moved.url : databaseUrl.value;
+    },
+    movedTo(place) {
+      moved = { from: databaseUrl.value, url: withLoginOf(databaseUrl.value, place) };
     },
     embeddingsKey() {
       refreshIfDue();
@@ -95,6 +107,11 @@ export function openSecrets(
     },
     refresh,
   };
+}
+
+function withLoginOf(own: string, place: string): string {
+  const { username, password } = new URL(own);
+  return Object.assign(new URL(place), { username, password }).toString();
 }
 
 /** One file and the value it last had. Kubernetes swaps a symbolic link, so the inode behind the path tells of a change. */

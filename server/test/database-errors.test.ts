@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { outcomeUnknown, toToolError } from '../src/database/errors.ts';
+import { outcomeUnknown, placeMovedTo, toToolError } from '../src/database/errors.ts';
 import { toErrorResult } from '../src/mcp/tool-error.ts';
 
 const failure = (code: string | undefined, message = 'relation "bank.secret_table" at character 7') =>
@@ -60,6 +60,19 @@ describe('a failure of the database becomes an error that a model can act on', (
 it('a bank that is being moved says when to try again', () => {
   expect(toErrorResult(toToolError(failure('BH003')))).toMatchObject({
     _meta: { 'bankhouse.dev/error': { retryable: true, retryAfterSeconds: 2 } },
+  });
+});
+
+describe('where a bank has gone', () => {
+  const place = 'postgres://db.example.com:5432/bank_1';
+  it.each<[string, unknown, string | undefined]>([
+    ['is said by the database that it left', { ...failure('BH003'), code: 'BH003', detail: place }, place],
+    ['is not said while it is only frozen', { ...failure('BH003'), code: 'BH003', detail: '' }, undefined],
+    ['is not said by a database of before this release', { code: 'BH003' }, undefined],
+    ['is not taken from another error', { code: '23514', detail: place }, undefined],
+    ['is not taken where it is no URL', { code: 'BH003', detail: 'elsewhere' }, undefined],
+  ])('%s', (_sentence, error, expected) => {
+    expect(placeMovedTo(error)).toBe(expected);
   });
 });
 

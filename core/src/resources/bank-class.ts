@@ -137,7 +137,7 @@ export const bankClassSpecSchema = z.object({
     .object({
       isolation: z.enum(['shared', 'dedicated']).default('shared').meta({
         description:
-          'shared: a role of its own in the common database, and no sight of others. dedicated: a database of its own, where the chart has database.dedicated.enabled. A bank that has rows stays where they are.',
+          'shared: a role of its own in the common database, and no sight of others. dedicated: a database of its own, where the chart has database.dedicated.enabled. A bank that has rows stays where they are, until its Bank is annotated with bankhouse.dev/move-database=true.',
       }),
       secretRef: notSupported(
         'object',

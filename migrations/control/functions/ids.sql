@@ -101,7 +101,6 @@ create or replace function control.forget_id(p_id text, p_uid text, p_receipt js
 as $$
 declare
   was control.bank_ids;
-  own text;
   receipt bigint;
 begin
   delete from control.bank_ids where id = p_id and uid = p_uid and retained_at is not null returning * into was;
@@ -112,11 +111,11 @@ begin
       raise exception 'the rows of the id % are still there', p_id using errcode = 'object_in_use', hint = 'Erase them first.';
     end if;
   end if;
-  own := control.database_of(was.placement);
-  if exists (select from control.databases d where d.name = own and d.dropped_at is null) then
+  -- Its own one, and such as it was moved out of.
+  if exists (select from control.databases d where d.bank_id = p_id and d.dropped_at is null) then
     raise exception 'the database of the id % is still there', p_id using errcode = 'object_in_use', hint = 'Drop it first.';
   end if;
-  delete from control.databases d where d.name = own;
+  delete from control.databases d where d.bank_id = p_id;
   perform control.end_tokens(p_id);
   insert into control.deletion_receipts (bank_id, uid, owner, tables)
     values (p_id, p_uid, was.owner, p_receipt -> 'tables') returning id into receipt;

@@ -94,20 +94,36 @@ return decode(
   'base64'
 );
 
--- Refuses what can't be done here just now, since the bank is on its way into another database (BH003): try again in a moment.
+-- Refuses what can't be done here just now, since the bank is on its way into another database (BH003): try again in a moment. Of
+-- one that is gone from here the detail says where it is: the URL of that database, without a login.
 --   p_write: also what is only frozen
 create or replace function bank.refuse_moving(p_id text, p_write boolean) returns void
   language plpgsql stable set search_path = pg_catalog
 as $$
+declare
+  place text;
 begin
-  if exists (
-    select from bank.moves m
-     where m.id = p_id
-       and (m.state in ('gone', 'arriving')
-         or p_write and m.state = 'frozen' and coalesce(m.frozen_until > clock_timestamp(), true))
-  ) then
-    raise exception 'the bank % is being moved', p_id using errcode = 'BH003', hint = 'Try again in a moment.';
+  select case when m.state = 'gone' then m.moved_to end into place
+    from bank.moves m
+   where m.id = p_id
+     and (m.state in ('gone', 'arriving')
+       or p_write and m.state = 'frozen' and coalesce(m.frozen_until > clock_timestamp(), true));
+  if found then
+    raise exception 'the bank % is being moved', p_id
+      using errcode = 'BH003', detail = coalesce(place, ''), hint = 'Try again in a moment.';
   end if;
+end
+$$;
+
+-- The same where nothing of the bank is left here, not even who it is.
+create or replace function bank.refuse_left() returns void
+  language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  gone text;
+begin
+  select m.id into gone from bank.moves m where m.state = 'gone' and session_user = any (m.roles);
+  if found then perform bank.refuse_moving(gone, true); end if;
 end
 $$;
 
@@ -134,7 +150,7 @@ begin
   vaults := opened.vaults;
   subject := opened.subject;
   may_write := opened.may_write;
-  perform bank.refuse_moving(bank, false);
+  if bank is null then perform bank.refuse_left(); else perform bank.refuse_moving(bank, false); end if;
   perform set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
     'subject', subject, 'write', may_write)::text, true);
 end

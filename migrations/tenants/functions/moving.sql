@@ -253,7 +253,7 @@ begin
   perform bank.begin_copying();
   update bank.banks
      set display_name = given.display_name, type = given.type, created_at = given.created_at, retired_at = given.retired_at,
-         tokens_not_before = given.tokens_not_before
+         tokens_not_before = greatest(tokens_not_before, given.tokens_not_before)
    where id = p_id and given.id = p_id and uid = given.uid;
 end
 $$;
@@ -427,6 +427,16 @@ begin
 end
 $$;
 
+-- Where the bank goes: what its server is told once it is gone. (A URL without a login.)
+create or replace function admin.say_where(p_id text, p_move uuid, p_to text) returns void
+  language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
+as $$
+begin
+  perform bank.lock_move(p_id, p_move, array['leaving', 'frozen', 'gone']);
+  update bank.moves set moved_to = p_to where id = p_id and moved_to is distinct from p_to;
+end
+$$;
+
 -- The bank is elsewhere from now on: nothing of it is read or written here. Repeating it is harmless.
 create or replace function admin.finish_leaving(p_id text, p_move uuid) returns void
   language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
@@ -486,6 +496,7 @@ begin
     end loop;
   end if;
   select coalesce(sum((bank.digest_of(t, p_id) ->> 'rows')::bigint), 0) into rows_deleted from unnest(bank.tables_of_banks()) t;
+  update bank.moves set roles = array(select l.role from bank.login_roles l where l.bank_id = p_id) where id = p_id;
   perform bank.erase_rows(p_id);
   delete from bank.banks where id = p_id;
   return rows_deleted;

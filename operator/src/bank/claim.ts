@@ -1,23 +1,13 @@
-import { ERASE_NOW_ANNOTATION } from '@bankhouse/core';
 import { canonical } from '../cluster/owned.ts';
 import { DatabaseError, type IdClaim } from '../database/index.ts';
 import { fails, holds, type Verdict } from '../decide/verdict.ts';
-import { isSameKind, ownDatabaseOf, placementName, placementOf } from '../placement/index.ts';
+import { isSameKind, ownDatabaseOf, placementName, placementOf, placementWords } from '../placement/index.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import { awayFailure } from './database-failure.ts';
-import { type BankSnapshot, bankStep } from './kind.ts';
+import { type BankDeps, type BankSnapshot, bankStep } from './kind.ts';
+import { asksToMove, placementFixed, takeMoveOff, verdictOfMove } from './moving.ts';
 
 const ACCEPTED = holds('Accepted', 'The id is given to this Bank, and the class is there.');
-
-/** Works on, so that it is no failure: the id is the Bank's, and the rows are where they were. */
-function placementFixed(rowsIn: string): Verdict {
-  const [is, wants] =
-    ownDatabaseOf(rowsIn) === undefined
-      ? ['in the common database', 'a database of its own']
-      : ["in a database of the bank's own", 'the common database'];
-  const message = `The bank's rows are ${is} and stay there, though its class now says ${wants}: a bank that has rows keeps its isolation. Name a class of the other isolation in spec.className to be rid of this; or export the bank, delete it with the annotation ${ERASE_NOW_ANNOTATION}=true, create it again and import.`;
-  return holds('PlacementFixed', message);
-}
 
 const NO_DEDICATED =
   'The class gives each bank a database of its own, which this platform does not: set database.dedicated.enabled of the chart, or name another class in spec.className.';
@@ -30,7 +20,8 @@ export const claimStep = bankStep({
   name: 'claim',
   condition: 'Accepted',
   needs: ['class', 'finalizer'],
-  async run(snapshot, { class: choice }, { claimed, database, namespaces, places, settings }) {
+  async run(snapshot, { class: choice }, deps) {
+    const { claimed, database, mover, namespaces, places, settings } = deps;
     const { key, id, uid, bank, hadId } = snapshot;
     const namespace = await namespaces.get(bank.metadata.namespace ?? '');
     const wanted = choice.kind === 'chosen' ? choice.bankClass.spec.database : undefined;
@@ -40,7 +31,8 @@ export const claimStep = bankStep({
     const placement = placementName(placementOf(uid, wanted, settings));
     const claim = claimOf(snapshot, namespace.uid, placement);
     const digest = canonical(claim);
-    if (claimed.has(uid, digest)) return { kind: 'done', output: { placement }, verdict: ACCEPTED };
+    const isBelieved = !asksToMove(bank) && mover.get(uid) === undefined;
+    if (isBelieved && claimed.has(uid, digest)) return { kind: 'done', output: { placement }, verdict: ACCEPTED };
     let rowsIn: string;
     try {
       rowsIn = (await database.claim(claim)).placement;
@@ -59,10 +51,31 @@ export const claimStep = bankStep({
     if (rowsIn === placement) claimed.put(uid, digest);
     else claimed.forget(uid);
     // A class that is gone wants nothing.
-    const isFixed = choice.kind === 'chosen' && !isSameKind(rowsIn, placement);
-    return { kind: 'done', output: { placement: rowsIn }, verdict: isFixed ? placementFixed(rowsIn) : ACCEPTED };
+    const isElsewhere = choice.kind === 'chosen' && !isSameKind(rowsIn, placement);
+    const verdict = await placed(snapshot, { rowsIn, wanted: isElsewhere ? placement : undefined }, deps);
+    return { kind: 'done', output: { placement: rowsIn }, verdict };
   },
 });
+
+/** @param place.wanted where its class says that the rows are, if they are elsewhere */
+async function placed(
+  { key, id, uid, bank }: BankSnapshot,
+  { rowsIn, wanted }: { rowsIn: string; wanted: string | undefined },
+  deps: BankDeps,
+): Promise<Verdict> {
+  const { mover, settings, told } = deps;
+  const isAsked = asksToMove(bank);
+  const isPossible = wanted === undefined || ownDatabaseOf(wanted) === undefined || settings.DEDICATED_DATABASES;
+  const state = mover.see({ key, id, uid, target: isAsked && isPossible ? wanted : undefined });
+  if (state !== undefined) return verdictOfMove(state);
+  if (wanted !== undefined) return isPossible ? placementFixed(rowsIn, wanted) : holds('PlacementFixed', NO_DEDICATED);
+  if (isAsked) {
+    await takeMoveOff(bank, deps);
+    const note = `Nothing was moved: its rows are in ${placementWords(rowsIn)}, as its class says.`;
+    told(bank, { type: 'Normal', reason: 'AlreadyThere', note });
+  }
+  return ACCEPTED;
+}
 
 function claimOf({ key, id, uid, bank }: BankSnapshot, namespaceUid: string, placement: string): IdClaim {
   const { displayName, type, vaults } = bank.spec;

@@ -5,6 +5,8 @@ import { ownDatabaseOf } from '../placement/index.ts';
 import { awayFailure } from './database-failure.ts';
 import { bankStep, childOf } from './kind.ts';
 
+const MOVE_MS = 300;
+
 /** The pods end first, while all that confines them and all that they need is still there. */
 export const podsStep = bankStep({
   name: 'pods',
@@ -46,9 +48,20 @@ export const retireStep = bankStep({
   name: 'database',
   condition: 'DatabaseReady',
   needs: ['children'],
-  async run({ key, id, uid, bank }, _, { claimed, database, clock, erase, ensured, placed }) {
+  async run({ key, id, uid, bank }, _, { claimed, database, clock, erase, ensured, mover, placed }) {
+    const move = await awaited(database, key, () => database.moveOf(id, uid));
+    if (move !== undefined) {
+      // Called off, or brought to its end: no pod is left that could be anywhere.
+      mover.see({ key, id, uid, target: undefined });
+      mover.settled(uid, move.target);
+      return {
+        kind: 'waits',
+        verdict: starting('Moving', 'Waits until the move of its rows is over.'),
+        again: MOVE_MS,
+      };
+    }
     const eraseAfter = eraseTime(bank, clock.now());
-    const own = ownDatabaseOf((await placement(database, key, id, uid)) ?? '');
+    const own = ownDatabaseOf((await awaited(database, key, () => database.placement(id, uid))) ?? '');
     try {
       if (own === undefined) await database.retire(id, uid);
       else await retireOwn(database, { id, uid, own });
@@ -72,9 +85,9 @@ export const retireStep = bankStep({
   },
 });
 
-async function placement(database: DatabaseGate, key: string, id: string, uid: string): Promise<string | undefined> {
+async function awaited<T>(database: DatabaseGate, key: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await database.placement(id, uid);
+    return await ask();
   } catch (error) {
     throw awayFailure(error, database, key);
   }

@@ -7,6 +7,7 @@ import type { StoredChild } from '../cluster/stored.ts';
 import type { DatabaseGate, TenantGate } from '../database/index.ts';
 import type { ClassChoice } from '../decide/class.ts';
 import type { StoredPod } from '../decide/pods.ts';
+import type { Mover } from '../moving/index.ts';
 import type { Places } from '../places.ts';
 import type { ProbeResult, Prober } from '../probe/index.ts';
 import { stepOf } from '../reconcile/index.ts';
@@ -52,6 +53,10 @@ export interface BankDeps {
   protect(className: string): void;
   /** Rows may be due to be erased now. */
   erase(): void;
+  /** What moves banks from one placement into another, beside the passes. */
+  mover: Mover;
+  /** Tells people, by an Event. */
+  told(bank: Bank, event: { type: 'Normal' | 'Warning'; reason: string; note: string }): void;
   /** A quarantine was lifted. */
   lifted(id: string): void;
 }

@@ -1,12 +1,10 @@
 import type { OwnDatabase } from '../database/index.ts';
 import { fails, starting } from '../decide/verdict.ts';
-import { ownDatabaseOf } from '../placement/index.ts';
+import { COMMON_PLACEMENT, ownDatabaseOf } from '../placement/index.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import { awayFailure } from './database-failure.ts';
 import { type BankKind, type BankSnapshot, bankStep } from './kind.ts';
 
-/** The common database of the platform. */
-const COMMON = 'platform';
 /** Who keeps databases looks for orders three times a second. */
 const MAKING_MS = 300;
 const PROBLEM_MS = 5_000;
@@ -22,7 +20,7 @@ export const placeStep = bankStep({
   needs: ['claim'],
   async run({ key, id, uid, bank }, { claim }, { database, ensured, placed }) {
     if (!('placement' in claim)) return { kind: 'done', output: { tenants: undefined, away: claim.unknown } };
-    if (claim.placement === COMMON) return { kind: 'done', output: { tenants: database } };
+    if (claim.placement === COMMON_PLACEMENT) return { kind: 'done', output: { tenants: database } };
     const name = ownDatabaseOf(claim.placement);
     // Made here, its rows would be in two places.
     if (name === undefined) {

@@ -182,7 +182,8 @@ function identityOf(
     ...(bankClass === undefined ? {} : { className: bankClass.metadata.name }),
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
-    ...(outputs.place?.own === undefined ? {} : { database: outputs.place.own }),
+    // Undefined takes away what was said of a database that it has moved out of.
+    ...('place' in outputs && outputs.place?.tenants !== undefined ? { database: outputs.place.own } : {}),
     ...('database' in outputs ? { keyGeneration: newestGeneration(deps.settings.ROOT_KEY) } : {}),
     ...provenWith(bank.status?.provenImages, probe?.provenImage),
   };

@@ -38,14 +38,15 @@ export const confinementStep = bankStep({
 export const serverStep = bankStep({
   name: 'server',
   condition: 'ServerReady',
-  needs: ['class', 'credentials', 'confinement'],
-  async run(snapshot, given, { applier, caches, prober, settings, clock }) {
+  needs: ['class', 'claim', 'credentials', 'confinement'],
+  async run(snapshot, given, { applier, caches, mover, prober, settings, clock }) {
     if (given.class.kind === 'refused') throw new StepFailure(given.class.verdict, 'stall');
     const { bank, uid, key, id, owner, pods, probe, child } = snapshot;
     const { spec } = given.class.bankClass;
     const wanted = buildDeployment(bank, given.class.bankClass, settings, secretDigest(given.credentials.databaseUrl));
     await applier.apply(owner, inFormOfPods(snapshot, wanted, { applier, caches }));
     const deployment = caches.children.Deployment.get(`${child.namespace}/${child.name}`);
+    if ('placement' in given.claim && arePodsNew(deployment, pods)) mover.settled(uid, given.claim.placement);
     const selector = `${BANK_LABEL}=${id} -n ${child.namespace}`;
     const { lookAgainIn: again, ...verdict } = judgeServer(deployment, pods, {
       suspended: bank.spec.suspend,
@@ -69,6 +70,14 @@ export const serverStep = bankStep({
     };
   },
 });
+
+/** Whether every pod was made under the Deployment as it is now, those that end included. */
+function arePodsNew(deployment: StoredChild | undefined, pods: readonly unknown[]): boolean {
+  const { metadata, status } = deployment ?? {};
+  if (metadata === undefined || (status?.observedGeneration ?? 0) < (metadata.generation ?? 1)) return false;
+  const replicas = status?.replicas ?? 0;
+  return replicas === (status?.updatedReplicas ?? 0) && pods.length <= replicas;
+}
 
 const NO_ANSWER = waits('Waits for a pod that answers.');
 

@@ -18,7 +18,8 @@ export async function writeStatus<T extends KubeObject & { status?: object | und
   if (canonical(current) === canonical(wanted)) return 'unchanged';
   // A merge patch leaves out what it doesn't name, so that fields to be gone are named.
   const gone = Object.fromEntries(Object.keys(current).map((name) => [name, null]));
-  const body = { metadata: { uid: object.metadata.uid }, status: { ...gone, ...wanted } };
+  const said = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  const body = { metadata: { uid: object.metadata.uid }, status: { ...gone, ...said } };
   const written = await transport.request<T>('PATCH', `${path}/status`, { body, contentType: MERGE_PATCH_TYPE });
   cache.wrote(written);
   return 'configured';

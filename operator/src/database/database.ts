@@ -97,7 +97,7 @@ export interface TenantDatabase {
 }
 
 /** The common database: that of the banks which have none of their own, and of who has which id. */
-export interface Database extends TenantDatabase {
+export interface Database extends TenantDatabase, Moves {
   /** Gives the id to the Bank; `id_taken` where it is another's. */
   claim(claim: IdClaim): Promise<Claimed>;
   /** Takes the id back from the Bank, if it has it, and keeps it for its owner. @param eraseAfter undefined: for ever */
@@ -114,6 +114,39 @@ export interface Database extends TenantDatabase {
   at(name: string): TenantDatabase;
   /** The id is anybody's again; the receipt is kept. */
   forget(id: string, uid: string, receipt: Erased): Promise<void>;
+}
+
+/** A bank on its way from one placement into another, as control.move_of says it. */
+export interface Move {
+  id: string;
+  uid: string;
+  /** The try in force. */
+  move: string;
+  /** Names of placements. */
+  source: string;
+  target: string;
+  /** The bank is at the target. */
+  switched: boolean;
+}
+
+/** What is asked of the common database for moves; `control.bank_ids` says there where a bank is. */
+export interface Moves {
+  /** All that are not over. */
+  movesUnderWay(): Promise<Move[]>;
+  /** The Bank's; undefined where none is under way. */
+  moveOf(id: string, uid: string): Promise<Move | undefined>;
+  /** A try takes the place of an earlier one, unless that was switched or goes elsewhere. Undefined: the Bank is there already. */
+  beginMove(bank: { id: string; uid: string }, target: string, move: string): Promise<Move | undefined>;
+  /** Orders the database of the bank's own that its move goes into; undefined where that is none. */
+  wantTarget(id: string, uid: string): Promise<(OwnDatabase & { told: boolean }) | undefined>;
+  /** From now on the Bank is at the target; false where this try is not in force any more. */
+  switchPlacement(id: string, uid: string, move: string): Promise<boolean>;
+  /** The Bank stays; false where no move is under way, or it was switched. */
+  callOffMove(id: string, uid: string): Promise<boolean>;
+  /** Nothing is left at the source, but a database of the bank's own, which goes. */
+  finishMove(id: string, uid: string): Promise<void>;
+  /** The operator's own URL. @param name of a bank's own database; undefined: the common one */
+  urlOf(name: string | undefined): string;
 }
 
 /** `code` is one of DatabaseErrorCode. */
@@ -168,6 +201,17 @@ export function createDatabase(url: string, options: { connections: number }): D
     },
     dropDatabase: (id, uid, receipt) =>
       call<GoingDatabase>('control.drop_database', [id, uid, receipt === undefined ? null : JSON.stringify(receipt)]),
+    movesUnderWay: () => query<Move>('select control.moves_under_way() as value', []),
+    moveOf: (id, uid) => call<Move>('control.move_of', [id, uid]),
+    beginMove: ({ id, uid }, target, move) => call<Move>('control.begin_move', [id, uid, target, move]),
+    wantTarget: (id, uid) => call<OwnDatabase & { told: boolean }>('control.want_target', [id, uid]),
+    switchPlacement: async (id, uid, move) =>
+      (await call<boolean>('control.switch_placement', [id, uid, move])) === true,
+    callOffMove: async (id, uid) => (await call<boolean>('control.call_off_move', [id, uid])) === true,
+    async finishMove(id, uid) {
+      await call('control.finish_move', [id, uid]);
+    },
+    urlOf: (name) => (name === undefined ? url : databaseUrlAt(url, name)),
     at(name) {
       const { call: _, query: __, ...own } = connectTo(databaseUrlAt(url, name), TO_OWN);
       return own;

@@ -168,6 +168,14 @@ export function createDatabaseGate(database: Database, options: GateOptions): Da
     placement: (id, uid) => pass(() => database.placement(id, uid)),
     wantDatabase: (id, uid) => pass(() => database.wantDatabase(id, uid)),
     dropDatabase: (id, uid, receipt) => pass(() => database.dropDatabase(id, uid, receipt)),
+    movesUnderWay: () => pass(() => database.movesUnderWay()),
+    moveOf: (id, uid) => pass(() => database.moveOf(id, uid)),
+    beginMove: (bank, target, move) => pass(() => database.beginMove(bank, target, move)),
+    wantTarget: (id, uid) => pass(() => database.wantTarget(id, uid)),
+    switchPlacement: (id, uid, move) => pass(() => database.switchPlacement(id, uid, move)),
+    callOffMove: (id, uid) => pass(() => database.callOffMove(id, uid)),
+    finishMove: (id, uid) => pass(() => database.finishMove(id, uid)),
+    urlOf: (name) => database.urlOf(name),
   };
 }
 

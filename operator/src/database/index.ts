@@ -11,6 +11,8 @@ export {
   type GoingDatabase,
   type IdClaim,
   isMissing,
+  type Move,
+  type Moves,
   type OwnDatabase,
   type TenantDatabase,
 } from './database.ts';

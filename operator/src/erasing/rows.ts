@@ -1,7 +1,7 @@
 import { BankhouseError } from '@bankhouse/core';
 import { type Clock, delay } from '@bankhouse/kube';
 import { type DatabaseGate, type Erased, type GoingDatabase, isMissing } from '../database/index.ts';
-import { ownDatabaseOf } from '../placement/index.ts';
+import { COMMON_PLACEMENT, ownDatabaseOf } from '../placement/index.ts';
 
 /** What erasing asks of Postgres. */
 export type ErasingDatabase = Pick<DatabaseGate, 'due' | 'erase' | 'forget' | 'dropDatabase' | 'at' | 'leave'>;
@@ -13,7 +13,6 @@ export interface Due {
   placement: string;
 }
 
-const COMMON = 'platform';
 const NOTHING: Erased = { rowsDeleted: 0, tables: {} };
 const LOOK_MS = 200;
 
@@ -29,7 +28,7 @@ export async function eraseRows(
   { id, uid, placement }: Due,
   options: { clock: Clock; signal: AbortSignal; patienceMs: number },
 ): Promise<Erased> {
-  if (placement === COMMON) return await database.erase(id, uid, options.signal);
+  if (placement === COMMON_PLACEMENT) return await database.erase(id, uid, options.signal);
   const own = ownDatabaseOf(placement);
   if (own === undefined) {
     throw new BankhouseError('placement_unknown', `This release knows no placement of the form "${placement}".`);

@@ -1,4 +1,5 @@
 export { MoveError, type MoveErrorCode } from './errors.ts';
+export { createMovingMetrics, type MovingMetrics } from './metrics.ts';
 export {
   abortMove,
   eraseLeft,
@@ -8,3 +9,4 @@ export {
   type MoveStep,
   moveBank,
 } from './move.ts';
+export { createMover, type Mover, type MoverOptions, type MoveState } from './mover.ts';

@@ -38,6 +38,8 @@ export interface MoveOptions {
    * knows; the next try asks control.
    */
   switchOver: () => Promise<boolean>;
+  /** When most is at the target, and the bank's roles are: makes it ready for them. Repeated by the next try. */
+  onCopied?: () => Promise<void>;
   /** How long writes are refused before the source takes them again by itself. */
   freezeMs?: number;
   clock: Clock;
@@ -97,11 +99,18 @@ export async function moveBank(options: MoveOptions): Promise<Moved> {
   }
 }
 
-/** The bank stays where it is: the source takes writes, and what was brought goes. Only before it was switched. */
-export async function abortMove(options: Pick<MoveOptions, 'source' | 'target' | 'bank' | 'signal'>): Promise<void> {
+/**
+ * The bank stays where it is: the source takes writes, and what was brought goes. Only before it was switched.
+ *
+ * @param options.target absent: what was brought there is left to others
+ */
+export async function abortMove(
+  options: Pick<MoveOptions, 'source' | 'bank' | 'signal'> & { target?: string | undefined },
+): Promise<void> {
   const { id, uid } = options.bank;
   await using source = await openSide(options.source, options.signal);
   await source.call('admin.stay', [id, uid]);
+  if (options.target === undefined) return;
   await using target = await openSide(options.target, options.signal);
   await target.call('admin.discard_arriving', [id, uid]);
 }
@@ -128,10 +137,12 @@ async function begin(sides: Sides, attempt: Try, options: MoveOptions): Promise<
   const leave = () =>
     sides.source.call<{ bank: string; tables: string[] }>('admin.begin_leaving', [id, uid, move, sameServer]);
   const { bank, tables } = await leave();
+  await sides.source.call('admin.say_where', [id, move, withoutLogin(options.target)]);
   await sides.target.call('admin.begin_arriving', [id, uid, move, sameServer, bank]);
 
   let round = await copyRound(sides, attempt, { tables, since: undefined, onRows: onRows('copying') });
   await sides.target.call('admin.analyze_arriving', [id, move]);
+  await options.onCopied?.();
   for (let freezes = 0; ; freezes += 1) {
     round = await catchUp(sides, attempt, { tables, round, onRows: onRows('catching_up') });
     tell('freezing');
@@ -151,6 +162,10 @@ async function begin(sides: Sides, attempt: Try, options: MoveOptions): Promise<
   const message =
     'The bank is written so much, or by transactions so long, that it does not come to rest in the time that calls may be refused.';
   throw new MoveError('move_too_busy', message);
+}
+
+function withoutLogin(url: string): string {
+  return Object.assign(new URL(url), { username: '', password: '' }).toString();
 }
 
 async function onOneServer({ source, target }: Sides): Promise<boolean> {

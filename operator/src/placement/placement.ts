@@ -24,6 +24,9 @@ export interface PlacementSettings {
   DATABASE_URL: string;
 }
 
+/** Name of the placement in the platform's common database. */
+export const COMMON_PLACEMENT = 'platform';
+
 /** Name of the common database on a Postgres of a class's own. */
 export const COMMON_DATABASE = 'bankhouse';
 
@@ -64,6 +67,12 @@ export function parsePlacement(name: string, settings: PlacementSettings): Place
 export function ownDatabaseOf(placement: string): string | undefined {
   const [, secret, own] = NAME.exec(placement) ?? [];
   return secret === undefined ? own : undefined;
+}
+
+/** For people, such as `the common database`. */
+export function placementWords(placement: string): string {
+  if (placement === COMMON_PLACEMENT) return 'the common database';
+  return ownDatabaseOf(placement) === undefined ? `the placement "${placement}"` : "a database of the bank's own";
 }
 
 /** Whether both are of one isolation and server, whatever the databases are called; what this release does not know is like anything. */

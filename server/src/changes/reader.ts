@@ -1,5 +1,5 @@
 import { type Logger, messageOf } from '@bankhouse/core';
-import { isLoginRefused } from '../database/errors.ts';
+import { isLoginRefused, placeMovedTo } from '../database/errors.ts';
 import type { Secrets } from '../secrets.ts';
 import { Bell } from './bell.ts';
 import { type EndReason, type FeedAnswer, FeedConnection } from './connection.ts';
@@ -100,6 +100,8 @@ export class ChangeReader {
         });
       } catch (error) {
         if (isLoginRefused(error)) this.#secrets.refresh();
+        const place = placeMovedTo(error);
+        if (place !== undefined) this.#secrets.movedTo(place);
         if (failures === 0) this.#logger.warn({ reason: messageOf(error) }, 'changes are not heard, connecting anew');
         failures += 1;
         // They end by themselves; a connection for that alone is not worth its wait.

@@ -7,12 +7,14 @@ import type { Secrets } from '../secrets.ts';
 import { cancelQuery } from './cancel.ts';
 import {
   codeOf,
+  isBeingMoved,
   isCrowdedOut,
   isLoginRefused,
   isNoneFree,
   isPreparedStatementLost,
   isTurnedAway,
   isUnavailable,
+  placeMovedTo,
   toToolError,
 } from './errors.ts';
 import { ANSWER_WITHIN_MS, type Lent, read, STATEMENT_TIMEOUT_MS, type Transaction, write } from './transaction.ts';
@@ -29,6 +31,9 @@ const SILENCE_MS = STATEMENT_TIMEOUT_MS + 1000;
 /** How long a call tries to get in when Postgres has no room for it, or when nobody lets a pod through to it yet; and how often. */
 const GET_IN_MS = 2000;
 const GET_IN_PAUSE_MS = 100;
+/** How long a call waits while its bank is being moved: a freeze ends by itself after five seconds; and how often it looks. */
+const MOVE_MS = 6000;
+const MOVE_PAUSE_MS = 150;
 /** Until when a pod is a newcomer: network policies know it by its address, and whoever enforces them hears of that after it has started. */
 const NEWCOMER_MS = 10_000;
 /** Calls that may wait for a connection; more would wait longer than a client does. */
@@ -44,7 +49,8 @@ export interface Database {
   /**
    * Runs `work` as the bank's own role, with the caller's database assertion in force: a writer's in one transaction, a reader's in
    * one for all that it asks for at once. `work` must have no effect outside of them: it runs again when the first
-   * connection turned out to be dead before it answered anything, and while Postgres has no room for it or isn't open to a new pod yet.
+   * connection turned out to be dead before it answered anything, and while Postgres has no room for it, isn't open to a new pod yet, or
+   * the bank is being moved into another database.
    *
    * @throws ToolError when the database failed, in words for the caller; the signal's reason when that fired; what `work` throws
    */
@@ -75,6 +81,7 @@ class PooledDatabase implements Database {
   readonly #openedAt = performance.now();
   #wasReached = false;
   #loginWasRefused = false;
+  #waitingForMove = 0;
 
   constructor(secrets: Secrets, logger: Logger) {
     this.#secrets = secrets;
@@ -91,6 +98,13 @@ class PooledDatabase implements Database {
         return await this.#attempt(caller, options, work, progress);
       } catch (error) {
         if (options.signal.aborted) throw options.signal.reason;
+        if (
+          isBeingMoved(error) &&
+          (await this.#isMoved(error, MOVE_MS - (performance.now() - since), options.signal))
+        ) {
+          attempt--;
+          continue;
+        }
         if (this.#mayGetIn(error) && performance.now() - since < GET_IN_MS) {
           this.#logger.debug({ reason: messageOf(error) }, 'not let in, trying again');
           await sleep(GET_IN_PAUSE_MS, undefined, { signal: options.signal }).catch(() =>
@@ -123,6 +137,26 @@ class PooledDatabase implements Database {
   #mayGetIn(error: unknown): boolean {
     if (isCrowdedOut(error)) return true;
     return isTurnedAway(error) && !this.#wasReached && performance.now() - this.#openedAt < NEWCOMER_MS;
+  }
+
+  /**
+   * Follows the bank where it went, or waits a moment for its move to go on.
+   *
+   * @param left how long may be waited still, in milliseconds
+   * @returns whether to try again
+   */
+  async #isMoved(error: unknown, left: number, signal: AbortSignal): Promise<boolean> {
+    if (left <= 0 || this.#waitingForMove >= MAX_WAITING) return false;
+    const place = placeMovedTo(error);
+    if (place !== undefined) {
+      this.#secrets.movedTo(place);
+      if (this.#secrets.databaseUrl() !== this.#url) return true;
+    }
+    this.#waitingForMove++;
+    await sleep(MOVE_PAUSE_MS, undefined, { signal }).catch(() => {});
+    this.#waitingForMove--;
+    signal.throwIfAborted();
+    return true;
   }
 
   /** Whether a second attempt can do better. Only such failures count after which nothing can have been changed. */

@@ -18,6 +18,17 @@ const BEING_MOVED = 'BH003';
 /** A freeze ends by itself after five seconds and takes one or two. */
 const MOVED_WITHIN_SECONDS = 2;
 
+/** The bank is being moved: not to be written just now, or not here any more. Nothing was changed. */
+export function isBeingMoved(error: unknown): boolean {
+  return codeOf(error) === BEING_MOVED;
+}
+
+/** Where it is, once it has gone from the database that says so: a URL without a login. */
+export function placeMovedTo(error: unknown): string | undefined {
+  const { detail } = error as { detail?: unknown };
+  return isBeingMoved(error) && typeof detail === 'string' && URL.canParse(detail) ? detail : undefined;
+}
+
 /** SQLSTATE (PostgreSQL, appendix A) or the system's error code; undefined for anything else. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
@@ -75,7 +86,7 @@ export function toToolError(error: unknown, { readOnly = false }: { readOnly?: b
   if (isUnavailable(error) || isLoginRefused(error)) return databaseUnavailable(error);
   const code = codeOf(error) ?? '';
   const options = { cause: error };
-  if (code === BEING_MOVED) return beingMoved(error);
+  if (isBeingMoved(error)) return beingMoved(error);
   const broken = brokenConstraint(error);
   if (broken !== undefined) return broken;
   if (code === '57014') {

@@ -2,11 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ReadableStream, type ReadableStreamDefaultReader } from 'node:stream/web';
+import { field } from '@bankhouse/core';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
 import { SESSION_HEADER } from '../mcp/sessions.ts';
+import { ERROR_META_KEY } from '../mcp/tool-error.ts';
 import { formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
+
+/** In the machine-readable part of a tool's error. */
+const RETRY_AFTER = 'retryAfterSeconds';
 
 /**
  * One request: the short way (ADR 15) where that takes it, else through the SDK's handler. There it does what the SDK's own
@@ -55,7 +60,8 @@ export async function exchange(
       return sendStream(response, { status: answer.status, headers, body: joined(form.read, reader) });
     }
     await reader.cancel().catch(() => {});
-    return sendJson(response, answer.status, Buffer.from(form.text));
+    const seconds = form.text.includes(RETRY_AFTER) ? retryAfterOf(JSON.parse(form.text)) : undefined;
+    return sendJson(response, answer.status, Buffer.from(form.text), seconds);
   }
   const bytes = await answer.bytes();
   response.writeHead(answer.status, { ...headers, 'content-length': bytes.length }).end(bytes);
@@ -74,10 +80,17 @@ async function answerDirectly(call: DirectCall, response: ServerResponse): Promi
     response.destroy();
     return;
   }
-  sendJson(response, 200, Buffer.from(JSON.stringify(answer)));
+  sendJson(response, 200, Buffer.from(JSON.stringify(answer)), retryAfterOf(answer));
 }
 
-function sendJson(response: ServerResponse, status: number, bytes: Buffer): void {
+/** When a tool that failed wants to be called again, in seconds; for clients and proxies that look at headers only. */
+function retryAfterOf(answer: unknown): number | undefined {
+  const seconds = field(answer, 'result', '_meta', ERROR_META_KEY, RETRY_AFTER);
+  return typeof seconds === 'number' ? seconds : undefined;
+}
+
+function sendJson(response: ServerResponse, status: number, bytes: Buffer, retryAfter: number | undefined): void {
+  if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length }).end(bytes);
 }
 

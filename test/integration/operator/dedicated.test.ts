@@ -167,7 +167,7 @@ describe('a Bank whose class says isolation: dedicated', () => {
     });
     expect(conditionOf(fixed, 'Accepted')).toMatchObject({
       status: 'True',
-      message: expect.stringMatching(/a bank that has rows keeps its isolation.*spec\.className.*export the bank/),
+      message: expect.stringMatching(/annotate the Bank with bankhouse\.dev\/move-database=true.*spec\.className/),
     });
     expect(fixed.status?.database?.name ?? '').toBe(before.own);
     expect(await podUrl(id)).toBe(url);

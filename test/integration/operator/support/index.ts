@@ -1,4 +1,5 @@
 export { ApiProxy, HELD } from './api-proxy.ts';
+export { type BankPod, startBankPod, type ToolAnswer } from './bank-pod.ts';
 export { Cluster, classPath, pathsOf } from './cluster.ts';
 export { eventually } from './eventually.ts';
 export { installRights, PLATFORM_NAMESPACE } from './from-chart.ts';

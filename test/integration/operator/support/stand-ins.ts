@@ -85,6 +85,37 @@ export class MemoryDatabase implements Database {
     return claim?.uid === uid ? claim.placement : undefined;
   }
 
+  /** Nothing moves where there is one database. */
+  async movesUnderWay(): Promise<[]> {
+    return [];
+  }
+
+  async moveOf(): Promise<undefined> {
+    return undefined;
+  }
+
+  beginMove(): Promise<never> {
+    return this.wantDatabase();
+  }
+
+  async wantTarget(): Promise<undefined> {
+    return undefined;
+  }
+
+  async switchPlacement(): Promise<boolean> {
+    return false;
+  }
+
+  async callOffMove(): Promise<boolean> {
+    return false;
+  }
+
+  async finishMove(): Promise<void> {}
+
+  urlOf(): never {
+    throw new DatabaseError('database_failed', 'There is one database here.');
+  }
+
   /** Databases of banks' own are for tests with a real Postgres. */
   async wantDatabase(): Promise<never> {
     throw new DatabaseError('database_failed', 'There is one database here.');

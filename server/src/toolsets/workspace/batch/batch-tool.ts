@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   codeOf,
+  isBeingMoved,
   isLoginRefused,
   isPreparedStatementLost,
   isUnavailable,
@@ -162,7 +163,8 @@ function failed(
   { at, field, index, tool }: { at: string; field?: string; index?: number; tool?: string },
 ): unknown {
   if (!(error instanceof ToolError) && codeOf(error) === undefined) return error;
-  if (isUnavailable(error) || isLoginRefused(error) || isPreparedStatementLost(error)) return error;
+  if (isBeingMoved(error) || isUnavailable(error) || isLoginRefused(error) || isPreparedStatementLost(error))
+    return error;
   const own = toToolError(error);
   if (own.code === 'internal') return error;
   const inner =
