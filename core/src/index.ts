@@ -102,6 +102,7 @@ export {
   BUILT_IN_CATALOGUE,
   type Catalogue,
   type CatalogueTool,
+  type KnownCatalogue,
   type ToolAccess,
   type ToolLookup,
 } from './policy/catalogue.ts';
@@ -110,6 +111,7 @@ export {
   decide,
   decideAll,
   type Grant,
+  isKnown,
   LISTEN_OPERATION,
   type Operation,
   SESSION_OPERATION,
@@ -156,6 +158,19 @@ export { generationUpTo, newestGeneration, type RootKeys, rootKeysSchema } from 
 export { sameText } from './same-text.ts';
 export { DATABASE_LOGIN_REFUSED, SCOPES, type Scope } from './scopes.ts';
 export { scramVerifier } from './scram.ts';
+export {
+  CATALOGUE_DIGEST_LENGTH,
+  CATALOGUE_HEADER,
+  CATALOGUE_MAX_BYTES,
+  CATALOGUE_PATH,
+  CATALOGUE_WANTED,
+  CatalogueError,
+  catalogueDigest,
+  type Offered,
+  readCatalogue,
+  type SentCatalogue,
+  writeCatalogue,
+} from './sent-catalogue.ts';
 export {
   scopesOf,
   TOKEN_DEFAULT_TTL_SECONDS,

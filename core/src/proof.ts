@@ -15,11 +15,12 @@ const proofKeys = new WeakMap<Uint8Array, Buffer>();
  * `info = "bankhouse/proof"`. An address that passed to another pod doesn't have the key (G9).
  *
  * @param keys by generation, as for `openAssertion`
+ * @param said the digest of the catalogue that the answer names or is, which is then sealed with it
  * @returns undefined where the key is not among them
  */
-export function proofOf(sealed: string, keys: ReadonlyMap<number, Uint8Array>): string | undefined {
+export function proofOf(sealed: string, keys: ReadonlyMap<number, Uint8Array>, said?: string): string | undefined {
   const key = keys.get(Number.parseInt(sealed, 10));
-  return key === undefined ? undefined : proofUnder(key, sealed, Math.max(...keys.keys()));
+  return key === undefined ? undefined : proofUnder(key, { sealed, said, generation: Math.max(...keys.keys()) });
 }
 
 /**
@@ -27,17 +28,23 @@ export function proofOf(sealed: string, keys: ReadonlyMap<number, Uint8Array>): 
  *
  * @returns the newest generation of keys that the pod has; undefined: it proves nothing
  */
-export function checkProof(claimed: string, sealed: string, key: Uint8Array): number | undefined {
-  const generation = /^([0-9]{1,9})\.[A-Za-z0-9_-]{43}$/.exec(claimed)?.[1];
-  if (generation === undefined) return undefined;
-  return sameText(claimed, proofUnder(key, sealed, Number(generation))) ? Number(generation) : undefined;
+export function checkProof(claimed: string, sealed: string, key: Uint8Array, said?: string): number | undefined {
+  const named = /^([0-9]{1,9})\.[A-Za-z0-9_-]{43}$/.exec(claimed)?.[1];
+  if (named === undefined) return undefined;
+  const generation = Number(named);
+  return sameText(claimed, proofUnder(key, { sealed, said, generation })) ? generation : undefined;
 }
 
-function proofUnder(key: Uint8Array, sealed: string, generation: number): string {
+function proofUnder(
+  key: Uint8Array,
+  { sealed, said, generation }: { sealed: string; said: string | undefined; generation: number },
+): string {
   let derived = proofKeys.get(key);
   if (derived === undefined) {
     derived = Buffer.from(hkdfSync('sha256', key, '', 'bankhouse/proof', 32));
     proofKeys.set(key, derived);
   }
-  return `${generation}.${createHmac('sha256', derived).update(`${generation} ${sealed}`).digest('base64url')}`;
+  // Neither of the two has a blank in it.
+  const text = said === undefined ? `${generation} ${sealed}` : `${generation} ${sealed} ${said}`;
+  return `${generation}.${createHmac('sha256', derived).update(text).digest('base64url')}`;
 }

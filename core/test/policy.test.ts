@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Access,
+  BUILT_IN_CATALOGUE,
   bankResourcesAt,
   type CatalogueTool,
   decide,
@@ -19,7 +20,7 @@ const tools = new Map<string, CatalogueTool>([
   ['get_stuff.delete_all', { access: 'write', digest }],
   ['call_any', { access: 'either', digest }],
 ]);
-const resource = { catalogue: { tools } };
+const resource = { catalogue: { digest: undefined, tools } };
 const method = (name: string): Operation => ({ method: name, tool: undefined });
 const call = (tool: string | undefined): Operation => ({ method: 'tools/call', tool });
 const granted = (scopes: string) => ({ scopes: scopes.split(' ').filter((scope) => scope !== ''), vaults: null });
@@ -140,7 +141,7 @@ describe('a decision of many', () => {
 
 describe('a bank as a resource', () => {
   it('names its audience, its metadata and the host that is asked', () => {
-    expect(bankResourcesAt('https://mcp.example.com:8443')('acme')).toMatchObject({
+    expect(bankResourcesAt('https://mcp.example.com:8443', () => BUILT_IN_CATALOGUE)('acme')).toMatchObject({
       kind: 'bank',
       bank: 'acme',
       audience: 'https://mcp.example.com:8443/mcp/bank-acme',
@@ -149,8 +150,9 @@ describe('a bank as a resource', () => {
     });
   });
 
-  it('is judged by the tools of our own toolsets', () => {
-    const acme = bankResourcesAt('https://mcp.example.com')('acme');
+  it('is judged by the catalogue that is known of it', () => {
+    const catalogues = new Map([['acme', BUILT_IN_CATALOGUE]]);
+    const acme = bankResourcesAt('https://mcp.example.com', (id) => catalogues.get(id) ?? resource.catalogue)('acme');
     expect(decide(acme, call('delete_note'), granted('mcp:read'))).toMatchObject({ allowed: false, access: 'write' });
     expect(decide(acme, call('list_notes'), granted('mcp:read')).allowed).toBe(true);
   });

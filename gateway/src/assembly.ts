@@ -3,6 +3,8 @@ import { Authenticator } from './authentication/authenticator.ts';
 import { MemoryBudget } from './calls/budget.ts';
 import { CallHandler } from './calls/call-handler.ts';
 import { OpenCalls } from './calls/open-calls.ts';
+import { Catalogues } from './catalogues/catalogues.ts';
+import { catalogueFetcher } from './catalogues/fetch.ts';
 import { type GatewayConfig, issuersOf } from './config.ts';
 import { Gateway } from './gateway.ts';
 import { createGatewayMetrics } from './metrics.ts';
@@ -44,8 +46,19 @@ export function assembleGateway(options: {
     bodyTimeout: config.UPSTREAM_IDLE_SECONDS * 1000,
   });
   const table = new BankTable({
-    onRoute: (id, route) => upstreams.keepOnly(id, route?.endpoints ?? []),
+    onRoute(id, route) {
+      // Nothing that the former one's pods said is said of this one's, should they have an address in common.
+      if (catalogues.setIncarnation(id, route?.incarnation)) upstreams.keepOnly(id, []);
+      upstreams.keepOnly(id, route?.endpoints ?? []);
+    },
     port: podPort,
+  });
+  const sealer = new Sealer(config.ROOT_KEY);
+  const catalogues: Catalogues = new Catalogues({
+    fetch: catalogueFetcher({ sealer, frontDoor }),
+    isCurrent: ({ id, incarnation }) => table.lookup(id)?.incarnation === incarnation,
+    logger,
+    onAsked: (outcome) => metrics.catalogueAsked(outcome),
   });
   const authenticator = new Authenticator({
     frontDoor,
@@ -66,6 +79,7 @@ export function assembleGateway(options: {
     revocations,
     openCalls: () => openCalls.size,
     heldBytes: () => budget.used,
+    catalogues,
   });
   const calls = new CallHandler({
     authenticator,
@@ -73,7 +87,8 @@ export function assembleGateway(options: {
     upstreams,
     openCalls,
     budget,
-    sealer: new Sealer(config.ROOT_KEY),
+    sealer,
+    catalogues,
     metrics,
     logger,
     maxBodyBytes: config.MAX_BODY_BYTES,
@@ -83,6 +98,7 @@ export function assembleGateway(options: {
     frontDoor,
     issuers,
     allowedOrigins: config.ALLOWED_ORIGINS,
+    catalogueOf: (bank) => catalogues.of(bank),
     calls,
     metrics,
     logger,

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import {
   type BankResource,
   bankResourcesAt,
+  type Catalogue,
   type Logger,
   parseBankTarget,
   REQUEST_HEADERS_MAX_BYTES,
@@ -48,12 +49,13 @@ export class Gateway {
     /** For the metadata. */
     issuers: readonly IssuerConfig[];
     allowedOrigins: readonly string[];
+    catalogueOf: (bank: string) => Catalogue;
     calls: CallHandler;
     metrics: GatewayMetrics;
     logger: Logger;
   }) {
     this.frontDoor = options.frontDoor;
-    this.resourceOf = bankResourcesAt(options.frontDoor);
+    this.resourceOf = bankResourcesAt(options.frontDoor, options.catalogueOf);
     this.issuers = options.issuers;
     this.origins = new Origins(options.frontDoor, options.allowedOrigins);
     this.calls = options.calls;

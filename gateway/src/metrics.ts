@@ -36,11 +36,18 @@ export interface GatewayMetrics {
   sealed(generation: number): void;
   /** An answer was thrown away since nothing proved that it is the bank's. */
   unproven(): void;
+  /** A bank's pod was asked for its catalogue. */
+  catalogueAsked(outcome: 'taken' | 'failed'): void;
 }
 
 export function createGatewayMetrics(
   registry: Registry,
-  sources: { revocations: Revocations; openCalls: () => number; heldBytes: () => number },
+  sources: {
+    revocations: Revocations;
+    openCalls: () => number;
+    heldBytes: () => number;
+    catalogues: { readonly size: number; readonly used: number };
+  },
 ): GatewayMetrics {
   const registers = [registry];
   const requests = new Counter({
@@ -83,6 +90,28 @@ export function createGatewayMetrics(
     help: "Answers thrown away, since they came without the proof that they are the bank's, or with a wrong one.",
     registers,
   });
+  const catalogueQuestions = new Counter({
+    name: 'bankhouse_gateway_catalogue_questions_total',
+    help: 'Questions to pods for the catalogue of their bank, since they said that it is another.',
+    labelNames: ['outcome'] as const,
+    registers,
+  });
+  new Gauge({
+    name: 'bankhouse_gateway_catalogues',
+    help: 'Catalogues of banks that are held; equal ones count once.',
+    registers,
+    collect() {
+      this.set(sources.catalogues.size);
+    },
+  });
+  new Gauge({
+    name: 'bankhouse_gateway_catalogue_bytes',
+    help: 'What they take, about.',
+    registers,
+    collect() {
+      this.set(sources.catalogues.used);
+    },
+  });
   new Gauge({
     name: 'bankhouse_gateway_revocation_staleness_seconds',
     help: 'Since revocations were last known to be complete; -1 before the first time.',
@@ -124,5 +153,6 @@ export function createGatewayMetrics(
     retried: () => retries.inc(),
     sealed: (generation) => seals.inc({ generation }),
     unproven: () => unproven.inc(),
+    catalogueAsked: (outcome) => catalogueQuestions.inc({ outcome }),
   };
 }

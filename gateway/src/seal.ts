@@ -27,8 +27,12 @@ export interface Sealed {
   readonly database: string;
   /** Of the pod's seal. */
   readonly generation: number;
-  /** The newest generation of keys that the pod has, by the proof in its answer; undefined: it proves nothing (G9). */
-  check(claimed: string): number | undefined;
+  /**
+   * The newest generation of keys that the pod has, by the proof in its answer; undefined: it proves nothing (G9).
+   *
+   * @param said the digest of a catalogue that the answer names or is
+   */
+  check(claimed: string, said?: string): number | undefined;
 }
 
 /** The bank is on root keys that this gateway has not been given: a rotation in the wrong order. Answered by 503. */
@@ -77,7 +81,7 @@ export class Sealer {
       pod,
       database: sealPayload(payload, this.keysOf(assertion.bank, incarnation, newest).database, newest),
       generation,
-      check: (claimed) => checkProof(claimed, pod, podKey),
+      check: (claimed, said) => checkProof(claimed, pod, podKey, said),
     };
   }
 

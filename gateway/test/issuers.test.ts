@@ -1,5 +1,5 @@
 /** Which keys count: of our own issuer and of foreign ones, while they rotate, and while they are away. */
-import { bankResourcesAt, createLogger, loadConfig } from '@bankhouse/core';
+import { BUILT_IN_CATALOGUE, bankResourcesAt, createLogger, loadConfig } from '@bankhouse/core';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { goodClaims, signToken } from '../../test/harness/bad-requests.ts';
@@ -10,7 +10,7 @@ import { configSchema, issuersOf, Revocations } from '../src/index.ts';
 import { FRONT_DOOR, ROOT_KEY, seconds, startIssuer } from './support.ts';
 
 const logger = createLogger({ component: 'test', level: 'silent' });
-const at = bankResourcesAt(FRONT_DOOR);
+const at = bankResourcesAt(FRONT_DOOR, () => BUILT_IN_CATALOGUE);
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();

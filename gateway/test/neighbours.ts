@@ -25,6 +25,7 @@ export async function startNeighbours() {
   beforeEach(() => {
     pod.seen.length = 0;
     pod.onRequest = undefined;
+    pod.onCatalogue = undefined;
   });
   /** The header of a good token, but for what is changed. */
   const bearer = async (claims: object = {}, id = 'acme') => ({

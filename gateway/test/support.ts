@@ -10,7 +10,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
-import { bankPath, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
+import { bankPath, CATALOGUE_PATH, createLogger, createRegistry, loadConfig } from '@bankhouse/core';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import { type BadRequestContext, goodClaims, signToken } from '../../test/harness/bad-requests.ts';
 import { type BankChange, bankObject, type PodChange, podObject } from '../../test/harness/routed.ts';
@@ -92,8 +92,15 @@ export async function startPod() {
     seen,
     /** Called with the whole body read, unless `onRequest` is set. */
     onRequest: undefined as RequestListener | undefined,
+    /** Called for the bank's catalogue; without it there is none, as in a server of the version before. */
+    onCatalogue: undefined as RequestListener | undefined,
   };
   const { port, close, server } = await listen((incoming, response) => {
+    if (incoming.url === CATALOGUE_PATH) {
+      if (pod.onCatalogue === undefined) response.writeHead(404).end();
+      else pod.onCatalogue(incoming, response);
+      return;
+    }
     if (pod.onRequest !== undefined) {
       seen.push({ method: incoming.method ?? '', url: incoming.url ?? '', headers: incoming.headers, body: '' });
       pod.onRequest(incoming, response);

@@ -4,6 +4,7 @@ import type { ServerConfig } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { createEmbeddings } from './embeddings/index.ts';
 import { startHttp } from './http/server.ts';
+import { offeredCatalogue } from './mcp/offered.ts';
 import { serveMcp } from './mcp/serve.ts';
 import { buildSurface } from './mcp/surface.ts';
 import type { Toolset } from './mcp/toolset.ts';
@@ -67,6 +68,7 @@ export async function startBankServer(
     secrets,
     mcp,
     tools: surface.tools,
+    catalogue: offeredCatalogue(surface),
     logger,
     metrics,
     onRequest() {

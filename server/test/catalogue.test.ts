@@ -1,8 +1,8 @@
 /** The gateway decides by this catalogue (G12): it has to say of every tool what the tool says of itself. */
 import { BUILT_IN_CATALOGUE } from '@bankhouse/core';
 import { describe, expect, it } from 'vitest';
-import { catalogueTool } from '../src/docs/catalogue.ts';
 import { listTool } from '../src/mcp/listing.ts';
+import { catalogueTool } from '../src/mcp/offered.ts';
 import { buildSurface } from '../src/mcp/surface.ts';
 import { TOOLSET_NAMES, toolsetsNamed } from '../src/toolsets/index.ts';
 import { ALL_TOOLSETS } from './fixtures.ts';

@@ -16,7 +16,7 @@ export const ALL_TOOLSETS = toolsetsNamed(TOOLSET_NAMES, {
 
 export const ROOT_KEY = randomBytes(32);
 /** Of the Bank, whichever its id is. */
-const UID = 'b1f9c1de-0000-4000-8000-000000000001';
+export const UID = 'b1f9c1de-0000-4000-8000-000000000001';
 export const NOWHERE = 'postgres://nobody:secret@127.0.0.1:1/bankhouse';
 
 export const nowSeconds = () => Math.floor(Date.now() / 1000);

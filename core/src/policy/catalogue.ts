@@ -11,8 +11,13 @@ export interface CatalogueTool {
 
 /** The tools that a bank offers, by their exact names. */
 export interface Catalogue {
+  /** Of it as a bank sent it; undefined: it is the built-in one. */
+  readonly digest: string | undefined;
   readonly tools: ReadonlyMap<string, CatalogueTool>;
 }
+
+/** One that a bank sent. */
+export type KnownCatalogue = Catalogue & { readonly digest: string };
 
 /** As much of a catalogue's tools as a decision asks for; a bank server has it of the tools themselves. */
 export interface ToolLookup {
@@ -20,9 +25,10 @@ export interface ToolLookup {
 }
 
 /**
- * The tools of our own toolsets. It stands for every bank's catalogue as long as no bank is asked for its own: a bank that offers fewer of
- * them answers itself that there is no such tool.
+ * The tools of our own toolsets. It stands for a bank's catalogue until that is known: a bank that offers fewer of them answers itself that
+ * there is no such tool.
  */
 export const BUILT_IN_CATALOGUE: Catalogue = {
+  digest: undefined,
   tools: new Map(Object.entries(BUILT_IN_TOOLS).map(([name, [access, digest]]) => [name, { access, digest }])),
 };

@@ -94,6 +94,11 @@ export function decideAll(
   };
 }
 
+/** Whether the catalogue has every tool that is asked for; one that it lacks may be newer than it. */
+export function isKnown(tools: ToolLookup, operations: readonly Operation[]): boolean {
+  return operations.every(({ tool }) => tool === undefined || tools.get(tool) !== undefined);
+}
+
 function needOf(
   tools: ToolLookup,
   { method, tool, listens }: Operation,

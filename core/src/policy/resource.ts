@@ -1,5 +1,5 @@
 import { bankMetadataUrl, bankUrl } from '../bank-id.ts';
-import { BUILT_IN_CATALOGUE, type Catalogue } from './catalogue.ts';
+import type { Catalogue } from './catalogue.ts';
 
 /** A bank at its own URL. */
 export interface BankResource {
@@ -19,8 +19,16 @@ export interface BankResource {
 /** What a client talks to and a token is good for: told apart by `kind`, so that there can be others than a bank. */
 export type Resource = BankResource;
 
-/** The banks behind a front door, as resources. @param frontDoor an origin */
-export function bankResourcesAt(frontDoor: string): (bank: string) => BankResource {
+/**
+ * The banks behind a front door, as resources.
+ *
+ * @param frontDoor an origin
+ * @param catalogueOf a bank as far as is known now
+ */
+export function bankResourcesAt(
+  frontDoor: string,
+  catalogueOf: (bank: string) => Catalogue,
+): (bank: string) => BankResource {
   const { host } = new URL(frontDoor);
   return (bank) => ({
     kind: 'bank',
@@ -28,6 +36,6 @@ export function bankResourcesAt(frontDoor: string): (bank: string) => BankResour
     audience: bankUrl(frontDoor, bank),
     metadata: bankMetadataUrl(frontDoor, bank),
     host,
-    catalogue: BUILT_IN_CATALOGUE,
+    catalogue: catalogueOf(bank),
   });
 }

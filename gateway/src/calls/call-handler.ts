@@ -2,8 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   type Access,
   bankPath,
+  type Catalogue,
   decideAll,
   flatLines,
+  isKnown,
   LISTEN_OPERATION,
   type Logger,
   MCP_HEADERS,
@@ -21,12 +23,13 @@ import {
 } from '@bankhouse/core';
 import type { Authenticator, Caller } from '../authentication/authenticator.ts';
 import { TokenError } from '../authentication/token-error.ts';
+import type { Catalogues } from '../catalogues/catalogues.ts';
 import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
 import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
-import type { Endpoint, RoutingTable } from '../routing/routing-table.ts';
+import type { BankRoute, Endpoint, RoutingTable } from '../routing/routing-table.ts';
 import type { Sealed, Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, SealRefusedError, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
 import { Reach, routeOf } from '../upstream/reach.ts';
@@ -45,6 +48,7 @@ export interface CallHandlerOptions {
   openCalls: OpenCalls;
   budget: MemoryBudget;
   sealer: Sealer;
+  catalogues: Catalogues;
   metrics: GatewayMetrics;
   logger: Logger;
   maxBodyBytes: number;
@@ -84,7 +88,8 @@ interface Admitted extends Authenticated {
 }
 
 interface Authorized extends Admitted {
-  /** As much as the call does, and its assertion has to open. */
+  readonly operations: readonly Operation[];
+  /** As much as the call does, and its assertion has to open, by the catalogue that the resource came with. */
   readonly access: Access;
   readonly body: UpstreamRequest['body'];
 }
@@ -189,8 +194,9 @@ export class CallHandler {
       throw new RequestError('content_encoding', RPC.invalidRequest, 'Send the body without a content encoding.');
     }
     if (request.method !== 'POST') {
-      const access = this.permit(call, [request.method === 'GET' ? LISTEN_OPERATION : SESSION_OPERATION]);
-      if (body.isEmpty) return { ...call, access, body: () => null };
+      const operations = [request.method === 'GET' ? LISTEN_OPERATION : SESSION_OPERATION];
+      const access = this.permit(call, operations);
+      if (body.isEmpty) return { ...call, operations, access, body: () => null };
       throw new RequestError(
         'body_unexpected',
         RPC.invalidRequest,
@@ -199,23 +205,29 @@ export class CallHandler {
     }
     if (received.deciding.get(MCP_HEADERS.revision) === MODERN_REVISION) {
       const method = received.deciding.get(MCP_HEADERS.method);
-      const access = this.permit(call, [operationOfHeaders({ method, name: received.deciding.get(MCP_HEADERS.name) })]);
-      if (!body.isSmall) return { ...call, access, body: () => body.parts() };
+      const operations = [operationOfHeaders({ method, name: received.deciding.get(MCP_HEADERS.name) })];
+      const access = this.permit(call, operations);
+      if (!body.isSmall) return { ...call, operations, access, body: () => body.parts() };
       const whole = await body.whole();
-      return { ...call, access, body: () => whole };
+      return { ...call, operations, access, body: () => whole };
     }
     // Scope and existence of the bank depend on the body, but not its reading: a bank that is gone needn't cost memory.
     routeOf(this.options.routes, call.bank);
     const whole = await body.whole();
-    const access = this.permit(call, operationsOfBody(whole));
-    return { ...call, access, body: () => whole };
+    const operations = operationsOfBody(whole);
+    const access = this.permit(call, operations);
+    return { ...call, operations, access, body: () => whole };
   }
 
   /** @throws ScopeError, BankUnavailableError */
-  private permit(call: Admitted, operations: readonly Operation[]): Access {
-    const { resource, caller, trace } = call;
+  private permit(
+    call: Admitted,
+    operations: readonly Operation[],
+    catalogue: Catalogue = call.resource.catalogue,
+  ): Access {
+    const { caller, trace } = call;
     trace.operations = operations;
-    const { allowed, needed, access } = decideAll(resource, operations, caller);
+    const { allowed, needed, access } = decideAll({ catalogue }, operations, caller);
     if (!allowed) throw new ScopeError(needed);
     routeOf(this.options.routes, call.bank);
     return access;
@@ -230,8 +242,11 @@ export class CallHandler {
     for (;;) {
       signal.throwIfAborted();
       const upstream = await reach.next();
+      const access = await this.accessAt(call, upstream);
+      signal.throwIfAborted();
+      const route = routeOf(routes, call.bank);
       // Anew: waiting must not use up the assertion's window.
-      const sealed = this.seal(call, upstream);
+      const sealed = this.seal(call, { upstream, access, route });
       const { endpoint } = upstream;
       const attempt = await exchange({
         upstream,
@@ -239,7 +254,7 @@ export class CallHandler {
         response: call.response,
         headers: call.headers,
         signal,
-        judge: (proof) => this.judge(call, { upstream, endpoint }, sealed, proof),
+        judge: (proof, said) => this.judge(call, { upstream, endpoint, route }, sealed, { proof, said }),
         onSent: () => {
           trace.sentAt = performance.now();
           metrics.added((trace.sentAt - call.startedAt) / 1000);
@@ -277,13 +292,33 @@ export class CallHandler {
     }
   }
 
-  private seal(call: Authorized, upstream: Upstream): Sealed {
+  /**
+   * What the call needs by the catalogue of the pod that it goes to, which is mostly the one that it was let in by. A tool that it lacks may be new:
+   * the pod is asked once more.
+   *
+   * @throws ScopeError
+   */
+  private async accessAt(call: Authorized, upstream: Upstream): Promise<Access> {
+    const { catalogues, routes } = this.options;
+    const { bank, resource, operations } = call;
+    let catalogue = catalogues.at(upstream) ?? resource.catalogue;
+    if (!isKnown(catalogue.tools, operations)) {
+      await catalogues.ask(routeOf(routes, bank), upstream);
+      catalogue = catalogues.at(upstream) ?? catalogues.of(bank);
+    }
+    return catalogue === resource.catalogue ? call.access : this.permit(call, operations, catalogue);
+  }
+
+  private seal(
+    call: Authorized,
+    { upstream, access, route }: { upstream: Upstream; access: Access; route: BankRoute },
+  ): Sealed {
     const { claims, scopes, vaults } = call.caller;
     const assertion: TokenAssertion = {
       bank: call.bank,
       sub: claims.sub,
       iss: claims.iss,
-      access: call.access,
+      access,
       scopes: [...scopes],
       vaults: vaults === null ? null : [...vaults],
       jti: claims.jti,
@@ -291,8 +326,8 @@ export class CallHandler {
       iat: Math.floor(Date.now() / 1000),
       rid: call.requestId,
     };
-    const { sealer, routes, metrics } = this.options;
-    const sealed = sealer.seal(assertion, routeOf(routes, call.bank), upstream.keyGeneration);
+    const { sealer, metrics } = this.options;
+    const sealed = sealer.seal(assertion, route, upstream.keyGeneration);
     metrics.sealed(sealed.generation);
     return sealed;
   }
@@ -300,23 +335,27 @@ export class CallHandler {
   /**
    * Whether an answer is the bank's (G9). A proof that is there must be of this request; there must be one where the pod's image is known to
    * give it, which is never the answer's own word. Others are of the version before, or new: then the operator is told, by whose word they are
-   * known.
+   * known. What a proof seals of a catalogue is the pod's.
    *
    * @returns headers to be added
    * @throws UnprovenError
    */
   private judge(
     call: Authorized,
-    { upstream, endpoint: { address, image, mustProve } }: { upstream: Upstream; endpoint: Endpoint },
+    { upstream, endpoint, route }: { upstream: Upstream; endpoint: Endpoint; route: BankRoute },
     sealed: Sealed,
-    claimed: string | undefined,
+    { proof: claimed, said }: { proof: string | undefined; said: string | undefined },
   ): Readonly<Record<string, string>> {
-    const generation = claimed === undefined ? undefined : sealed.check(claimed);
+    const { address, image, mustProve } = endpoint;
+    const generation = claimed === undefined ? undefined : sealed.check(claimed, said);
     if (claimed === undefined ? mustProve : generation === undefined) {
       this.options.metrics.unproven();
       throw new UnprovenError(address, claimed);
     }
-    if (generation !== undefined) upstream.keyGeneration = generation;
+    if (generation !== undefined) {
+      upstream.keyGeneration = generation;
+      if (said !== undefined) this.options.catalogues.heard(route, upstream, said);
+    }
     const isTold = claimed !== undefined && image !== undefined && call.caller.scopes.includes('mcp:verify');
     return isTold ? { [PROVEN_IMAGE_HEADER]: image } : NO_HEADERS;
   }

@@ -1,4 +1,11 @@
-import { ASSERTION_HEADER_PREFIX, DATABASE_ASSERTION_HEADER, MCP_HEADERS, POD_ASSERTION_HEADER } from '@bankhouse/core';
+import {
+  ASSERTION_HEADER_PREFIX,
+  CATALOGUE_HEADER,
+  CATALOGUE_WANTED,
+  DATABASE_ASSERTION_HEADER,
+  MCP_HEADERS,
+  POD_ASSERTION_HEADER,
+} from '@bankhouse/core';
 
 /** Meant for one connection only (RFC 9110 section 7.6.1), besides what `Connection` names. */
 const HOP_BY_HOP = [
@@ -125,6 +132,8 @@ export function gatewayHeaders(options: { sealed: { pod: string; database: strin
     options.sealed.database,
     'x-request-id',
     options.requestId,
+    CATALOGUE_HEADER,
+    CATALOGUE_WANTED,
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { BankhouseError, PROOF_HEADER } from '@bankhouse/core';
+import { BankhouseError, CATALOGUE_HEADER, PROOF_HEADER } from '@bankhouse/core';
 import type { Dispatcher } from 'undici';
 import { answerHeaders } from '../http/headers.ts';
 import type { Upstream } from './upstreams.ts';
@@ -73,8 +73,8 @@ class AbortedError extends BankhouseError {
 /**
  * One attempt at one address: sends the request and streams the answer, each at the pace of its receiver.
  *
- * @param options.headers added to the answer's own, and `judge`'s, which is given the answer's proof before anything of it is passed on, and throws
- *   where that is not good enough
+ * @param options.headers added to the answer's own, and `judge`'s, which is given the answer's proof, and the digest of a catalogue that it seals,
+ *   before anything is passed on, and throws where that is not good enough
  * @param options.onSent called when the request begins to be written, `onAnswer` when the answer's headers are there, `onBlocked` when the client
  *   leaves so many bytes of the answer waiting, and with 0 when it has taken them
  */
@@ -84,7 +84,7 @@ export function exchange(options: {
   response: ServerResponse;
   headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
-  judge: (proof: string | undefined) => Readonly<Record<string, string>>;
+  judge: (proof: string | undefined, said: string | undefined) => Readonly<Record<string, string>>;
   onSent: () => void;
   onAnswer: () => void;
   onBlocked: (bytes: number) => void;
@@ -143,8 +143,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     const { response } = this.options;
     let more: Readonly<Record<string, string>>;
     try {
-      const proof = headers[PROOF_HEADER];
-      more = this.options.judge(Array.isArray(proof) ? proof.join() : proof);
+      more = this.options.judge(onlyText(headers[PROOF_HEADER]), onlyText(headers[CATALOGUE_HEADER]));
     } catch (error) {
       controller.abort(error as Error);
       return;
@@ -183,6 +182,11 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
       this.settle({ kind: 'unsent', error });
     } else this.settle({ kind: 'failed', error });
   }
+}
+
+/** One that came more than once is none that is right. */
+function onlyText(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join() : value;
 }
 
 function isEventStream(contentType: string | string[] | undefined): boolean {

@@ -13,6 +13,8 @@ export interface Upstream {
   endpoint: Endpoint;
   /** The newest generation of seal keys that the pod has said to have; undefined: not known. */
   keyGeneration: number | undefined;
+  /** Digest of the catalogue that the pod has said to have; undefined: not known, or its server is of a version that says none. */
+  catalogue: string | undefined;
   /** Calls under way. */
   outstanding: number;
   /** When it was last picked; a later pick has a higher number. */
@@ -85,7 +87,15 @@ export class Upstreams {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: { timeout: CONNECT_TIMEOUT_MS },
     });
-    const upstream: Upstream = { address, pool, endpoint, keyGeneration: undefined, outstanding: 0, picked: 0 };
+    const upstream: Upstream = {
+      address,
+      pool,
+      endpoint,
+      keyGeneration: undefined,
+      catalogue: undefined,
+      outstanding: 0,
+      picked: 0,
+    };
     bank.set(address, upstream);
     return upstream;
   }

@@ -49,19 +49,23 @@ export class DoorError extends BankhouseError {
  * @throws DoorError 401
  */
 export function openDoor(headers: IncomingHttpHeaders, bank: string, secrets: Secrets, now: number): Caller {
-  const sealed = single(headers[POD_ASSERTION_HEADER]);
   const databaseAssertion = single(headers[DATABASE_ASSERTION_HEADER]);
-  const open = () => openAssertion(sealed, { bank, keys: secrets.sealKeys(), now });
+  const assertion = openSeal(headers, bank, secrets, now);
+  if (
+    databaseAssertion === undefined ||
+    databaseAssertion.length > ASSERTION_MAX_BYTES ||
+    !SEALED.test(databaseAssertion)
+  ) {
+    throw new DoorError(401, 'assertion_absent', 'The request carries no assertion for the database.');
+  }
+  return { assertion, databaseAssertion };
+}
+
+/** For what needs no database. @throws DoorError 401 */
+export function openSeal(headers: IncomingHttpHeaders, bank: string, secrets: Secrets, now: number): Assertion {
+  const sealed = single(headers[POD_ASSERTION_HEADER]);
   try {
-    const assertion = withFreshKeys(open, secrets);
-    if (
-      databaseAssertion === undefined ||
-      databaseAssertion.length > ASSERTION_MAX_BYTES ||
-      !SEALED.test(databaseAssertion)
-    ) {
-      throw new DoorError(401, 'assertion_absent', 'The request carries no assertion for the database.');
-    }
-    return { assertion, databaseAssertion };
+    return withFreshKeys(() => openAssertion(sealed, { bank, keys: secrets.sealKeys(), now }), secrets);
   } catch (error) {
     if (error instanceof AssertionError) throw new DoorError(401, error.code, error.message);
     throw error;

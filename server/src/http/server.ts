@@ -6,6 +6,8 @@ import {
   answerAdmin,
   BankhouseError,
   bankPath,
+  CATALOGUE_HEADER,
+  CATALOGUE_PATH,
   type Logger,
   messageOf,
   POD_ASSERTION_HEADER,
@@ -13,6 +15,7 @@ import {
   proofOf,
   RPC,
   SEALED_HEADERS_MAX_BYTES,
+  type SentCatalogue,
   TOOL_PROFILE_UNKNOWN,
   type ToolLookup,
   type ToolProfile,
@@ -25,7 +28,7 @@ import { toAuthInfo } from '../mcp/serving.ts';
 import type { Secrets } from '../secrets.ts';
 import { ANSWER_CHARACTERS } from '../toolsets/shared/budget.ts';
 import { RequestError, readJsonBody } from './body.ts';
-import { checkAccess, DoorError, openDoor } from './door.ts';
+import { checkAccess, DoorError, openDoor, openSeal } from './door.ts';
 import { exchange, isListen } from './exchange.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -46,6 +49,8 @@ export interface HttpOptions {
   mcp: McpService;
   /** That the bank offers. */
   tools: ToolLookup;
+  /** All that it offers, for the gateway. */
+  catalogue: () => SentCatalogue;
   logger: Logger;
   metrics: AdminAnswers['metrics'];
   /** Called for every request but those of kubelet and Prometheus, before anything is checked. */
@@ -81,8 +86,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (answerOwn(request, response)) return;
-    options.onRequest();
     const url = request.url ?? '';
+    if (url === CATALOGUE_PATH) return sendCatalogue(request, response, options, now());
+    options.onRequest();
     if (url !== path && !url.startsWith(`${path}?`)) {
       response
         .writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
@@ -90,7 +96,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return;
     }
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
-    prove(request, response, options.secrets);
+    prove(request, response, options);
     const profile = profileOf(url, options.secrets);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
@@ -137,11 +143,44 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   };
 }
 
-/** On whatever is answered from here on: that it comes from who has the bank's key (G9). The door has opened the assertion. */
-function prove(request: IncomingMessage, response: ServerResponse, secrets: Secrets): void {
-  const sealed = request.headers[POD_ASSERTION_HEADER];
-  const proof = typeof sealed === 'string' ? proofOf(sealed, secrets.sealKeys()) : undefined;
-  if (proof !== undefined) response.setHeader(PROOF_HEADER, proof);
+/**
+ * On whatever is answered from here on: that it comes from who has the bank's key (G9), and, where the gateway asks, which catalogue the bank has
+ * now. The door has opened the assertion.
+ */
+function prove(
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+  { secrets, catalogue }: Pick<HttpOptions, 'secrets' | 'catalogue'>,
+): void {
+  const sealed = headers[POD_ASSERTION_HEADER];
+  const said = headers[CATALOGUE_HEADER] === undefined ? undefined : catalogue().digest;
+  const proof = typeof sealed === 'string' ? proofOf(sealed, secrets.sealKeys(), said) : undefined;
+  if (proof === undefined) return;
+  response.setHeader(PROOF_HEADER, proof);
+  if (said !== undefined) response.setHeader(CATALOGUE_HEADER, said);
+}
+
+/** To whoever has the gateway's seal; it opens nothing of the bank's, and so needs none for the database. @throws DoorError 401 */
+function sendCatalogue(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { bank, secrets, catalogue }: HttpOptions,
+  now: number,
+): void {
+  openSeal(request.headers, bank, secrets, Math.floor(now / 1000));
+  if (request.method !== 'GET') {
+    response.writeHead(405, { allow: 'GET' }).end();
+    return;
+  }
+  const { text, digest } = catalogue();
+  const proof = proofOf(String(request.headers[POD_ASSERTION_HEADER]), secrets.sealKeys(), digest);
+  response
+    .writeHead(200, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      ...(proof === undefined ? {} : { [PROOF_HEADER]: proof }),
+    })
+    .end(text);
 }
 
 /** What the URL says goes before what the Bank says. @throws RequestError 400 */

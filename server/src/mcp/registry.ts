@@ -48,6 +48,15 @@ export class ToolRegistry {
     return [...this.#tools.values()];
   }
 
+  /** What is made of the tools, when it is first asked for and when there have come others. */
+  derived<T>(make: (tools: readonly Tool[]) => T): () => T {
+    let made: { of: ReadonlyMap<string, Tool>; it: T } | undefined;
+    return () => {
+      if (made?.of !== this.#tools) made = { of: this.#tools, it: make(this.all()) };
+      return made.it;
+    };
+  }
+
   /** Those that a profile lists, in the order in which they came. */
   listed(profile: ToolProfile): Tool[] {
     return this.all().filter(

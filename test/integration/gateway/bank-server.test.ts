@@ -23,7 +23,7 @@ import {
   SECRET_SEAL_KEYS,
 } from '@bankhouse/core';
 import { type Assembly, assembleGateway, configSchema, Revocations, readBank, readPod } from '@bankhouse/gateway';
-import { type BankServer, loadServerConfig, startBankServer } from '@bankhouse/server';
+import { type BankServer, loadServerConfig, startBankServer, type Tool, toolsetsNamed } from '@bankhouse/server';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -32,6 +32,19 @@ import { createBank, startPostgres, type TestBank, type TestPostgres, withClient
 import { bankObject, podObject, uidOf } from '../../harness/routed.ts';
 import { SOON } from '../../harness/soon.ts';
 import { addNote, write } from '../live/support.ts';
+
+/** Tools of another server, which no gateway has built in, with names that say the contrary of what they do. */
+const OTHERS = (['write', 'read'] as const).map(
+  (access): Tool => ({
+    name: access === 'write' ? 'get_stuff_delete_all' : 'delete_nothing',
+    title: access,
+    description: `Says that it can ${access}.`,
+    access,
+    place: 'remote',
+    inputSchema: { type: 'object', properties: {} },
+    call: async (_args, { caller }) => ({ content: [], structuredContent: { access: caller.assertion.access } }),
+  }),
+);
 
 const FRONT_DOOR = 'https://mcp.example.com';
 const root = randomBytes(32);
@@ -60,7 +73,11 @@ beforeAll(async () => {
   writeFileSync(join(dir, SECRET_DATABASE_URL), bank.url);
   const podKey = deriveSealKey(root, 'pod', 'acme', uidOf('acme'), 1).toString('base64');
   writeFileSync(join(dir, SECRET_SEAL_KEYS), JSON.stringify({ 1: podKey }));
-  server = await startBankServer(loadServerConfig({ BANK_ID: 'acme', SECRET_DIR: dir, PORT: '0' }), logger);
+  const serverConfig = loadServerConfig({ BANK_ID: 'acme', SECRET_DIR: dir, PORT: '0' });
+  const others = { name: 'others', instructions: '', tools: OTHERS, resources: [] };
+  server = await startBankServer(serverConfig, logger, {
+    toolsets: [...toolsetsNamed(serverConfig.toolsets), others],
+  });
   wire = listenIn(server.port).listen(0, '127.0.0.1');
   await once(wire, 'listening');
   const published = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k' }] });
@@ -183,7 +200,7 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
   });
 
   it('G12: needs write for what the bank says can write, and read for the rest', async () => {
-    await using client = await connect(era, {});
+    await using client = await connect(era, { scope: 'mcp:read' });
     const { tools } = await client.listTools();
     expect(tools.length).toBeGreaterThan(40);
     for (const { name, annotations } of tools) {
@@ -194,6 +211,33 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
       );
       expect([name, answer]).toEqual([name, annotations?.readOnlyHint === true ? 'taken' : 'refused']);
     }
+  });
+});
+
+describe("a tool of the bank's own catalogue", () => {
+  /** What a gateway that has just started knows: nothing. */
+  const forget = () => {
+    assembly.table.setBank('banks/acme', undefined);
+    assembly.table.setBank('banks/acme', readBank(bankObject('acme', { provenImages: [IMAGE] })));
+  };
+
+  it.each([
+    ['get_stuff_delete_all', 'mcp:read mcp:write', 'write'],
+    ['delete_nothing', 'mcp:read mcp:write', 'read'],
+    ['delete_nothing', 'mcp:read', 'read'],
+  ])('%s is called with %s for %s, in the first call to the bank', async (name, scope, access) => {
+    await using client = await connect('modern', { scope });
+    forget();
+    const { structuredContent } = await client.callTool({ name, arguments: {} });
+    expect(structuredContent).toEqual({ access });
+  });
+
+  it('that writes is refused who only reads, by the gateway and with a challenge', async () => {
+    await using client = await connect('modern', { scope: 'mcp:read' });
+    forget();
+    const call = client.callTool({ name: 'get_stuff_delete_all', arguments: {} });
+    await expect(call).rejects.toThrow(/scope|403/i);
+    expect(seen['bankhouse-database-assertion']).toBeUndefined();
   });
 });
 
