@@ -6,7 +6,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
 import { SESSION_HEADER } from '../mcp/sessions.ts';
-import { formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
+import { answersOf, formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
 
 /**
  * One request: the short way (ADR 15) where that takes it, else through the SDK's handler. There it does what the SDK's own
@@ -31,7 +31,8 @@ export async function exchange(
   const taken = takenBy(request.headers.accept);
   // A plain call is answered in the one form that a client takes; only a stream needs a client that takes streams.
   const isPlain = body !== undefined && !Array.isArray(body) && !isListen(body) && taken.json;
-  const accept = isPlain || (taken.json && taken.stream) ? TAKES_BOTH : undefined;
+  const isBatch = Array.isArray(body) && taken.json;
+  const accept = isPlain || isBatch || (taken.json && taken.stream) ? TAKES_BOTH : undefined;
   const answer = await mcp.fetch(toRequest(request, abort.signal, { hasBody: body !== undefined, accept }), {
     authInfo,
     ...(body === undefined ? {} : { parsedBody: body }),
@@ -46,6 +47,13 @@ export async function exchange(
     return;
   }
   if (headers['content-type'] === 'text/event-stream') {
+    if (isBatch) {
+      // Aborted with the client.
+      const stream = await answer.text().catch(() => undefined);
+      return stream === undefined
+        ? void response.destroy()
+        : sendJson(response, answer.status, Buffer.from(answersOf(stream)));
+    }
     if (!isPlain) return sendStream(response, { status: answer.status, headers, body: answer.body });
     const reader = answer.body.getReader();
     // Aborted with the client.

@@ -10,7 +10,12 @@ function bothFit({ text, structured }: Said): void {
   expect(JSON.stringify(structured ?? null).length).toBeLessThanOrEqual(MOST);
 }
 
-const understood = (holds: string, source: string, tool: string, args: (bank: Bank) => Promise<unknown>): Report => ({
+const understood = (
+  holds: string,
+  source: string | undefined,
+  tool: string,
+  args: (bank: Bank) => Promise<unknown>,
+): Report => ({
   holds,
   fault: 'T3, T4',
   source,
@@ -20,7 +25,7 @@ const understood = (holds: string, source: string, tool: string, args: (bank: Ba
   },
 });
 
-const named = (holds: string, source: string, [tool, args]: [string, object], name: RegExp): Report => ({
+const named = (holds: string, source: string | undefined, [tool, args]: [string, object], name: RegExp): Report => ({
   holds,
   fault: 'T4',
   source,
@@ -95,7 +100,6 @@ export const ANSWERS: readonly Report[] = [
   {
     holds: 'a refusal is text that a model reads, and never nothing',
     fault: 'T1',
-    source: 'usememos/memos#6226',
     async check(bank) {
       const { isError, text } = await bank.call('get_note', { id: '0b9e3c1a-0000-4000-8000-000000000001' });
       expect([isError, text]).toEqual([true, expect.stringMatching(/.{20}/)]);
@@ -131,8 +135,8 @@ export const ANSWERS: readonly Report[] = [
     fault: 'T2',
     source: 'invest-composer/composer-trade-mcp#38',
     async check(bank) {
-      for (let made = 0; made < 5; made++) await longNote(bank, 20_000);
-      const said = await bank.call('query', { kind: 'note', select: ['id', 'body'], limit: 100 });
+      for (let made = 0; made < 40; made++) await longNote(bank, 2000);
+      const said = await bank.call('query', { kind: 'note', select: ['id', 'body'], limit: 200 });
       bothFit(said);
       expect(said.structured.nextCursor).toMatch(/./);
     },
@@ -140,7 +144,6 @@ export const ANSWERS: readonly Report[] = [
   {
     holds: 'what writes answers by a receipt, however long what it wrote',
     fault: 'T2',
-    source: 'Pimzino/spec-workflow-mcp#107',
     async check(bank) {
       const said = await bank.call('create_note', { title: 'long', body: 'x'.repeat(100_000) });
       bothFit(said);
@@ -158,7 +161,7 @@ export const ANSWERS: readonly Report[] = [
   })),
   understood(
     'null for what may be left out is as good as left out',
-    'KeeperHub/keeperhub#2108',
+    'ramimbo/mergework#112',
     'list_notes',
     async () => ({
       vaultId: null,
@@ -167,22 +170,22 @@ export const ANSWERS: readonly Report[] = [
     }),
   ),
   understood(
-    'the word “null” for a filter or a cursor is null, as some clients send it',
+    'the word null for a number, a truth or one of some values is null, as some clients send it',
     'anthropics/claude-code#95239',
     'list_notes',
     async () => ({
-      cursor: 'null',
-      vaultId: 'null',
+      pinned: 'null',
+      archived: 'null',
       limit: 'null',
     }),
   ),
-  understood('a truth as text is the truth', 'chatml/chatml#675', 'list_recordings', async () => ({
+  understood('a truth as text is the truth', undefined, 'list_recordings', async () => ({
     includeTotal: 'True',
   })),
-  understood('another word for a thing is the thing', 'sdimitrov/mcp-memory#4', 'get_note', async (bank) => ({
+  understood('another word for a thing is the thing', undefined, 'get_note', async (bank) => ({
     note_id: await aNote(bank),
   })),
-  understood('the kind in the plural, and as entity, is the kind', 'nanbingxyz/5ire#26', 'query', async () => ({
+  understood('the kind in the plural, and as entity, is the kind', undefined, 'query', async () => ({
     entity: 'notes',
   })),
   named(
@@ -193,15 +196,14 @@ export const ANSWERS: readonly Report[] = [
   ),
   named(
     'a slip of the finger is answered by the nearest name',
-    'KeeperHub/keeperhub#2040',
+    undefined,
     ['list_notes', { vaultld: 'sales' }],
     /did you mean vaultId/,
   ),
-  named('an argument that is missing is named', 'alphaonedev/ai-memory-mcp#6', ['get_note', {}], /id/),
+  named('an argument that is missing is named', undefined, ['get_note', {}], /id/),
   {
     holds: 'a tool that is not there is -32602, and the answer names tools/list',
     fault: 'T4',
-    source: 'meriamsamy/Sterling-Vance-Bank-B#103',
     async check(bank) {
       const { json } = await bank.ask('tools/call', { name: 'delete_everything', arguments: {} });
       expect(json.error).toMatchObject({ code: -32602, message: expect.stringContaining('tools/list') });
@@ -210,7 +212,6 @@ export const ANSWERS: readonly Report[] = [
   {
     holds: 'clients of both eras that connect at once, each with a stream, all call',
     fault: 'P10',
-    source: 'AxiomMath/axle-mcp-server#7',
     async check(bank) {
       const sessions = await Promise.all(Array.from({ length: 12 }, () => bank.begin()));
       const streams = await Promise.all(

@@ -108,7 +108,7 @@ export const AUTHORIZATION: readonly Report[] = [
   {
     holds: 'a slash behind the path is 404 as JSON, and no redirect, which would lose the body and the token',
     fault: 'P7',
-    source: 'f/mcptools#69',
+    source: 'microsoft/vscode#259251',
     async check(bank) {
       const headers = { ...JSON_TYPE, authorization: `Bearer ${await bank.token()}` };
       const { status, headers: told, json } = await bank.send('POST', { path: `${bank.path}/`, headers, body });
@@ -118,7 +118,6 @@ export const AUTHORIZATION: readonly Report[] = [
   {
     holds: 'the 401 offers every scope that people have, so that a client does not stay read-only',
     fault: 'P4',
-    source: 'InsForge/insforge-mcp#69',
     async check(bank) {
       const { headers } = await bank.send('POST', { headers: JSON_TYPE, body });
       expect(headers['www-authenticate']).toContain('scope="mcp:read mcp:write"');
@@ -127,7 +126,6 @@ export const AUTHORIZATION: readonly Report[] = [
   {
     holds: 'a 403 for want of a scope names what is held too: a client replaces its scopes by these',
     fault: 'P4',
-    source: 'anthropics/claude-code#52871',
     async check(bank) {
       const headers = { authorization: `Bearer ${await bank.token({ scope: 'mcp:read' })}` };
       const message = { ...VAULTS, params: { name: 'create_note', arguments: { title: 'x' } } };
@@ -138,7 +136,6 @@ export const AUTHORIZATION: readonly Report[] = [
   {
     holds: 'a bank that is not there is 403 without a challenge: signing in anew would not help',
     fault: 'P5',
-    source: 'punkpeye/mcp-remote#136',
     async check(bank) {
       const aud = bank.url.replace(/acme$/, 'nobody');
       const headers = { ...JSON_TYPE, authorization: `Bearer ${await bank.token({ aud })}` };
@@ -149,7 +146,6 @@ export const AUTHORIZATION: readonly Report[] = [
   {
     holds: 'a HEAD that probes is challenged as any call, so that a client knows to sign in',
     fault: 'P6',
-    source: 'google-gemini/gemini-cli#5268',
     async check(bank) {
       const { status, headers } = await bank.send('HEAD');
       expect([status, headers['www-authenticate']]).toEqual([401, expect.stringContaining('resource_metadata=')]);
@@ -158,7 +154,6 @@ export const AUTHORIZATION: readonly Report[] = [
   {
     holds: 'no scope is shown that nobody can be given',
     fault: 'P6',
-    source: 'exa-labs/exa-mcp-server#387',
     async check(bank) {
       const { json } = await bank.send('GET', { path: `/.well-known/oauth-protected-resource${bank.path}` });
       expect(json.scopes_supported).toEqual(['mcp:read', 'mcp:write']);
@@ -166,7 +161,6 @@ export const AUTHORIZATION: readonly Report[] = [
   },
   {
     holds: 'the scheme of a token is the same in any case',
-    source: 'punkpeye/mcp-remote#223',
     async check(bank) {
       for (const scheme of ['bearer', 'BEARER', 'Bearer']) {
         expect((await bank.post(LIST, { authorization: `${scheme} ${await bank.token()}` })).status).toBe(200);

@@ -18,10 +18,10 @@ export const OLDER = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
 export interface Report {
   /** A sentence about a bank. */
   readonly holds: string;
-  /** The fault of ours of this kind. */
-  readonly fault?: string;
-  /** `owner/repository#number`, publicly. */
-  readonly source: string;
+  /** The faults of ours of this kind (P1 to P10, T1 to T5), each of which began with public reports. */
+  readonly fault?: string | undefined;
+  /** `owner/repository#number` of a report of just this, where one is known. */
+  readonly source?: string | undefined;
   check(bank: Bank): Promise<void>;
 }
 

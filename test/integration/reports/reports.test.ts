@@ -1,6 +1,6 @@
 /**
  * What people who run such servers, or connect to them, have reported in public, each as a check of a bank behind the gateway on a real Postgres.
- * `source` is where: a repository and its thread. Faults of ours of the same kind (P1 to P10, T1 to T5) are checked in several ways.
+ * `source` is where: a repository and its thread. What has none is another way in which a fault of such a kind would show.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ANSWERS } from './answers.ts';
@@ -21,12 +21,11 @@ describe.each([
   ['lists of tools', SCHEMAS],
   ['calls and answers', ANSWERS],
 ])('%s', (_room, reports) => {
-  it.each(reports)('$holds ($source)', ({ check }) => check(bank));
+  it.each(reports)('$holds', ({ check }) => check(bank));
 });
 
 it('more than 55 reports are looked at, each by a sentence of its own', () => {
   const all = [...TRANSPORT, ...AUTHORIZATION, ...SCHEMAS, ...ANSWERS];
   expect(new Set(all.map(({ holds }) => holds)).size).toBe(all.length);
-  expect(all.length).toBeGreaterThan(55);
-  for (const { source } of all) expect(source).toMatch(/^[\w.-]+\/[\w.-]+#\d+$/);
+  expect(all.filter(({ source }) => /^[\w.-]+\/[\w.-]+#\d+$/.test(source ?? '')).length).toBeGreaterThan(55);
 });

@@ -3,7 +3,7 @@
 import { TOOL_PROFILES } from '@bankhouse/core';
 import { encode } from 'gpt-tokenizer';
 import { expect } from 'vitest';
-import { type Bank, LIST, type Listed, type Report } from './bank.ts';
+import { type Bank, initialize, LIST, type Listed, type Report } from './bank.ts';
 
 type Schema = Record<string, unknown>;
 type Found = readonly [where: string, schema: unknown];
@@ -31,7 +31,7 @@ async function schemas(bank: Bank): Promise<[where: string, schema: Schema][]> {
 }
 
 /** Says where a schema is as it must not be. */
-function never(holds: string, source: string, isBad: (schema: Schema) => boolean, fault = 'P9'): Report {
+function never(holds: string, source: string | undefined, isBad: (schema: Schema) => boolean, fault = 'P9'): Report {
   return {
     holds,
     fault,
@@ -68,15 +68,30 @@ export const SCHEMAS: readonly Report[] = [
     },
   },
   {
-    holds: 'each tool of a list has a name of its own, and is described',
+    holds: 'each tool of a list has a name of its own',
     fault: 'P9',
-    source: 'evoila/meho#2745',
     async check(bank) {
       for (const profile of TOOL_PROFILES) {
         const tools = await bank.tools(profile);
         expect(new Set(tools.map(({ name }) => name)).size).toBe(tools.length);
-        for (const { description } of tools) expect(description).toMatch(/^.{20,1024}$/s);
       }
+    },
+  },
+  {
+    holds: 'what a tool is described by is no longer than any maker of models takes',
+    source: 'probelabs/probe#9',
+    async check(bank) {
+      for (const { name, description } of await every(bank)) {
+        expect([name, description]).toEqual([name, expect.stringMatching(/^.{20,1024}$/s)]);
+      }
+    },
+  },
+  {
+    holds: 'the instructions of a bank are no longer than what a client cuts them at',
+    source: 'anthropics/claude-code#41593',
+    async check(bank) {
+      const { json } = await bank.post(initialize('2025-11-25'));
+      expect(json.result.instructions).toMatch(/^.{20,2048}$/s);
     },
   },
   {
@@ -130,7 +145,7 @@ export const SCHEMAS: readonly Report[] = [
   never('properties have names that every maker takes', 'freee/freee-mcp#15', (schema) =>
     Object.keys((schema.properties ?? {}) as Schema).some((name) => !/^[a-zA-Z0-9_-]{1,64}$/.test(name)),
   ),
-  never('what is required is there', 'IBM-Cloud/ibm-cloud-cli-release#226', ({ required, properties }) =>
+  never('what is required is there', undefined, ({ required, properties }) =>
     ((required ?? []) as string[]).some((name) => !Object.hasOwn((properties ?? {}) as Schema, name)),
   ),
   {
@@ -170,7 +185,6 @@ export const SCHEMAS: readonly Report[] = [
   {
     holds: 'a cursor that nobody gave is refused, so nobody reads one page for ever',
     fault: 'P2',
-    source: 'DeusData/codebase-memory-mcp#1247',
     async check(bank) {
       for (const cursor of ['2', 'eyJvZmZzZXQiOjIwfQ==', 'null', 'undefined']) {
         for (const method of ['tools/list', 'prompts/list', 'resources/list']) {
@@ -183,7 +197,7 @@ export const SCHEMAS: readonly Report[] = [
     holds:
       'a list that is followed by its cursors ends, with nothing twice, and its last page has no cursor that is empty or null',
     fault: 'P2',
-    source: 'modelcontextprotocol/java-sdk#628',
+    source: 'DeusData/codebase-memory-mcp#1247',
     async check(bank) {
       const seen: string[] = [];
       let cursor: string | undefined;
@@ -201,7 +215,6 @@ export const SCHEMAS: readonly Report[] = [
   {
     holds: 'a list that has not changed is the same to the byte, so that a model’s maker keeps it',
     fault: 'P8',
-    source: 'modelcontextprotocol/modelcontextprotocol#2808',
     async check(bank) {
       expect((await bank.post(LIST)).body).toBe((await bank.post(LIST)).body);
     },

@@ -70,20 +70,20 @@ export const TRANSPORT: readonly Report[] = [
   accepted(
     'a notification that nobody knows',
     { jsonrpc: '2.0', method: 'notifications/of/somebody' },
-    'helidon-io/helidon-mcp#175',
+    'awslabs/mcp#483',
   ),
   accepted(
     'the cancellation of a request that is over',
     { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 99, reason: 'too slow' } },
     'oramasearch/oramacore#335',
   ),
-  accepted("a client's answer", { jsonrpc: '2.0', id: 5, result: {} }, 'awslabs/mcp#483'),
+  accepted("a client's answer", { jsonrpc: '2.0', id: 5, result: {} }, 'helidon-io/helidon-mcp#175'),
   sameId('req-123', 'WordPress/mcp-adapter#143'),
   sameId('1', 'modelcontextprotocol/python-sdk#961'),
   sameId(0, 'radareorg/radare2-mcp#68'),
   sameId('0b9e3c1a-0000-4000-8000-000000000001', 'DeusData/codebase-memory-mcp#253'),
-  withParams('params: null', { ...LIST, params: null }, 'chaitin/MonkeyCode#1268'),
-  withParams('a list without params', bareList, 'lizqwerscott/mcp.el#85'),
+  withParams('params: null', { ...LIST, params: null }, 'lizqwerscott/mcp.el#85'),
+  withParams('a list without params', bareList, 'chaitin/MonkeyCode#1268'),
   withParams(
     'arguments: null',
     { ...VAULTS, params: { name: 'list_vaults', arguments: null } },
@@ -103,7 +103,7 @@ export const TRANSPORT: readonly Report[] = [
       for (const args of ['{}', [], 7]) {
         const { status, json } = await bank.post({ ...VAULTS, params: { name: 'list_vaults', arguments: args } });
         expect([status, json.error.code]).toEqual([200, -32602]);
-        expect(json.error.message).toMatch(/object/i);
+        expect(json.error.message).toContain('arguments');
       }
     },
   },
@@ -138,13 +138,16 @@ export const TRANSPORT: readonly Report[] = [
     },
   },
   {
-    holds: 'a revision that was never made is refused by 400 in a header, and the answer says which there are',
+    holds:
+      'a revision that was never made is refused by 400 in a header, and the answer says which there are, or which is none',
     source: 'modelcontextprotocol/php-sdk#306',
     async check(bank) {
-      for (const revision of ['1900-01-01', 'not-a-version']) {
+      for (const [revision, said] of [
+        ['1900-01-01', '2025-11-25'],
+        ['not-a-version', 'not-a-version'],
+      ] as const) {
         const { status, body } = await bank.post(LIST, { ...(await bank.begin()), 'mcp-protocol-version': revision });
-        expect(status).toBe(400);
-        expect(body).toContain('2025-11-25');
+        expect([status, body]).toEqual([400, expect.stringContaining(said)]);
       }
     },
   },
@@ -170,14 +173,14 @@ export const TRANSPORT: readonly Report[] = [
     source: 'modelcontextprotocol/python-sdk#934',
     async check(bank) {
       const headers = await bank.begin('2025-03-26');
-      const { status, json } = await bank.post(
-        [
+      for (const accept of [BOTH, 'application/json', '*/*']) {
+        const calls = [
           { ...LIST, id: 'a' },
           { ...VAULTS, id: 2 },
-        ],
-        headers,
-      );
-      expect([status, json.map(({ id }: { id: unknown }) => id).sort()]).toEqual([200, [2, 'a']]);
+        ];
+        const { status, json } = await bank.post(calls, { ...headers, accept });
+        expect([status, json.map(({ id }: { id: unknown }) => id).sort()]).toEqual([200, [2, 'a']]);
+      }
     },
   },
   {
@@ -200,7 +203,6 @@ export const TRANSPORT: readonly Report[] = [
   },
   {
     holds: 'text in any writing, and of more than one unit of UTF-16, comes back as it was written',
-    source: 'chaitin/MonkeyCode#1268',
     async check(bank) {
       const title = 'Größe 東京 🧾 \u202aرقم\u202c e\u0301';
       const { structured } = await bank.call('create_note', { title });
@@ -209,7 +211,6 @@ export const TRANSPORT: readonly Report[] = [
   },
   {
     holds: 'a body behind a mark of the byte order is read',
-    source: 'googleapis/mcp-toolbox#1049',
     async check(bank) {
       expect((await bank.post(`\ufeff${JSON.stringify(LIST)}`)).status).toBe(200);
     },
