@@ -51,11 +51,7 @@ async function start() {
       },
       body: JSON.stringify(message),
     });
-    const text = await response.text();
-    // A batch is answered by a stream of answers.
-    const messages = text.includes('data: ') ? [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => data) : [text];
-    const [only = 'null', ...others] = messages;
-    return { status: response.status, body: JSON.parse(others.length === 0 ? only : `[${messages.join()}]`) };
+    return { status: response.status, body: (await response.json()) as Answer['body'] };
   };
   return { ask, ran, secret };
 }

@@ -202,7 +202,7 @@ describe('the schemas of batch, query and search', () => {
     },
   );
 
-  it('the filter says what it is in the schema and what can be asked in the description', () => {
+  it('the filter says what it is in the schema, and what can be asked stands beside the kind', () => {
     const query = surface.tools.list('full').tools.find((tool) => tool.name === 'query');
     expect(query?.inputSchema.properties?.filter).toMatchObject({
       type: 'object',
@@ -213,7 +213,9 @@ describe('the schemas of batch, query and search', () => {
         value: {},
       },
     });
-    for (const { kind } of QUERYABLES.values()) expect(query?.description).toContain(`${kind}: `);
-    expect(query?.description).toContain('priority low|normal|high|urgent');
+    const { description } = (query?.inputSchema.properties?.kind ?? {}) as { description?: string };
+    for (const { kind } of QUERYABLES.values()) expect(description).toContain(`${kind}: `);
+    expect(description).toContain('priority low|normal|high|urgent');
+    expect(query?.description).toContain('what can be null isNull');
   });
 });

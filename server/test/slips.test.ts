@@ -92,6 +92,9 @@ const UNDERSTOOD: [slip: string, tool: string, given: Args, meant: Args][] = [
       ['startDate', tool, { ...query, startDate: '2026-05-01' }, { from: '2026-05-01' }],
     ];
   }),
+  ['limit as the word null', 'list_notes', { limit: 'null' }, { limit: 20 }],
+  ['a truth as the word null', 'list_notes', { pinned: 'null' }, {}],
+  ['one of some values as the word null', 'list_notes', { archived: 'null' }, { archived: 'exclude' }],
   ['cursor null', 'list_recordings', { cursor: null }, {}],
   ['cursor empty', 'list_recordings', { cursor: '' }, {}],
   ['nextCursor as argument', 'list_recordings', { nextCursor: 'abc' }, { cursor: 'abc' }],

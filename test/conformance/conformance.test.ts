@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPostgres, type TestPostgres } from '../harness/postgres.ts';
 import { type RunningBank, runBank } from '../integration/server/support.ts';
 import { fixtures } from './fixtures.ts';
-import { openFrontDoor } from './gateway.ts';
+import { openDoorWithToken } from './gateway.ts';
 import { addingProxy, type Outcome, REVISIONS, type Revision, requiredScenarios, runRequirements } from './run.ts';
 
 /** What any server must pass that holds none of the suite's tools, resources and prompts. */
@@ -99,7 +99,7 @@ describe.each(REVISIONS)('what %s requires', (revision) => {
   describe('with fixtures, through the gateway', () => {
     let outcomes: Map<string, Outcome>;
     beforeAll(async () => {
-      await using door = await openFrontDoor(postgres, furnished, root);
+      await using door = await openDoorWithToken(postgres, furnished, root);
       outcomes = await runRequirements(door.url, revision);
     });
 

@@ -52,7 +52,7 @@ export const BUILT_IN_TOOLS: Readonly<Record<string, readonly [access: ToolAcces
   process_entry: ['write', 'sha256:46ac4f4aa8c4e058b7789cdf3be311eb63385c5b917aff4ce3d01bf0e4606dc3'],
   process_note: ['write', 'sha256:028437a2b486e8f57d2f38abfd5d0ae35a66794cf9be8c2e08df3259afa8d1d7'],
   process_task: ['write', 'sha256:9a30ee58593f99baaf851ce70ff6f30bc47b418955689ee73d160bb0321af014'],
-  query: ['read', 'sha256:fe6bb17ebfb58ab2c44b12c9336b3d6e617476f6f7556f98ad793a6e5efd354d'],
+  query: ['read', 'sha256:b37b32e1d822ecafcb1c6be14b94d8e5b620b36cb96dc11d307625972d4b0cd8'],
   search: ['read', 'sha256:fa73680016369c5602b23c600144341688d7f90a8ba8ad37da221f6c5a365622'],
   search_recordings: ['read', 'sha256:87a8e1ebf4773fdbb30515a24afc8d9ea1e21cde72cbc180bb9f98e7c5ee5306'],
   semantic_search: ['read', 'sha256:abd0ef1dbf3b80d9a0b1f3c871bd59938420cad0d7f9d1bc4abb1f184118784d'],

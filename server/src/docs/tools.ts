@@ -111,7 +111,12 @@ function toolSection(tool: ListedTool, { access, listedIn }: Tool, fields: Reado
       : schema.default === undefined
         ? ''
         : `default ${code(schema.default)}`;
-    return `| \`${name}\` | ${cell(typeOf(schema))} | ${cell(need)} | ${cell(schema.description ?? fields[name]?.description ?? '')} |`;
+    const [first = ''] = (schema.description ?? fields[name]?.description ?? '').split('\n');
+    return `| \`${name}\` | ${cell(typeOf(schema))} | ${cell(need)} | ${cell(first)} |`;
+  });
+  const more = Object.entries(properties).flatMap(([name, { description = '' }]) => {
+    const [, ...lines] = description.split('\n');
+    return lines.length === 0 ? [] : [`\`${name}\`: ${lines.join('\n')}\n`];
   });
   const answer = Object.keys((tool.outputSchema as Schema | undefined)?.properties ?? {});
   return [
@@ -121,6 +126,7 @@ function toolSection(tool: ListedTool, { access, listedIn }: Tool, fields: Reado
     ...(rows.length === 0
       ? ['No arguments.\n']
       : ['| argument | type | | |', '| --- | --- | --- | --- |', ...rows, '']),
+    ...more,
   ].join('\n');
 }
 

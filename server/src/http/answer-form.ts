@@ -50,6 +50,15 @@ export async function formOf(
   }
 }
 
+/**
+ * All answers of a batch, once the stream of them has ended: JSON, as they would be to a client that takes no stream. They are bounded, as one
+ * answer is (answer-budget.ts).
+ */
+export function answersOf(stream: string): string {
+  const data = stream.split(/\r?\n\r?\n/).flatMap((event) => dataOf(event) ?? []);
+  return `[${data.filter(isAnswer).join(',')}]`;
+}
+
 function dataOf(event: string): string | undefined {
   const lines = event.split(/\r?\n/).flatMap((line) => (line.startsWith('data:') ? [line.slice(5).trimStart()] : []));
   const data = lines.join('\n');

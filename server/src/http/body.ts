@@ -80,9 +80,23 @@ export function parseJsonBody(bytes: Buffer): unknown {
     const [code, message] = OUT_OF_BOUNDS[bounds];
     throw new RequestError(400, RPC.invalidRequest, code, message);
   }
+  const text = bytes.toString('utf8');
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return withoutNulls(JSON.parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text));
   } catch {
     throw new RequestError(400, RPC.parse, 'body_no_json', 'Parse error: the request body is not valid JSON.');
   }
+}
+
+/** The gateway reads what is behind one, as other recipients do (RFC 8259 section 8.1), so it is read here too. */
+const BYTE_ORDER_MARK = '\ufeff';
+
+/** Many clients write null for params and arguments that they leave out; the SDK would refuse it. */
+function withoutNulls(body: unknown): unknown {
+  for (const message of Array.isArray(body) ? body : [body]) {
+    if (typeof message !== 'object' || message === null) continue;
+    if (message.params === null) delete message.params;
+    else if (message.params?.arguments === null) delete message.params.arguments;
+  }
+  return body;
 }

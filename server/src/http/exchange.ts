@@ -8,7 +8,7 @@ import type { DirectCall } from '../mcp/direct.ts';
 import type { McpService } from '../mcp/serve.ts';
 import { SESSION_HEADER } from '../mcp/sessions.ts';
 import { ERROR_META_KEY } from '../mcp/tool-error.ts';
-import { formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
+import { answersOf, formOf, TAKES_BOTH, takenBy } from './answer-form.ts';
 
 /** In the machine-readable part of a tool's error. */
 const RETRY_AFTER = 'retryAfterSeconds';
@@ -36,7 +36,8 @@ export async function exchange(
   const taken = takenBy(request.headers.accept);
   // A plain call is answered in the one form that a client takes; only a stream needs a client that takes streams.
   const isPlain = body !== undefined && !Array.isArray(body) && !isListen(body) && taken.json;
-  const accept = isPlain || (taken.json && taken.stream) ? TAKES_BOTH : undefined;
+  const isBatch = Array.isArray(body) && taken.json;
+  const accept = isPlain || isBatch || (taken.json && taken.stream) ? TAKES_BOTH : undefined;
   const answer = await mcp.fetch(toRequest(request, abort.signal, { hasBody: body !== undefined, accept }), {
     authInfo,
     ...(body === undefined ? {} : { parsedBody: body }),
@@ -51,6 +52,13 @@ export async function exchange(
     return;
   }
   if (headers['content-type'] === 'text/event-stream') {
+    if (isBatch) {
+      // Aborted with the client.
+      const stream = await answer.text().catch(() => undefined);
+      return stream === undefined
+        ? void response.destroy()
+        : sendJson(response, answer.status, Buffer.from(answersOf(stream)));
+    }
     if (!isPlain) return sendStream(response, { status: answer.status, headers, body: answer.body });
     const reader = answer.body.getReader();
     // Aborted with the client.
@@ -89,7 +97,7 @@ function retryAfterOf(answer: unknown): number | undefined {
   return typeof seconds === 'number' ? seconds : undefined;
 }
 
-function sendJson(response: ServerResponse, status: number, bytes: Buffer, retryAfter: number | undefined): void {
+function sendJson(response: ServerResponse, status: number, bytes: Buffer, retryAfter?: number | undefined): void {
   if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length }).end(bytes);
 }

@@ -75,11 +75,16 @@ function objectOf(schema: ArgumentSchema, given: unknown, meaning: Meaning): unk
   const entries = Object.entries(named).flatMap(([name, one]): [string, unknown][] => {
     const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
     if (property === undefined) return [[name, one]];
-    if (one !== null || takesNull(property)) return [[name, meantOf(property, one, meaning)]];
+    if (!isNull(one, property) || takesNull(property)) return [[name, meantOf(property, one, meaning)]];
     const { emptied } = meaning;
     return emptied !== undefined && Object.hasOwn(emptied, name) ? [[name, emptied[name]]] : [];
   });
   return Object.fromEntries(entries);
+}
+
+/** Also written out, as some clients send it, where no text is wanted that could be meant. */
+function isNull(value: unknown, { type, enum: values }: ArgumentSchema): boolean {
+  return value === null || (value === 'null' && (values !== undefined || (type !== undefined && type !== 'string')));
 }
 
 /** Two words for one argument are both kept, so that it is said, unless they say the same. */

@@ -9,7 +9,7 @@ import { checkTimeZone, planGroups } from './aggregate.ts';
 import { QUERYABLES, type Queryable } from './fields.ts';
 import { asMeantQuery } from './meant.ts';
 import { planRows } from './rows.ts';
-import { FIELD_GUIDE, MAX_ROWS, type QueryInput, queryInput, queryOutput } from './schema.ts';
+import { MAX_ROWS, OPERATOR_GUIDE, type QueryInput, queryInput, queryOutput } from './schema.ts';
 import { wrong } from './values.ts';
 
 const STATEMENT_SECONDS = 2;
@@ -24,7 +24,7 @@ const SET_TIME_LIMIT: Statement = {
 export const queryTool = defineTool({
   name: 'query',
   title: 'Query rows',
-  description: `Finds rows of one kind by a filter tree with and, or, not over typed fields, sorted and in pages; or counts and computes: groups by fields and periods with count, sum, avg, min, max. Use it for "how many", "which ones with", "per week"; use search to find words anywhere, ranked.\n${FIELD_GUIDE}`,
+  description: `Finds rows of one kind by a filter tree with and, or, not over typed fields, sorted and in pages; or counts and computes: groups by fields and periods with count, sum, avg, min, max. Use it for "how many", "which ones with", "per week"; use search to find words anywhere, ranked.\n${OPERATOR_GUIDE}`,
   access: 'read',
   input: queryInput,
   output: queryOutput,

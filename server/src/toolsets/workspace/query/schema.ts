@@ -11,6 +11,22 @@ export const MAX_GROUPS = 1000;
 const DEFAULT_LIMIT = 50;
 
 const OPERATOR_NAMES = [...new Set([...Object.values(OPERATORS).flat(), 'isNull'])];
+/** Every kind but recording has them, all alike. */
+const common = new Set([
+  ...COMMON_FIELDS.map(({ name }) => name).filter((name) => name !== 'status'),
+  'vaultId',
+  'language',
+]);
+const own = [...QUERYABLES.values()].map(({ kind, fields, hasArchive }) => {
+  const shown = [...fields.values()].filter(({ name }) => !hasArchive || !common.has(name));
+  return `${kind}: ${describeFields(shown)}.`;
+});
+const sharedFields = [...(QUERYABLES.get('note')?.fields.values() ?? [])].filter(({ name }) => common.has(name));
+
+/** Beside the argument that it is about: makers of models take 1024 characters of a tool's own description. */
+const FIELD_GUIDE = [`Fields of every kind but recording: ${describeFields(sharedFields)}.`, ...own].join('\n');
+export const OPERATOR_GUIDE =
+  'Operators: text eq, ne, in, contains, startsWith (both in any case); long text all of these but in; id eq, ne, in, startsWith; uuid eq, ne, in; boolean eq, ne; numbers, instants and enums (in the order given) eq, ne, in, lt, lte, gt, gte; texts has, hasAny, hasAll, isEmpty; what can be null isNull.';
 const fieldName = z.string().max(64);
 /** A column's name in the answer. */
 const alias = z
@@ -24,7 +40,9 @@ const CONDITION = {
   op: { type: 'string', enum: OPERATOR_NAMES },
   value: { description: 'A value of the field; an array for in, hasAny, hasAll; a boolean for isNull, isEmpty.' },
 };
-const DEEPER = { type: 'array', items: { type: 'object' } };
+/** Makers of models refuse an object that says no properties, be they none. */
+const NODE = { type: 'object', properties: {} };
+const DEEPER = { type: 'array', items: NODE };
 const INNER = {
   type: 'object',
   properties: {
@@ -33,7 +51,7 @@ const INNER = {
     value: {},
     and: DEEPER,
     or: DEEPER,
-    not: { type: 'object' },
+    not: NODE,
   },
 };
 
@@ -55,8 +73,8 @@ const filter = z
     properties: {
       ...CONDITION,
       and: { type: 'array', items: INNER, description: 'All of them; what is in them is built like this.' },
-      or: { type: 'array', items: { type: 'object' }, description: 'Any of them.' },
-      not: { type: 'object', description: 'All rows but these.' },
+      or: { ...DEEPER, description: 'Any of them.' },
+      not: { ...NODE, description: 'All rows but these.' },
     },
     examples: [
       {
@@ -79,12 +97,12 @@ const having = z
   .refine(isObject, NO_OBJECT)
   .meta({
     description: 'Which groups, built like filter, over the columns of aggregate.',
-    type: 'object',
+    ...NODE,
     examples: [{ field: 'count', op: 'gte', value: 2 }],
   });
 
 export const queryInput = z.strictObject({
-  kind: z.enum(KINDS).meta({ description: 'What to look through, one kind at a time.' }),
+  kind: z.enum(KINDS).meta({ description: `What to look through.\n${FIELD_GUIDE}` }),
   filter: filter.optional(),
   archived: z
     .enum(['exclude', 'include', 'only'])
@@ -163,22 +181,3 @@ export const queryOutput = z.object({
     .meta({ description: 'Send it as cursor for the next page. Absent: the last page.' }),
   truncated: z.boolean().optional().meta({ description: 'Of groups: there are more than limit.' }),
 });
-
-/** Every kind but recording has them, all alike. */
-const common = new Set([
-  ...COMMON_FIELDS.map(({ name }) => name).filter((name) => name !== 'status'),
-  'vaultId',
-  'language',
-]);
-const own = [...QUERYABLES.values()].map(({ kind, fields, hasArchive }) => {
-  const shown = [...fields.values()].filter(({ name }) => !hasArchive || !common.has(name));
-  return `${kind}: ${describeFields(shown)}.`;
-});
-const sharedFields = [...(QUERYABLES.get('note')?.fields.values() ?? [])].filter(({ name }) => common.has(name));
-
-/** Fields and operators of every kind, for the tool's description. */
-export const FIELD_GUIDE = [
-  `Fields of every kind but recording: ${describeFields(sharedFields)}.`,
-  ...own,
-  'Operators: text eq, ne, in, contains, startsWith (both in any case); long text all of these but in; id eq, ne, in, startsWith; uuid eq, ne, in; boolean eq, ne; numbers, instants and enums (in the order given) eq, ne, in, lt, lte, gt, gte; texts has, hasAny, hasAll, isEmpty; what can be null isNull.',
-].join('\n');
