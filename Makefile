@@ -35,7 +35,7 @@ e2e: up ## tests on the running platform, and its upgrade
 bench: up ## measures what docs/benchmarks.md reports; LARGE=1 also with 100,000 recordings, AGAINST= a worktree to be no slower than
 	@$(NODE) test/load/bench.ts $(if $(LARGE),--large)
 	@$(NODE) test/load/reads.ts $(if $(AGAINST),--against $(AGAINST)) || bad=1; \
-	for each in gateway gateway-memory hostile operator-create operator-start operator-outage; do $(NODE) test/load/$$each.ts || bad=1; done; [ -z "$$bad" ]
+	for each in gateway gateway-memory hostile operator-create operator-start operator-outage moving; do $(NODE) test/load/$$each.ts || bad=1; done; [ -z "$$bad" ]
 
 images: deps ## the container images, without a cluster
 	@$(NODE) tools/images.ts

@@ -152,13 +152,14 @@ create or replace function bank.index_vaults() returns trigger
 as $$
 declare
   entry constant record := case when tg_op = 'DELETE' then old else new end;
+  vaults text[];
+begin
+  if bank.copying() then return null; end if;
   -- Of two transactions that change the vaults of one call, the later one waited in bank.place_embeddings and sees what the other did.
-  vaults constant text[] := array(
+  vaults := array(
     select e.vault_id from bank.vault_entries e
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id
   );
-begin
-  if bank.copying() then return null; end if;
   update bank.search_documents d set scopes = bank.scopes_of(d.bank_id, vaults, d.started_at)
    where d.bank_id = entry.bank_id and d.recording_id = entry.recording_id
      and d.scopes <> bank.scopes_of(d.bank_id, vaults, d.started_at);

@@ -184,12 +184,13 @@ create or replace function bank.follow_recording() returns trigger
 as $$
 declare
   entry constant record := case when tg_op = 'DELETE' then old else new end;
-  present constant text[] := array(
+  present text[];
+begin
+  if bank.copying() then return null; end if;
+  present := array(
     select e.vault_id from bank.vault_entries e
      where e.bank_id = entry.bank_id and e.recording_id = entry.recording_id order by e.vault_id
   );
-begin
-  if bank.copying() then return null; end if;
   if cardinality(present) = 0 then return null; end if;
   update bank.comments c set vault_id = present[1]
    where c.bank_id = entry.bank_id and c.parent_type = 'recording' and c.parent_id = entry.recording_id::text

@@ -52,7 +52,7 @@ export const retireStep = bankStep({
     const move = await awaited(database, key, () => database.moveOf(id, uid));
     if (move !== undefined) {
       // Called off, or brought to its end: no pod is left that could be anywhere.
-      mover.see({ key, id, uid, target: undefined });
+      mover.see({ key, id, uid, target: undefined, underWay: move });
       mover.settled(uid, move.target);
       return {
         kind: 'waits',

@@ -29,6 +29,8 @@ export interface Seen {
   uid: string;
   /** Name of the placement that it is to be moved into; undefined: it stays where it is. */
   target: string | undefined;
+  /** What is written down of its move, if that was looked up. */
+  underWay?: Move;
 }
 
 export type MoveEnd = 'moved' | 'stayed';
@@ -86,6 +88,8 @@ interface Job {
   failures: number;
   toldAt: number;
   running: AbortController | undefined;
+  /** It is to be looked at again when what is running has ended. */
+  isDue: boolean;
   cancelRetry: () => void;
 }
 
@@ -113,8 +117,9 @@ class QueuedMover implements Mover {
     return this.#jobs.get(uid)?.state;
   }
 
-  see({ key, id, uid, target }: Seen): MoveState | undefined {
+  see({ key, id, uid, target, underWay }: Seen): MoveState | undefined {
     let job = this.#jobs.get(uid);
+    if (job === undefined && underWay !== undefined) job = this.#take(underWay);
     if (job === undefined) {
       if (target === undefined) return undefined;
       job = this.#add({ id, uid, target });
@@ -127,8 +132,8 @@ class QueuedMover implements Mover {
     if (isNew && job.switched === undefined) {
       job.failures = 0;
       if (target !== undefined) job.state = { kind: 'waiting', target };
-      if (job.running === undefined) this.#queue(job);
-      else job.running.abort();
+      job.running?.abort();
+      this.#queue(job);
     }
     return job.state;
   }
@@ -137,7 +142,7 @@ class QueuedMover implements Mover {
     const job = this.#jobs.get(uid);
     if (job === undefined || job.settledAt === placement) return;
     job.settledAt = placement;
-    if (job.switched?.target === placement && job.running === undefined) this.#queue(job);
+    if (job.switched?.target === placement) this.#queue(job);
   }
 
   async stop(): Promise<void> {
@@ -152,19 +157,26 @@ class QueuedMover implements Mover {
     const { database, clock, logger, keysOf, onChange } = this.#options;
     try {
       for (const move of await database.movesUnderWay()) {
-        const { id, uid, target, switched } = move;
-        if (this.#jobs.has(uid)) continue;
-        const job = this.#add({ id, uid, target });
-        if (switched) {
-          this.#switched(job, move);
-          this.#queue(job);
-        }
-        for (const key of keysOf(id)) onChange(key, uid, false);
+        const { id, uid } = move;
+        const keys = keysOf(id);
+        // A bank without is another operator's.
+        if (this.#jobs.has(uid) || keys.length === 0) continue;
+        this.#take(move);
+        for (const key of keys) onChange(key, uid, false);
       }
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'moves are not known yet');
       if (!this.#stopping.signal.aborted) this.#cancelLoad = clock.after(LOAD_RETRY_MS, () => void this.#load());
     }
+  }
+
+  #take(move: Move): Job {
+    const job = this.#add(move);
+    if (move.switched) {
+      this.#switched(job, move);
+      this.#queue(job);
+    }
+    return job;
   }
 
   #add({ id, uid, target }: { id: string; uid: string; target: string }): Job {
@@ -179,6 +191,7 @@ class QueuedMover implements Mover {
       failures: 0,
       toldAt: 0,
       running: undefined,
+      isDue: false,
       cancelRetry: () => {},
     };
     this.#jobs.set(uid, job);
@@ -187,7 +200,8 @@ class QueuedMover implements Mover {
 
   #queue(job: Job): void {
     job.cancelRetry();
-    this.#waiting.add(job);
+    if (job.running === undefined) this.#waiting.add(job);
+    else job.isDue = true;
     this.#next();
   }
 
@@ -196,9 +210,12 @@ class QueuedMover implements Mover {
       if (this.#running.size >= AT_ONCE || this.#stopping.signal.aborted) return;
       this.#waiting.delete(job);
       job.running = new AbortController();
+      job.isDue = false;
       const done = this.#run(job, AbortSignal.any([job.running.signal, this.#stopping.signal])).finally(() => {
         this.#running.delete(done);
-        this.#next();
+        job.running = undefined;
+        if (job.isDue && this.#jobs.get(job.uid) === job) this.#queue(job);
+        else this.#next();
       });
       this.#running.add(done);
     }
@@ -221,7 +238,6 @@ class QueuedMover implements Mover {
     try {
       const startedAt = clock.now();
       const done = await attemptMove(attempt, target);
-      job.running = undefined;
       if (done === undefined) {
         return await this.#ended(job, target === undefined && job.switched === undefined ? 'stayed' : 'moved');
       }
@@ -230,10 +246,8 @@ class QueuedMover implements Mover {
       await tidyUp(attempt, done.move);
       await this.#ended(job, 'moved');
     } catch (error) {
-      job.running = undefined;
-      if (this.#stopping.signal.aborted) return;
-      if (signal.aborted) return this.#queue(job);
-      await this.#failed(job, attempt, error);
+      // Something else is wanted of it now, or the next operator goes on.
+      if (!signal.aborted) await this.#failed(job, attempt, error);
     }
   }
 

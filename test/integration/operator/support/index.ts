@@ -5,6 +5,7 @@ export { eventually } from './eventually.ts';
 export { installRights, PLATFORM_NAMESPACE } from './from-chart.ts';
 export { GarbageCollector } from './garbage-collector.ts';
 export { OperatorProcess } from './operator-process.ts';
+export { ROOT, settings } from './settings.ts';
 export { MemoryDatabase } from './stand-ins.ts';
 export { Wire } from './wire.ts';
-export { settings, useWorld, type World } from './world.ts';
+export { useWorld, type World } from './world.ts';

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type BankClass, createLogger } from '@bankhouse/core';
 import { systemClock, type Transport } from '@bankhouse/kube';
 import { createOperator, type Database, type FrontDoor, type Operator, type Settings } from '@bankhouse/operator';
@@ -7,20 +6,9 @@ import { type ApiServer, startApiServer } from '../../../harness/apiserver.ts';
 import { Cluster, classPath } from './cluster.ts';
 import { eventually } from './eventually.ts';
 import { GarbageCollector } from './garbage-collector.ts';
+import { settings } from './settings.ts';
 import { MemoryDatabase, SwitchedFrontDoor } from './stand-ins.ts';
 import { Written } from './written.ts';
-
-export const settings: Settings = Object.freeze({
-  FRONT_DOOR_URL: 'https://mcp.example.com',
-  ROOT_KEY: new Map([[1, randomBytes(32)]]),
-  DATABASE_URL: 'postgres://bankhouse_operator@db.example.com:5432/bankhouse',
-  DEDICATED_DATABASES: false,
-  SERVER_IMAGE: 'localhost/bankhouse/server:dev',
-  PLATFORM_NAMESPACE: 'bankhouse-system',
-  DATABASE_EGRESS: [{ namespace: 'bankhouse-system', podLabels: { app: 'postgres' }, port: 5432 }],
-  DNS_EGRESS: [{ namespace: 'kube-system', podLabels: { 'k8s-app': 'kube-dns' }, port: 53 }],
-  LOG_LEVEL: 'info',
-});
 
 /** What a world has in place of the usual. */
 export interface Given {
