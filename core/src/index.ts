@@ -113,6 +113,7 @@ export {
   type Grant,
   isKnown,
   LISTEN_OPERATION,
+  meantTool,
   type Operation,
   SESSION_OPERATION,
 } from './policy/decide.ts';

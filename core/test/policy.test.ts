@@ -6,7 +6,9 @@ import {
   type CatalogueTool,
   decide,
   decideAll,
+  isKnown,
   LISTEN_OPERATION,
+  meantTool,
   type Operation,
   SCOPES,
   SESSION_OPERATION,
@@ -23,6 +25,7 @@ const tools = new Map<string, CatalogueTool>([
 const resource = { catalogue: { digest: undefined, tools } };
 const method = (name: string): Operation => ({ method: name, tool: undefined });
 const call = (tool: string | undefined): Operation => ({ method: 'tools/call', tool });
+const through = (...named: string[]): Operation => ({ method: 'tools/call', tool: 'call_any', named });
 const granted = (scopes: string) => ({ scopes: scopes.split(' ').filter((scope) => scope !== ''), vaults: null });
 
 describe('a decision', () => {
@@ -63,6 +66,22 @@ describe('a decision', () => {
     ['a known tool with a blank behind: an unknown one', call('create_thing '), ['mcp:read', 'mcp:write'], 'read'],
     ['a tool that every object has: an unknown one', call('__proto__'), ['mcp:read', 'mcp:write'], 'read'],
     ['a tool without a name: an unknown one', call(undefined), ['mcp:read', 'mcp:write'], 'read'],
+    ['a reading tool through one that forwards: read', through('list_things'), ['mcp:read'], 'read'],
+    ['a writing tool through one that forwards: write', through('create_thing'), ['mcp:write'], 'write'],
+    ['a writing tool through it twice: write', through('call_any', 'create_thing'), ['mcp:write'], 'write'],
+    ['what a tool that forwards nothing names: nothing', through('list_things', 'create_thing'), ['mcp:read'], 'read'],
+    [
+      'what a reading tool names, as a row of its own: nothing',
+      { ...call('list_things'), named: ['create_thing'] },
+      ['mcp:read'],
+      'read',
+    ],
+    [
+      'an unknown tool through one that forwards: for the bank to answer',
+      through('delete_thing'),
+      ['mcp:read', 'mcp:write'],
+      'read',
+    ],
   ])('%s', (_sentence, operation, opens, access) => {
     for (const scope of SCOPES) {
       const decision = decide(resource, operation, granted(scope));
@@ -87,8 +106,23 @@ describe('a decision', () => {
     ['mcp:write', true, 'write'],
     ['mcp:read mcp:write', true, 'write'],
     ['mcp:verify', false, 'read'],
-  ])('of a tool whose arguments name another opens as much as %s does', (scopes, allowed, access) => {
-    expect(decide(resource, call('call_any'), granted(scopes))).toMatchObject({ allowed, access });
+  ])(
+    'of a tool whose arguments name another, nobody knows which, opens as much as %s does',
+    (scopes, allowed, access) => {
+      expect(decide(resource, call('call_any'), granted(scopes))).toMatchObject({ allowed, access });
+      expect(decide(resource, through('call_any', 'call_any'), granted(scopes))).toMatchObject({ allowed, access });
+    },
+  );
+
+  it.each<[sentence: string, operation: Operation, meant: string | undefined, known: boolean]>([
+    ['itself', call('list_things'), 'list_things', true],
+    ['the one that is named', through('create_thing'), 'create_thing', true],
+    ['the one that is named last', through('call_any', 'list_things'), 'list_things', true],
+    ['one that nobody knows', through('delete_thing'), 'delete_thing', false],
+    ['itself, where it names none', call('call_any'), 'call_any', true],
+    ['none, where it is no call', method('tools/list'), undefined, true],
+  ])('of a call that comes to %s knows which', (_sentence, operation, meant, known) => {
+    expect([meantTool(tools, operation), isKnown(tools, [operation])]).toEqual([meant, known]);
   });
 
   it.each<[sentence: string, held: string, operation: Operation, needed: string[]]>([

@@ -1,6 +1,7 @@
 import {
   BATCH_MAX_MESSAGES,
   BankhouseError,
+  field,
   JSON_MAX_DEPTH,
   JSON_MAX_VALUES,
   jsonWithinBounds,
@@ -48,6 +49,21 @@ export function decodeHeaderValue(value: string): string | undefined {
 
 /** The operations in a body of the older revisions: one message, or a batch. @throws RequestError */
 export function operationsOfBody(body: Uint8Array): Operation[] {
+  const parsed = parseBody(body);
+  const messages: unknown[] = Array.isArray(parsed) ? parsed : [parsed];
+  if (messages.length === 0 || messages.length > BATCH_MAX_MESSAGES) {
+    throw new RequestError('batch_size', RPC.invalidRequest, `A batch has 1 to ${BATCH_MAX_MESSAGES} messages.`);
+  }
+  return messages.map(operationOfMessage);
+}
+
+/** A `tools/call` that the headers say, with the tools that its arguments name in the body. @throws RequestError */
+export function withNamed(operation: Operation, body: Uint8Array): Operation {
+  return { ...operation, ...namedIn(field(parseBody(body), 'params', 'arguments')) };
+}
+
+/** @throws RequestError */
+function parseBody(body: Uint8Array): unknown {
   const bounds = jsonWithinBounds(body);
   if (bounds === 'too_deep') {
     throw new RequestError('body_too_deep', RPC.invalidRequest, `The body nests deeper than ${JSON_MAX_DEPTH}.`);
@@ -55,17 +71,11 @@ export function operationsOfBody(body: Uint8Array): Operation[] {
   if (bounds === 'too_many') {
     throw new RequestError('body_too_many', RPC.invalidRequest, `The body has more than ${JSON_MAX_VALUES} values.`);
   }
-  let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
     throw new RequestError('body_not_json', RPC.parse, 'The body is not JSON; send one JSON-RPC message.');
   }
-  const messages: unknown[] = Array.isArray(parsed) ? parsed : [parsed];
-  if (messages.length === 0 || messages.length > BATCH_MAX_MESSAGES) {
-    throw new RequestError('batch_size', RPC.invalidRequest, `A batch has 1 to ${BATCH_MAX_MESSAGES} messages.`);
-  }
-  return messages.map(operationOfMessage);
 }
 
 function operationOfMessage(message: unknown): Operation {
@@ -78,7 +88,21 @@ function operationOfMessage(message: unknown): Operation {
   if (typeof tool !== 'string' || tool === '') {
     throw new RequestError('tool_name', RPC.invalidRequest, 'A tools/call needs the name of a tool in params.name.');
   }
-  return { method, tool };
+  return { method, tool, ...namedIn(isRecord(params) ? params.arguments : undefined) };
+}
+
+/** A bank server forwards no call more often. */
+const MAX_NAMED = 4;
+const MAX_NAME = 256;
+
+/** As `call_tool` has it: `{name, arguments}`. What is said in other words only the bank server understands. */
+function namedIn(args: unknown): Pick<Operation, 'named'> {
+  const named: string[] = [];
+  for (let inner = args; named.length < MAX_NAMED && isRecord(inner); inner = inner.arguments) {
+    if (typeof inner.name !== 'string' || inner.name.length > MAX_NAME) break;
+    named.push(inner.name);
+  }
+  return named.length === 0 ? {} : { named };
 }
 
 function notAMessage(): RequestError {

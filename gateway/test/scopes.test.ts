@@ -1,7 +1,7 @@
 /** What a token's scopes let a client do, and what it is told of a bank that is not to be had. */
 import { describe, expect, it } from 'vitest';
 import { startNeighbours } from './neighbours.ts';
-import { bank, JSON_TYPE, LIST, MODERN_LIST, send } from './support.ts';
+import { bank, JSON_TYPE, LIST, MODERN_LIST, send, until } from './support.ts';
 
 const { pod, gateway, bearer, list } = await startNeighbours();
 
@@ -49,6 +49,95 @@ describe('what a client may do', () => {
     ];
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
     expect(pod.seen.map(({ body }) => body)).toEqual([tool(name), tool(name)]);
+  });
+
+  const assertionOf = (index = -1) => {
+    const sealed = String(pod.seen.at(index)?.headers['bankhouse-assertion']);
+    return JSON.parse(Buffer.from(sealed.split('.')[1] ?? '', 'base64url').toString());
+  };
+  const BOTH = 'mcp:read mcp:write';
+  const WRITES = { name: 'create_note', arguments: { title: 'x' } };
+  const LONG = { title: 'x'.repeat(100_000) };
+
+  it.each<[string, unknown, string, number, string, string]>([
+    ['a reading tool: read', { name: 'list_notes' }, BOTH, 200, 'read', 'list_notes'],
+    ['a writing tool: write', WRITES, BOTH, 200, 'write', 'create_note'],
+    ['a writing tool, in a long body: write', { ...WRITES, arguments: LONG }, BOTH, 200, 'write', 'create_note'],
+    ['a reading tool, in a long body: read', { name: 'list_notes', arguments: LONG }, BOTH, 200, 'read', 'list_notes'],
+    ['a tool through itself: write', { name: 'call_tool', arguments: WRITES }, BOTH, 200, 'write', 'create_note'],
+    [
+      'a tool through itself: read',
+      { name: 'call_tool', arguments: { name: 'call_tool', arguments: { name: 'list_notes' } } },
+      BOTH,
+      200,
+      'read',
+      'list_notes',
+    ],
+    ['a tool that nobody knows: read', { name: 'get_nothing' }, BOTH, 200, 'read', 'get_nothing'],
+    [
+      'a tool that names another in its own row: read',
+      { name: 'list_notes', arguments: WRITES },
+      BOTH,
+      200,
+      'read',
+      'list_notes',
+    ],
+    ['in words of its own: all that the caller may', { tool: 'create_note' }, BOTH, 200, 'write', 'call_tool'],
+    ['nothing: all that the caller may', undefined, BOTH, 200, 'write', 'call_tool'],
+    ['a number: all that the caller may', { name: 1 }, BOTH, 200, 'write', 'call_tool'],
+    ['a name without end: all that the caller may', { name: 'x'.repeat(1000) }, BOTH, 200, 'write', 'call_tool'],
+    ['in words of its own, by who reads: read', { tool: 'create_note' }, 'mcp:read', 200, 'read', 'call_tool'],
+    ['a writing tool, by who reads: nothing', WRITES, 'mcp:read', 403, '', 'create_note'],
+    ['a reading tool, by who writes: nothing', { name: 'list_notes' }, 'mcp:write', 403, '', 'list_notes'],
+    ['a reading tool, by who verifies: nothing', { name: 'list_notes' }, 'mcp:verify', 403, '', 'call_tool'],
+  ])(
+    'G7: call_tool is sealed for, and recorded as, what it calls: %s',
+    async (_name, args, scope, status, access, recorded) => {
+      const body = JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'tools/call',
+        params: { name: 'call_tool', arguments: args },
+      });
+      for (const headers of [JSON_TYPE, modernTool('call_tool')]) {
+        pod.seen.length = 0;
+        gateway.lines.length = 0;
+        const answer = await send(gateway.port, { headers: { ...headers, ...(await bearer({ scope })) }, body });
+        expect([answer.status, pod.seen.length]).toEqual([status, status === 200 ? 1 : 0]);
+        if (status === 200) expect([assertionOf().access, pod.seen[0]?.body]).toEqual([access, body]);
+        await until(() => gateway.lines.some((line) => line.includes('"msg":"call"')));
+        const [record] = gateway.lines.filter((line) => line.includes('"msg":"call"')).map((line) => JSON.parse(line));
+        // Of who may call nothing the body is not read for it, where the headers say enough.
+        const unread = scope === 'mcp:verify' && headers === JSON_TYPE ? 'list_notes' : recorded;
+        expect([record.methods, record.tools]).toEqual([['tools/call'], [unread]]);
+      }
+    },
+  );
+
+  it.each<[string, string, string]>([
+    ['is no JSON', '{"params":', 'body_not_json'],
+    ['nests too deep', `{"params":{"arguments":${'['.repeat(100)}${']'.repeat(100)}}}`, 'body_too_deep'],
+    ['has too many values', `{"params":{"arguments":[${'1,'.repeat(60_000)}1]}}`, 'body_too_many'],
+  ])('G3: a body of call_tool that %s is refused as the older revisions’ are', async (_name, body, code) => {
+    const answer = await send(gateway.port, { headers: { ...modernTool('call_tool'), ...(await bearer()) }, body });
+    expect([answer.status, answer.error?.data.code, pod.seen.length]).toEqual([400, code, 0]);
+  });
+
+  it('G7: in a batch each call_tool is what it calls', async () => {
+    const through = (name: string) => ({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: 'call_tool', arguments: { name } },
+    });
+    const ask = async (...names: string[]) =>
+      send(gateway.port, {
+        headers: { ...JSON_TYPE, ...(await bearer({ scope: BOTH })) },
+        body: JSON.stringify(names.map(through)),
+      });
+    await ask('list_notes', 'list_vaults');
+    await ask('list_notes', 'delete_note');
+    expect([assertionOf(0).access, assertionOf(1).access]).toEqual(['read', 'write']);
   });
 
   it('G12: an unknown tool among others takes nothing from what the others need', async () => {

@@ -13,6 +13,7 @@ import { watchRest } from './rest.ts';
 import { openSecrets } from './secrets.ts';
 import { openSessions } from './sessions/index.ts';
 import { toolsetsNamed } from './toolsets/index.ts';
+import { watchValue } from './watched-value.ts';
 
 /** Of the server, as clients see it. */
 const VERSION = '0.1.0';
@@ -50,6 +51,7 @@ export async function startBankServer(
   const rest = watchRest(options.onRest ?? (() => {}));
   const changes = openChanges({ bank, secrets, database, logger, onActivity: rest.touch });
   const sessions = openSessions({ secrets, database, ...(options.now === undefined ? {} : { now: options.now }) });
+  const bankProfile = watchValue(secrets.toolProfile);
   const mcp = serveMcp({
     surface,
     database,
@@ -60,6 +62,7 @@ export async function startBankServer(
     bank,
     bankName: () => secrets.bankName() ?? bank,
     version: VERSION,
+    bankProfile,
     onToolCall: metrics.observe,
   });
   const http = await startHttp({
@@ -82,6 +85,7 @@ export async function startBankServer(
     takeLeave: http.takeLeave,
     async stop() {
       rest.stop();
+      bankProfile.stop();
       await http.stop();
       await changes.close();
       await database.close();

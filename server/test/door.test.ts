@@ -108,6 +108,8 @@ describe('what an assertion is for', () => {
     ['a handshake by one for it', { method: 'initialize' }, 'none', true],
     ['a batch with one message too many', [{ method: 'tools/list' }, call('delete_note')], 'read', false],
     ['a batch of readers', [call('get_recording'), call('list_vaults')], 'read', true],
+    ['a call that is forwarded to no tool by one for reading', call('call_tool'), 'read', true],
+    ['a call that is forwarded to no tool by one for a handshake', call('call_tool'), 'none', false],
   ])('G7: %s, whatever the scopes of its token are', (_sentence, body, access, allowed) => {
     const check = () =>
       checkAccess(body, { access, scopes: ['mcp:read', 'mcp:write', 'mcp:verify'], vaults: null }, tools);

@@ -69,6 +69,8 @@ function serve(tools: readonly Tool[]) {
     open: 0,
     calls: [] as string[],
     streams: [] as StreamEvents[],
+    /** Who wants to hear when the Bank says another profile. */
+    followers: new Set<() => void>(),
   };
   const database: Database = {
     async withCaller(_caller, { readOnly }, work) {
@@ -102,15 +104,27 @@ function serve(tools: readonly Tool[]) {
     bank: BANK,
     bankName: () => 'Acme',
     version: '1',
+    bankProfile: {
+      onChange(listener) {
+        seen.followers.add(listener);
+        return () => seen.followers.delete(listener);
+      },
+    },
     onToolCall: (tool, outcome) => seen.calls.push(`${tool} ${outcome}`),
   });
   closing.push(() => mcp.close());
   const fetchOf = (
     method: string,
     params: Record<string, unknown>,
-    asked: { scopes?: string[]; profile?: ToolProfile; budget?: AnswerBudget; signal?: AbortSignal } = {},
+    asked: {
+      scopes?: string[];
+      profile?: ToolProfile;
+      followsBank?: boolean;
+      budget?: AnswerBudget;
+      signal?: AbortSignal;
+    } = {},
   ) => {
-    const { scopes = ['mcp:read', 'mcp:write'], profile = 'full', budget, signal } = asked;
+    const { scopes = ['mcp:read', 'mcp:write'], profile = 'full', followsBank = false, budget, signal } = asked;
     const headers = {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
@@ -130,7 +144,7 @@ function serve(tools: readonly Tool[]) {
     return mcp.fetch(
       new Request('http://bank/', { method: 'POST', headers, ...(signal === undefined ? {} : { signal }) }),
       {
-        authInfo: toAuthInfo({ caller, profile, budget }),
+        authInfo: toAuthInfo({ caller, profile, followsBank, budget }),
         parsedBody: { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } },
       },
     );
@@ -318,10 +332,33 @@ describe('the registry', () => {
   });
 });
 
+describe('what is made of the tools', () => {
+  it('is made when it is first asked for, and anew when there are others', () => {
+    const registry = new ToolRegistry([local('get_a')]);
+    const make = vi.fn((tools: readonly Tool[]) => tools.length);
+    const made = registry.derived(make);
+    expect(make).not.toHaveBeenCalled();
+    expect([made(), made(), make.mock.calls.length]).toEqual([3, 3, 1]);
+    registry.replace([local('get_a'), local('get_b')]);
+    expect([made(), made(), make.mock.calls.length]).toEqual([4, 4, 2]);
+  });
+
+  it('is in find_tools what its words are looked up in: the tools that there are now', async () => {
+    const { call, surface } = serve([local('get_first')]);
+    const found = async () =>
+      ((await call('find_tools', { query: 'get first second' })).structuredContent as { tools: { name: string }[] })
+        .tools;
+    expect([await found(), await found()]).toMatchObject([[{ name: 'get_first' }], [{ name: 'get_first' }]]);
+    surface.tools.replace([local('get_second')]);
+    expect(await found()).toMatchObject([{ name: 'get_second' }]);
+  });
+});
+
 describe('a client that listens', () => {
-  async function listen(bank: ReturnType<typeof serve>, notifications: object) {
+  async function listen(bank: ReturnType<typeof serve>, notifications: object, followsBank = false) {
     const abort = new AbortController();
-    const response = await bank.fetchOf('subscriptions/listen', { notifications }, { signal: abort.signal });
+    const asked = { signal: abort.signal, followsBank };
+    const response = await bank.fetchOf('subscriptions/listen', { notifications }, asked);
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     const next = async () => {
@@ -346,6 +383,20 @@ describe('a client that listens', () => {
     expect(rest.length).toBeLessThanOrEqual(3);
     expect(rest[0]).toMatchObject({ method: 'notifications/tools/list_changed' });
     expect(rest.at(-1)).toMatchObject({ result: { resultType: 'complete' } });
+  });
+
+  it('for tools is told when the Bank says another profile, where its URL says none', async () => {
+    const bank = serve([local('get_a')]);
+    const follower = await listen(bank, { toolsListChanged: true }, true);
+    await listen(bank, { toolsListChanged: true }, false);
+    await listen(bank, { resourcesListChanged: true }, true);
+    expect(bank.seen.followers.size).toBe(1);
+    const told = follower.next();
+    for (const hear of bank.seen.followers) hear();
+    expect(await told).toMatchObject({ method: 'notifications/tools/list_changed' });
+    for (const stream of bank.seen.streams) stream.onEnd('expired');
+    expect(await follower.next()).toMatchObject({ result: { resultType: 'complete' } });
+    await vi.waitUntil(() => bank.seen.followers.size === 0);
   });
 
   it('for something else hears nothing of tools', async () => {

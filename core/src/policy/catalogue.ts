@@ -1,6 +1,6 @@
 import { BUILT_IN_TOOLS } from './built-in.ts';
 
-/** What a tool may need: `either` is one whose arguments say which tool is meant, so that its name alone tells nothing. */
+/** What a tool may need: `either` is one whose arguments say which tool is meant (`{name, arguments}`), so that its own name tells nothing. */
 export type ToolAccess = 'read' | 'write' | 'either';
 
 export interface CatalogueTool {

@@ -8,6 +8,8 @@ export interface Operation {
   readonly method: string;
   /** For `tools/call`: the tool's name as it was sent. */
   readonly tool: string | undefined;
+  /** Names of tools that its arguments name one inside the other, for where that tool forwards calls; absent: none that can be read. */
+  readonly named?: readonly string[];
   /** Of what has no method: whether it listens. */
   readonly listens?: true;
 }
@@ -65,7 +67,8 @@ const DATA: readonly Scope[] = ['mcp:read', 'mcp:write'];
  * | any other method, also one that nobody knows     | `mcp:read`                        | read                      |
  * | a tool that reads                                | `mcp:read`                        | read                      |
  * | a tool that writes                               | `mcp:write`                       | write                     |
- * | a tool whose arguments name another (`either`)   | `mcp:read`, `mcp:write`           | write, with `mcp:write`   |
+ * | a tool whose arguments name another (`either`)   | what that one needs               | what that one needs       |
+ * | the same, where nobody can read which            | `mcp:read`, `mcp:write`           | write, with `mcp:write`   |
  * | a tool that the catalogue doesn't have           | `mcp:read`, `mcp:write`           | read                      |
  *
  * The last one is for the bank to answer: no other scope would make the tool exist. Should the bank know it all the same, nothing is written.
@@ -94,19 +97,30 @@ export function decideAll(
   };
 }
 
-/** Whether the catalogue has every tool that is asked for; one that it lacks may be newer than it. */
-export function isKnown(tools: ToolLookup, operations: readonly Operation[]): boolean {
-  return operations.every(({ tool }) => tool === undefined || tools.get(tool) !== undefined);
+/** The tool that a call comes to: itself, or the one that is named where it forwards. */
+export function meantTool(tools: ToolLookup, { tool, named = [] }: Operation): string | undefined {
+  let meant = tool;
+  for (const name of named) {
+    if (meant === undefined || tools.get(meant)?.access !== 'either') break;
+    meant = name;
+  }
+  return meant;
 }
 
-function needOf(
-  tools: ToolLookup,
-  { method, tool, listens }: Operation,
-  grant: Grant,
-): { anyOf: readonly Scope[]; access: Access } {
+/** Whether the catalogue has every tool that is asked for; one that it lacks may be newer than it. */
+export function isKnown(tools: ToolLookup, operations: readonly Operation[]): boolean {
+  return operations.every((operation) => {
+    const tool = meantTool(tools, operation);
+    return tool === undefined || tools.get(tool) !== undefined;
+  });
+}
+
+function needOf(tools: ToolLookup, operation: Operation, grant: Grant): { anyOf: readonly Scope[]; access: Access } {
+  const { method, listens } = operation;
   if (listens) return { anyOf: SCOPES, access: grant.scopes.includes('mcp:read') ? 'read' : 'none' };
   if (HANDSHAKE.has(method)) return { anyOf: SCOPES, access: 'none' };
   if (method !== 'tools/call') return { anyOf: READ, access: 'read' };
+  const tool = meantTool(tools, operation);
   switch (tool === undefined ? undefined : tools.get(tool)?.access) {
     case 'read':
       return { anyOf: READ, access: 'read' };

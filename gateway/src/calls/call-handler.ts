@@ -10,6 +10,7 @@ import {
   type Logger,
   MCP_HEADERS,
   MODERN_REVISION,
+  meantTool,
   messageOf,
   type Operation,
   PROVEN_IMAGE_HEADER,
@@ -28,7 +29,7 @@ import { methodRefused, send } from '../http/answers.ts';
 import { ClientGoneError, RequestBody } from '../http/body.ts';
 import { gatewayHeaders, type RequestHeaders, sortRequestHeaders } from '../http/headers.ts';
 import type { GatewayMetrics, Outcome } from '../metrics.ts';
-import { operationOfHeaders, operationsOfBody, RequestError } from '../operations.ts';
+import { operationOfHeaders, operationsOfBody, RequestError, withNamed } from '../operations.ts';
 import type { BankRoute, Endpoint, RoutingTable } from '../routing/routing-table.ts';
 import type { Sealed, Sealer, TokenAssertion } from '../seal.ts';
 import { exchange, SealRefusedError, UnprovenError, type UpstreamRequest } from '../upstream/exchange.ts';
@@ -117,7 +118,7 @@ export class CallHandler {
       response,
       startedAt: performance.now(),
       ending: new AbortController(),
-      trace: { caller: undefined, operations: [], retries: 0, sentAt: 0 },
+      trace: { caller: undefined, operations: [], tools: [], retries: 0, sentAt: 0 },
     };
     response.on('close', () => {
       if (!response.writableFinished) call.ending.abort(new ClientGoneError());
@@ -205,8 +206,12 @@ export class CallHandler {
     }
     if (received.deciding.get(MCP_HEADERS.revision) === MODERN_REVISION) {
       const method = received.deciding.get(MCP_HEADERS.method);
-      const operations = [operationOfHeaders({ method, name: received.deciding.get(MCP_HEADERS.name) })];
+      const operation = operationOfHeaders({ method, name: received.deciding.get(MCP_HEADERS.name) });
+      const operations = [operation];
       const access = this.permit(call, operations);
+      if (operation.tool !== undefined && call.resource.catalogue.tools.get(operation.tool)?.access === 'either') {
+        return this.authorizeForwarded(call, operation, await body.whole());
+      }
       if (!body.isSmall) return { ...call, operations, access, body: () => body.parts() };
       const whole = await body.whole();
       return { ...call, operations, access, body: () => whole };
@@ -219,6 +224,12 @@ export class CallHandler {
     return { ...call, operations, access, body: () => whole };
   }
 
+  /** Which tool is meant the body says, as long as it may be. @throws ScopeError, RequestError, BankUnavailableError */
+  private authorizeForwarded(call: Admitted, operation: Operation, whole: Buffer): Authorized {
+    const operations = [withNamed(operation, whole)];
+    return { ...call, operations, access: this.permit(call, operations), body: () => whole };
+  }
+
   /** @throws ScopeError, BankUnavailableError */
   private permit(
     call: Admitted,
@@ -227,6 +238,7 @@ export class CallHandler {
   ): Access {
     const { caller, trace } = call;
     trace.operations = operations;
+    trace.tools = operations.flatMap((operation) => meantTool(catalogue.tools, operation) ?? []);
     const { allowed, needed, access } = decideAll({ catalogue }, operations, caller);
     if (!allowed) throw new ScopeError(needed);
     routeOf(this.options.routes, call.bank);

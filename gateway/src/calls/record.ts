@@ -7,6 +7,8 @@ import type { Outcome } from '../metrics.ts';
 export interface Trace {
   caller: Caller | undefined;
   operations: readonly Operation[];
+  /** That are called: where one forwards, the one that is meant. */
+  tools: readonly string[];
   retries: number;
   /** When it began to be written to its bank server, in milliseconds of performance.now(); 0: not yet. */
   sentAt: number;
@@ -32,9 +34,8 @@ export function recordOf(
   outcome: Outcome,
   problem: unknown,
 ): Record<string, unknown> {
-  const { caller, operations, retries, sentAt } = call.trace;
+  const { caller, operations, tools, retries, sentAt } = call.trace;
   const methods = operations.map(({ method }) => method);
-  const tools = operations.flatMap(({ tool }) => tool ?? []);
   return {
     outcome,
     bank: call.bank,

@@ -97,16 +97,16 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     }
     const caller = openDoor(request.headers, options.bank, options.secrets, Math.floor(now() / 1000));
     prove(request, response, options);
-    const profile = profileOf(url, options.secrets);
+    const shown = profileOf(url, options.secrets);
     // The SDK answers other methods (405) and other types (415) without a body.
     if (request.method !== 'POST' || !isJsonContentType(request.headers['content-type'] ?? null)) {
-      const answered = exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, profile }) });
+      const answered = exchange(options.mcp, request, response, { authInfo: toAuthInfo({ caller, ...shown }) });
       return (request.method === 'GET' ? listening : running).track(answered);
     }
     const body = await readJsonBody(request);
     checkAccess(body, caller.assertion, options.tools, options.mcp.answering);
     const budget = Array.isArray(body) ? new AnswerBudget(ANSWER_CHARACTERS) : undefined;
-    const authInfo = toAuthInfo({ caller, profile, budget });
+    const authInfo = toAuthInfo({ caller, ...shown, budget });
     const answered = exchange(options.mcp, request, response, { authInfo, body });
     return (isListen(body) ? listening : running).track(answered);
   };
@@ -184,10 +184,10 @@ function sendCatalogue(
 }
 
 /** What the URL says goes before what the Bank says. @throws RequestError 400 */
-function profileOf(url: string, secrets: Secrets): ToolProfile {
+function profileOf(url: string, secrets: Secrets): { profile: ToolProfile; followsBank: boolean } {
   const asked = toolProfileOf(url);
   if (asked === 'unknown') throw new RequestError(400, RPC.invalidRequest, 'tool_profile', TOOL_PROFILE_UNKNOWN);
-  return asked ?? secrets.toolProfile() ?? 'full';
+  return { profile: asked ?? secrets.toolProfile() ?? 'full', followsBank: asked === undefined };
 }
 
 /** A refusal as the JSON-RPC error that an MCP client understands. It echoes the request's id where that was read. */

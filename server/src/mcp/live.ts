@@ -8,16 +8,14 @@ import {
   type ServerEvent,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
-import type { Caller } from '../caller.ts';
 import { type ChangeStream, type Changes, isWatchable, type Notice, type Wish } from '../changes/index.ts';
-import type { ToolRegistry } from './registry.ts';
-import { requestedOf } from './serving.ts';
+import { type Requested, requestedOf, type ToolLists } from './serving.ts';
 import { ToolError } from './tool-error.ts';
 
 export interface Listening {
   readonly factory: McpServerFactory;
   readonly changes: Pick<Changes, 'open'>;
-  readonly tools: Pick<ToolRegistry, 'onChange'>;
+  readonly tools: ToolLists;
   readonly bank: string;
   readonly logger: Logger;
 }
@@ -33,11 +31,11 @@ export function withListening(main: McpHttpHandler, listening: Listening): McpHt
     ...main,
     async fetch(request, options) {
       const listen = asListen(options?.parsedBody, listening.bank);
-      const caller = requestedOf(options?.authInfo)?.caller;
-      if (listen === undefined || caller === undefined) return main.fetch(request, options);
+      const requested = requestedOf(options?.authInfo);
+      if (listen === undefined || requested === undefined) return main.fetch(request, options);
       const stream = new LiveStream(listening, () => open.delete(stream));
       open.add(stream);
-      return stream.serve(request, { ...options, parsedBody: listen.body }, listen.id, caller);
+      return stream.serve(request, { ...options, parsedBody: listen.body }, listen.id, requested);
     },
     async close() {
       for (const stream of open) stream.end();
@@ -53,7 +51,7 @@ class LiveStream {
   readonly #handler: McpHttpHandler;
   readonly #onGone: () => void;
   #changes: ChangeStream | undefined;
-  /** There are other tools than the client was told of. */
+  /** Lists show other tools than the client was told of. */
   #toolsChanged = false;
   /** The client has taken all that was sent, and waits. */
   #hungry = false;
@@ -73,7 +71,7 @@ class LiveStream {
     request: Request,
     options: McpHandlerRequestOptions,
     id: string | number,
-    caller: Caller,
+    requested: Requested,
   ): Promise<Response> {
     // Nothing of this answer is sent before the feed is open, so nothing that changes after the acknowledgement is missed.
     const response = await this.#handler.fetch(request, options);
@@ -83,6 +81,7 @@ class LiveStream {
       return response;
     }
     const { logger, changes } = this.#listening;
+    const { caller } = requested;
     const { rid } = caller.assertion;
     try {
       const stream = await changes.open(caller, wish, request.signal, {
@@ -93,7 +92,7 @@ class LiveStream {
         },
       });
       this.#changes = stream;
-      const unlisten = wish.tools ? this.#listening.tools.onChange(() => this.#hearOfTools()) : () => {};
+      const unlisten = wish.tools ? this.#listening.tools.onChange(() => this.#hearOfTools(), requested) : () => {};
       this.#bus.whenUnsubscribed(() => {
         unlisten();
         stream.close();

@@ -58,12 +58,25 @@ const EMPTY = new Set(
   'a an the of to for in on with by and or is are be it its my me all some this that what which how i'.split(' '),
 );
 
-/**
- * The tools that the words are about, best first; only such as have one of them at all. A word counts by where it stands and by how few
- * tools have it.
- */
-export function rankTools<T extends Described>(tools: readonly T[], query: string): T[] {
+/** Tools whose words have been read, to be found again and again. */
+export interface Ranking<T> {
+  readonly tools: readonly T[];
+  /**
+   * The tools that the words are about, best first; only such as have one of them at all. A word counts by where it stands and by how few
+   * tools have it.
+   */
+  find(query: string): T[];
+}
+
+export function rankingOf<T extends Described>(tools: readonly T[]): Ranking<T> {
   const documents = tools.map((tool) => ({ tool, weights: weightsOf(tool) }));
+  return { tools, find: (query) => rank(documents, query) };
+}
+
+function rank<T extends Described>(
+  documents: readonly { tool: T; weights: ReadonlyMap<string, number> }[],
+  query: string,
+): T[] {
   const scores = new Map<T, number>();
   for (const word of new Set(wordsOf(query).filter((each) => !EMPTY.has(each)))) {
     const hits = documents.map(({ weights }) => Math.max(weightOf(weights, word), weightOf(weights, meantWord(word))));

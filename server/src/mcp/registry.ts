@@ -1,7 +1,7 @@
 import { BankhouseError, type ToolProfile } from '@bankhouse/core';
 import type { ListToolsResult } from '@modelcontextprotocol/server';
 import { parseForwarding } from './arguments.ts';
-import { callTool, findTools } from './catalogue.ts';
+import { callTool, findTools, foundAmong } from './catalogue.ts';
 import { listTool } from './listing.ts';
 import { ToolError } from './tool-error.ts';
 import type { LocalTool, RemoteTool, Tool } from './toolset.ts';
@@ -29,7 +29,7 @@ export class ToolRegistry {
   #tools: ReadonlyMap<string, Tool>;
   readonly #lists = new Map<ToolProfile, ListToolsResult>();
   readonly #listeners = new Set<() => void>();
-  readonly #ours: readonly Tool[] = [findTools(() => this.listed('full')), callTool];
+  readonly #ours: readonly Tool[] = [findTools(this.derived(() => foundAmong(this.listed('full')))), callTool];
 
   /** @throws BankhouseError as `replace` does */
   constructor(tools: readonly Tool[]) {

@@ -24,7 +24,15 @@ import { DIRECT_REVISION, type DirectCalls, directCalls } from './direct.ts';
 import { withListening } from './live.ts';
 import { fillPrompt } from './prompts.ts';
 import type { ToolRegistry } from './registry.ts';
-import { asToolError, inTransaction, logFailure, requestedOf, requestOf, type Serving } from './serving.ts';
+import {
+  asToolError,
+  inTransaction,
+  logFailure,
+  requestedOf,
+  requestOf,
+  type Serving,
+  type ToolLists,
+} from './serving.ts';
 import { changeWatched, withSessions } from './sessions.ts';
 import { ToolError } from './tool-error.ts';
 import { type CallContext, LISTED_A_PAGE } from './toolset.ts';
@@ -138,10 +146,13 @@ export function serveMcp(serving: Serving): McpService {
     onerror: (error) => logger.debug({ reason: messageOf(error) }, 'MCP request refused'),
   });
   const { changes, sessions } = serving;
-  const listening = withSessions(
-    withListening(handler, { factory, changes, tools: surface.tools, bank: serving.bank, logger }),
-    { sessions, changes, tools: surface.tools, logger },
-  );
+  const tools = toolLists(serving);
+  const listening = withSessions(withListening(handler, { factory, changes, tools, bank: serving.bank, logger }), {
+    sessions,
+    changes,
+    tools,
+    logger,
+  });
   const direct = directCalls(
     () => makeServer('modern', 'full', { supportedProtocolVersions: [DIRECT_REVISION] }),
     (tool) => surface.tools.has(tool),
@@ -152,6 +163,20 @@ export function serveMcp(serving: Serving): McpService {
     answering: (tool, args) => answering(surface.tools, tool, args),
     async close() {
       await Promise.all([direct.close(), listening.close()]);
+    },
+  };
+}
+
+/** By other tools, and by another profile for who follows the Bank's. */
+function toolLists({ surface, bankProfile }: Serving): ToolLists {
+  return {
+    onChange(listener, { followsBank }) {
+      const unlisten = surface.tools.onChange(listener);
+      const unfollow = followsBank === true ? bankProfile?.onChange(listener) : undefined;
+      return () => {
+        unlisten();
+        unfollow?.();
+      };
     },
   };
 }

@@ -22,6 +22,8 @@ export interface Serving {
   /** For people; asked anew for every server that is made, since it can change. */
   bankName(): string;
   readonly version: string;
+  /** Tells when the Bank says another profile than before. Absent: it says none. */
+  readonly bankProfile?: { onChange(listener: () => void): () => void };
   /** Told of every tool call: `outcome` is `ok` or a ToolError's code. */
   onToolCall?(tool: string, outcome: string, durationMs: number): void;
 }
@@ -30,10 +32,17 @@ export interface Serving {
 export interface Requested {
   readonly caller: Caller;
   readonly profile: ToolProfile;
+  /** The profile is what the Bank says, which may change: the URL said none. */
+  readonly followsBank?: boolean;
   /** UUID of its session, where it is in one (2025-11-25 and before). */
   readonly session?: string | undefined;
   /** Of a batch: all its answers together. */
   readonly budget?: AnswerBudget | undefined;
+}
+
+/** Tells when lists of tools show something else to who made such a request. @returns ends the listening */
+export interface ToolLists {
+  onChange(listener: () => void, requested: Requested): () => void;
 }
 
 /** It as the SDK's pass-through `authInfo`; there is no token in it, since none comes this far. */

@@ -7,7 +7,6 @@ import {
 } from '@modelcontextprotocol/server';
 import { type Changes, isWatchable } from '../changes/index.ts';
 import type { Sessions } from '../sessions/index.ts';
-import type { ToolRegistry } from './registry.ts';
 import {
   asToolError,
   logFailure,
@@ -15,6 +14,7 @@ import {
   requestedOf,
   requestOf,
   type Serving,
+  type ToolLists,
   toAuthInfo,
 } from './serving.ts';
 import { EventStream } from './session-stream.ts';
@@ -28,7 +28,7 @@ const BARE_IDS_SINCE = '2025-11-25';
 export interface SessionOptions {
   readonly sessions: Sessions;
   readonly changes: Pick<Changes, 'openSession'>;
-  readonly tools: Pick<ToolRegistry, 'onChange'>;
+  readonly tools: ToolLists;
   readonly logger: Logger;
 }
 
@@ -141,8 +141,9 @@ async function isKnownOver(
 async function listen(
   { changes, sessions, tools, logger }: SessionOptions,
   open: Set<EventStream>,
-  { request, requested: { caller }, session }: InSession,
+  { request, requested, session }: InSession,
 ): Promise<Response> {
+  const { caller } = requested;
   const { rid } = caller.assertion;
   const { headers, signal } = request;
   if (!/(^|[,\s])(text\/event-stream|text\/\*|\*\/\*)/i.test(headers.get('accept') ?? '')) {
@@ -175,7 +176,7 @@ async function listen(
         open.delete(opened);
       },
     });
-    const unlisten = tools.onChange(() => opened.hearOfTools());
+    const unlisten = tools.onChange(() => opened.hearOfTools(), requested);
     events = opened;
     open.add(opened);
     signal.addEventListener('abort', () => opened.leave());

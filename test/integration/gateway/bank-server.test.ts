@@ -177,7 +177,17 @@ describe.each(['modern', 'legacy'])('a %s client', (era) => {
     const read = await client.callTool({ name: 'call_tool', arguments: { name: 'list_vaults' } });
     expect(read.structuredContent).toMatchObject({ vaults: [{ id: 'sales' }, { id: 'support' }] });
     const write = { name: 'call_tool', arguments: { name: 'create_note', arguments: { title: 'x' } } };
-    await expect(client.callTool(write)).rejects.toThrow(/needs the scope|403/i);
+    await expect(client.callTool(write)).rejects.toThrow('Insufficient scope: required "mcp:read mcp:write"');
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['names no tool', { name: 'list_note' }, /There is no tool "list_note".*Did you mean/],
+    ['has wrong arguments', { name: 'list_notes', arguments: 5 }, /arguments/],
+    ['says nothing', {}, /name: it is missing/],
+  ])('hears in words of the bank what is wrong with a call_tool that %s', async (_sentence, args, words) => {
+    await using client = await connect(era, { scope: 'mcp:read mcp:write' });
+    const { isError, content } = await client.callTool({ name: 'call_tool', arguments: { ...args } });
+    expect([isError, JSON.stringify(content).replaceAll('\\"', '"')]).toEqual([true, expect.stringMatching(words)]);
   });
 
   it('that may only verify shakes hands and lists, and is refused a tool by 403', async () => {
@@ -287,8 +297,11 @@ describe("G7: a taken-over pod that keeps a call's assertion", () => {
     });
   }
 
-  it('of a read can read by it, and write nothing, by any statement or by its own door', async () => {
-    const kept = await keptOf('list_notes', {});
+  it.each([
+    ['of a read', 'list_notes', {}],
+    ['of a read through call_tool', 'call_tool', { name: 'list_notes' }],
+  ])('%s can read by it, and write nothing, by any statement or by its own door', async (_sentence, name, args) => {
+    const kept = await keptOf(name, args);
     expect(await ask(kept.database, 'select id from api.list_vaults()')).toHaveLength(2);
     await expect(ask(kept.database, create, [note])).rejects.toMatchObject({ code: '42501' });
     const answer = await fetch(`http://127.0.0.1:${server.port}${bankPath('acme')}`, {
@@ -312,8 +325,12 @@ describe("G7: a taken-over pod that keeps a call's assertion", () => {
     await expect(ask(kept, 'select * from api.open_feed()')).rejects.toMatchObject({ code: '42501' });
   });
 
-  it('of a write writes by it', async () => {
-    const kept = await keptOf('create_note', { title: 'asked for', vaultId: 'sales' });
+  const wanted = { title: 'asked for', vaultId: 'sales' };
+  it.each([
+    ['of a write', 'create_note', wanted],
+    ['of a write through call_tool', 'call_tool', { name: 'create_note', arguments: wanted }],
+  ])('%s writes by it', async (_sentence, name, args) => {
+    const kept = await keptOf(name, args);
     expect(await ask(kept.database, create, [note])).toHaveLength(1);
   });
 });

@@ -1,6 +1,7 @@
 /** R3.11 through bank servers: what clients hear by subscriptions/listen, whichever replica they are on, and until when. */
 import { randomUUID } from 'node:crypto';
 import type { Assertion } from '@bankhouse/core';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, it } from 'vitest';
 import { ISSUER, withClient } from '../../harness/postgres.ts';
 import { shared } from '../../harness/shared.ts';
@@ -44,6 +45,25 @@ describe('a stream', () => {
       made: true,
     });
     await listener.hears(NOTES, 'list_changed');
+  });
+
+  it('hears, of either era, that the Bank lists its tools in another profile', async () => {
+    await using bank = await runReplicas(postgres, 'profiled', {});
+    await using listener = await bank.listen({ toolsListChanged: true });
+    const client = new Client({ name: 'legacy', version: '1' });
+    await using legacy = Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
+    const told = Promise.withResolvers<void>();
+    legacy.setNotificationHandler('notifications/tools/list_changed', () => told.resolve());
+    const transport = new StreamableHTTPClientTransport(new URL(bank.urls[0] ?? ''), {
+      requestInit: { headers: bank.headers() },
+    });
+    await legacy.connect(transport);
+    // Its stream is opened beside what it asks.
+    await expect.poll(() => bank.logs.filter((line) => line.includes('stream opened')).length, SOON).toBe(2);
+    bank.useToolProfile('search');
+    await listener.hears('tools');
+    await told.promise;
+    expect((await listener.client.listTools()).tools.map(({ name }) => name)).toEqual(['find_tools', 'call_tool']);
   });
 
   it('is acknowledged with what can be heard, and with nothing else', async () => {

@@ -9,7 +9,9 @@ import {
   deriveSealKey,
   SECRET_DATABASE_URL,
   SECRET_SEAL_KEYS,
+  SECRET_TOOL_PROFILE,
   sealAssertion,
+  type ToolProfile,
 } from '@bankhouse/core';
 import { loadServerConfig, startBankServer } from '@bankhouse/server';
 import { Client, StreamableHTTPClientTransport, type SubscriptionFilter } from '@modelcontextprotocol/client';
@@ -40,6 +42,8 @@ export interface Replicas extends AsyncDisposable {
   listen(filter: SubscriptionFilter, changes?: Partial<Assertion>, replica?: number): Promise<Listener>;
   /** Gives the servers another login, as a rotation does. */
   useDatabaseUrl(url: string): void;
+  /** What the Bank says that is listed, as its Secret brings it. */
+  useToolProfile(profile: ToolProfile): void;
   /** Connections of the servers that wait for changes. */
   listeners(): Promise<number>;
   /** Feeds that are open. @param jti those of one token alone */
@@ -51,7 +55,7 @@ export interface Listener extends AsyncDisposable {
   readonly client: Client;
   readonly honored: SubscriptionFilter;
   readonly closed: Promise<'local' | 'graceful' | 'remote'>;
-  /** URIs that were updated, and `list_changed`, in order of arrival. */
+  /** URIs that were updated, `list_changed`, and `tools` for a list of tools that is another, in order of arrival. */
   readonly heard: string[];
   /** Waits until all of these were heard, for 10 seconds at most, and forgets what was. @returns what was */
   hears(...notices: string[]): Promise<string[]>;
@@ -121,6 +125,9 @@ export async function runReplicas(
       client.setNotificationHandler('notifications/resources/list_changed', () => {
         heard.push('list_changed');
       });
+      client.setNotificationHandler('notifications/tools/list_changed', () => {
+        heard.push('tools');
+      });
       const subscription = await client.listen(filter);
       return {
         client,
@@ -139,6 +146,7 @@ export async function runReplicas(
       };
     },
     useDatabaseUrl: (url) => writeFileSync(join(dir, SECRET_DATABASE_URL), url),
+    useToolProfile: (profile) => writeFileSync(join(dir, SECRET_TOOL_PROFILE), profile),
     listeners: () =>
       count("pg_stat_activity where application_name = 'bankhouse changes' and usename = $1", [bank.role]),
     feeds,
