@@ -24,8 +24,8 @@ describe('the whitelist', () => {
   it.each(ENTITIES)('knows every field and action of a $name', (definition) => {
     const kind = told.get(definition.name);
     expect(kind).toMatchObject({ table: definition.plural, archive: true, children: definition.children });
-    for (const { name, column, writable } of definition.fields) {
-      expect(kind.fields[name]).toMatchObject({ column, writable });
+    for (const { name, stored = name, column, writable } of definition.fields) {
+      expect(kind.fields[stored]).toMatchObject({ column, writable });
     }
     for (const [action, { from, to, sets = {} }] of Object.entries(definition.actions)) {
       expect(kind.actions[action]).toEqual({ from, to, sets });

@@ -53,9 +53,9 @@ describe('a tool asks for', () => {
       ['note', { title: 'x', body: '', pinned: false, tags: [], vaultId: null }, null, null],
     ],
     [
-      'a creation whose vault its parent decides without one',
+      'a creation whose vault its parent decides without one, by the name that the database has',
       'create_comment',
-      { parentType: 'note', parentId: ID, body: 'x' },
+      { parentKind: 'note', parentId: ID, body: 'x' },
       made,
       'create_row',
       ['comment', { parentType: 'note', parentId: ID, body: 'x' }, null, null],

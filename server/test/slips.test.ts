@@ -56,7 +56,7 @@ const KINDS = ['note', 'task', 'comment', 'chat', 'chat_message'];
 const required: Readonly<Record<string, Args>> = {
   note: { title: 'A' },
   task: { title: 'A' },
-  comment: { parentType: 'note', parentId: ID, body: 'B' },
+  comment: { parentKind: 'note', parentId: ID, body: 'B' },
   chat: { title: 'A' },
   chat_message: { chatId: ID, body: 'B' },
 };
@@ -263,12 +263,39 @@ const UNDERSTOOD: [slip: string, tool: string, given: Args, meant: Args][] = [
   ['a number as title', 'create_note', { title: 2026 }, { title: '2026' }],
   ['call for recordingId', 'create_note', { title: 'A', call: ID }, { recordingId: ID }],
   [
-    'kind for parentType',
+    'kind for parentKind',
     'create_comment',
     { kind: 'notes', parent_id: ID, text: 'B' },
-    { parentType: 'note', parentId: ID, body: 'B' },
+    { parentKind: 'note', parentId: ID, body: 'B' },
   ],
-  ['parentKind', 'create_comment', { parentKind: 'task', parentId: ID, body: 'B' }, { parentType: 'task' }],
+  [
+    'the old word parentType',
+    'create_comment',
+    { parentType: 'task', parentId: ID, body: 'B' },
+    { parentKind: 'task', parentId: ID, body: 'B' },
+  ],
+  ['the old word parentType, in a list', 'list_comments', { parentType: 'tasks' }, { parentKind: 'task' }],
+  [
+    'the old word parentType, in a filter, a sort and a selection',
+    'query',
+    {
+      kind: 'comment',
+      filter: { field: 'parentType', op: 'eq', value: 'Note' },
+      sort: [{ field: 'parentType', direction: 'asc' }],
+      select: ['id', 'parentType'],
+    },
+    {
+      filter: { field: 'parentKind', op: 'eq', value: 'note' },
+      sort: [{ field: 'parentKind', direction: 'asc' }],
+      select: ['id', 'parentKind'],
+    },
+  ],
+  [
+    'the old word parentType, in a group',
+    'query',
+    { kind: 'comment', groupBy: [{ field: 'parentType' }] },
+    { groupBy: [{ field: 'parentKind' }] },
+  ],
   ['chat_id', 'create_chat_message', { chat_id: ID, content: 'B' }, { chatId: ID, body: 'B' }],
   ['role in capitals', 'create_chat_message', { chatId: ID, body: 'B', role: 'Assistant' }, { role: 'assistant' }],
   ['patch with body null', 'patch_note', { id: ID, version: 1, body: null }, { body: '' }],

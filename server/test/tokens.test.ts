@@ -115,7 +115,7 @@ describe('a tool of compact', () => {
         'title',
         'body',
         'priority',
-        'parentType',
+        'parentKind',
         'chatId',
         'replyTo',
         'idempotencyKey',

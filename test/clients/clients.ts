@@ -90,7 +90,8 @@ async function runInspector(target: Target, era: string): Promise<Seen> {
     const result = await ask('tools/call', '--tool-name', name, ...pairs);
     return (result as { structuredContent: Record<string, unknown> }).structuredContent;
   };
-  const { tools } = (await ask('tools/list')) as unknown as { tools: { name: string }[] };
+  // Strict: fails where a schema is one that some client refuses.
+  const { tools } = (await ask('tools/list', '--strict')) as unknown as { tools: { name: string }[] };
   const first = await call('list_recordings', { limit: 100, includeTotal: true });
   const second = await call('list_recordings', { limit: 1, cursor: first.nextCursor });
   const ids = new Set((first.recordings as { id: string }[]).map(({ id }) => id));

@@ -54,7 +54,7 @@ const LIVES: {
   {
     name: 'comment',
     plural: 'comments',
-    create: (chat) => ({ parentType: 'chat', parentId: chat, body: 'Who is this?' }),
+    create: (chat) => ({ parentKind: 'chat', parentId: chat, body: 'Who is this?' }),
     patch: { body: 'Who was this?' },
     update: { body: 'Never mind.' },
     action: 'resolve',
@@ -193,7 +193,7 @@ describe('a token', () => {
       ['get_note', { id: hidden }],
       ['patch_note', { id: hidden, version: 1, title: 'x' }],
       ['delete_note', { id: hidden }],
-      ['create_comment', { parentType: 'note', parentId: hidden, body: 'x' }],
+      ['create_comment', { parentKind: 'note', parentId: hidden, body: 'x' }],
     ] as const) {
       expect([tool, await failure(sales, tool, args)]).toEqual([tool, 'not_found']);
     }

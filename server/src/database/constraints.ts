@@ -59,14 +59,14 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   comments_parent: {
     code: 'not_found',
-    message: 'There is no parent with this parentType and parentId that you may see.',
+    message: 'There is no parent with this parentKind and parentId that you may see.',
     remedy: 'list_notes, list_tasks, list_chats and list_recordings give the ids.',
     field: 'parentId',
   },
   comments_stay: {
     code: 'invalid_argument',
     message: 'A comment stays with its parent.',
-    remedy: 'Leave parentType and parentId out, or create a comment on the other parent.',
+    remedy: 'Leave parentKind and parentId out, or create a comment on the other parent.',
     field: 'parentId',
   },
   comments_vault_of_parent: {

@@ -7,7 +7,8 @@ export const comment: EntityDefinition = {
   description: 'A remark on a recording, note, task or chat; it is in the vault of what it is about',
   fields: [
     {
-      name: 'parentType',
+      name: 'parentKind',
+      stored: 'parentType',
       column: 'parent_type',
       type: 'enum',
       writable: 'create',

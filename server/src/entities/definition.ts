@@ -30,6 +30,8 @@ export type Writable = 'always' | 'create' | 'never';
 export interface Field {
   /** camelCase, as in tools. */
   readonly name: string;
+  /** What the database's functions call it, where a tool's word for it has changed since: they serve the version before too. */
+  readonly stored?: string;
   /** snake_case, as in the table. */
   readonly column: string;
   readonly type: FieldType;

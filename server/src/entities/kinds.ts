@@ -23,6 +23,8 @@ export type ColumnType =
 /** A field as the database knows it: what `bank.definition_of` says about it. */
 export interface KindField {
   readonly name: string;
+  /** What the database's functions call it. */
+  readonly stored: string;
   readonly column: string;
   readonly type: ColumnType;
   readonly sqlType: 'text' | 'boolean' | 'int4' | 'timestamptz' | 'text[]' | 'uuid';
@@ -102,6 +104,7 @@ function kindField(field: Field): KindField {
   const type = COLUMN_TYPES[field.type];
   return {
     name: field.name,
+    stored: field.stored ?? field.name,
     column: field.column,
     type,
     sqlType: SQL_TYPES[type],
@@ -143,5 +146,5 @@ function readOnly(
   type: ColumnType,
   more: Pick<Partial<KindField>, 'nullable' | 'values'> = {},
 ): KindField {
-  return { name, column, type, sqlType: SQL_TYPES[type], nullable: false, ...more, writable: 'never' };
+  return { name, stored: name, column, type, sqlType: SQL_TYPES[type], nullable: false, ...more, writable: 'never' };
 }

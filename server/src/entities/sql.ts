@@ -23,19 +23,19 @@ ${cases.join('')}end;
 function kindJson({ fields, actions, ...head }: Kind): string {
   const members = Object.entries(head).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
   return `{${members.join(',')},
-    "fields":${block(fields.map((field) => [field.name, fieldJson(field)]))},
+    "fields":${block(fields.map((field) => [field.stored, fieldJson(field)]))},
     "actions":${block(
       Object.entries(actions).map(([name, { from, to, sets = {} }]) => [name, JSON.stringify({ from, to, sets })]),
     )}}`;
 }
 
-function fieldJson({ name: _, ...field }: KindField): string {
+function fieldJson({ name: _, stored: _stored, ...field }: KindField): string {
   const sort = sortOf(field);
   return JSON.stringify({ ...field, ...(sort === undefined ? {} : { sort }) });
 }
 
 /** Texts are compared as far as a cursor holds them, enums by their place among their values. */
-function sortOf({ column, type, sqlType, values = [] }: Omit<KindField, 'name'>) {
+function sortOf({ column, type, sqlType, values = [] }: Omit<KindField, 'name' | 'stored'>) {
   const sql = `t.${column}`;
   switch (type) {
     case 'enum':
@@ -126,7 +126,7 @@ function branches(kinds: readonly Kind[], body: (kind: Kind) => string, others =
 
 function rowJson({ fields, long }: Kind, row: string): string {
   const members = fields.map(
-    (field, index) => `'${index === 0 ? '{' : ','}${JSON.stringify(field.name)}:', ${memberSql(row, field)}`,
+    (field, index) => `'${index === 0 ? '{' : ','}${JSON.stringify(field.stored)}:', ${memberSql(row, field)}`,
   );
   const longColumn = fields.find(({ name }) => name === long)?.column;
   const truncated =

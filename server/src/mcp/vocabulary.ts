@@ -8,7 +8,7 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
   kinds: 'kind entity entities entitytype type types',
   vaultId: 'vault vaults vaultids vaultname folder folderid',
   recordingId: 'recording call callid meetingid',
-  parentType: 'parentkind parententity ontype kind entity type',
+  parentKind: 'parenttype parententity ontype kind entity type',
   parentId: 'parent onid noteid taskid recordingid',
   chatId: 'chat conversationid threadid parentid',
   replyTo: 'replytoid inreplyto parentmessageid',

@@ -165,7 +165,7 @@ it('a chat that is moved to and fro takes along every message and comment that a
     for (let turn = 0; moving; turn++) {
       const { code } =
         turn % 3 === n % 3
-          ? await attempt('create_comment', { parentType: 'chat', parentId: chat.id, body: `${n}/${turn}` })
+          ? await attempt('create_comment', { parentKind: 'chat', parentId: chat.id, body: `${n}/${turn}` })
           : await attempt('create_chat_message', { chatId: chat.id, body: `${n}/${turn}` });
       expect(code).toBeUndefined();
       children.push(`${n}/${turn}`);

@@ -86,7 +86,7 @@ export const DEFAULTS: Readonly<Record<Kind, Fields>> = {
   chat_message: { role: 'user', author: null, replyTo: null, language: null },
 };
 /** Set once, by create. */
-const FIXED = ['parentType', 'parentId', 'chatId', 'role', 'replyTo'];
+const FIXED = ['parentKind', 'parentId', 'chatId', 'role', 'replyTo'];
 
 export class Model {
   readonly rows = new Map<string, Row>();
@@ -300,8 +300,8 @@ export class Model {
 
   #placeComment(token: Token, fields: Fields, wanted: string | null): { vaultId: string | null } | Result {
     const parentId = fields.parentId as string;
-    if (fields.parentType !== 'recording') {
-      const parent = this.#find(token, fields.parentType as Kind, parentId);
+    if (fields.parentKind !== 'recording') {
+      const parent = this.#find(token, fields.parentKind as Kind, parentId);
       if (parent === undefined) return failed('not_found');
       return wanted === null || wanted === parent.vaultId ? { vaultId: parent.vaultId } : failed('invalid_argument');
     }
@@ -314,7 +314,7 @@ export class Model {
   #children(row: Row): Row[] {
     return [...this.rows.values()].filter(
       ({ kind, fields }) =>
-        (kind === 'comment' && fields.parentType === row.kind && fields.parentId === row.id) ||
+        (kind === 'comment' && fields.parentKind === row.kind && fields.parentId === row.id) ||
         (kind === 'chat_message' && fields.chatId === row.id),
     );
   }

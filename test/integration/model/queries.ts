@@ -44,7 +44,7 @@ const FIELDS: Readonly<Record<Kind, readonly [string, Type, 'nullable'?][]>> = {
     ['tags', 'texts'],
     ['recordingId', 'key', 'nullable'],
   ],
-  comment: [...COMMON, ['parentType', 'enum'], ['parentId', 'text'], ['body', 'longText']],
+  comment: [...COMMON, ['parentKind', 'enum'], ['parentId', 'text'], ['body', 'longText']],
   chat: [
     ...COMMON,
     ['title', 'text'],
@@ -71,7 +71,7 @@ const STATUSES: Readonly<Record<Kind, readonly string[]>> = {
 const placesOf = (of: Kind): Places => ({
   status: STATUSES[of],
   priority: ['low', 'normal', 'high', 'urgent'],
-  parentType: ['recording', 'note', 'task', 'chat'],
+  parentKind: ['recording', 'note', 'task', 'chat'],
   role: ['user', 'assistant', 'system'],
 });
 

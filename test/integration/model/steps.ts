@@ -114,12 +114,12 @@ function newRow(model: Model, who: Token, draw: Draw): Fields {
   if (draw.about === 'comment' || draw.about === 'chat_message') {
     return {
       ...base,
-      parentType: 'recording',
+      parentKind: 'recording',
       parentId: draw.recording ?? IN_BOTH,
       ...(draw.vault === 'elsewhere' ? {} : given),
     };
   }
-  return { ...base, parentType: draw.about, parentId: idOf(model, who, draw.about, draw.parent) };
+  return { ...base, parentKind: draw.about, parentId: idOf(model, who, draw.about, draw.parent) };
 }
 
 const change: fc.Arbitrary<Planner> = fc

@@ -145,8 +145,8 @@ async function furnish(model: Model): Promise<void> {
     const chatId = await make('chat', { title: 'chat', vaultId });
     const first = await make('chat_message', { chatId, body: 'first' });
     await make('chat_message', { chatId, body: 'second', replyTo: first });
-    await make('comment', { parentType: 'note', parentId: noteId, body: 'comment' });
-    await make('comment', { parentType: 'chat', parentId: chatId, body: 'comment' });
+    await make('comment', { parentKind: 'note', parentId: noteId, body: 'comment' });
+    await make('comment', { parentKind: 'chat', parentId: chatId, body: 'comment' });
   }
 }
 

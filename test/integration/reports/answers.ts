@@ -188,6 +188,33 @@ export const ANSWERS: readonly Report[] = [
   understood('the kind in the plural, and as entity, is the kind', undefined, 'query', async () => ({
     entity: 'notes',
   })),
+  {
+    holds: 'what a comment is about has the one name parentKind, and goes by the older one too',
+    fault: 'T3',
+    async check(bank) {
+      const parentId = await aNote(bank);
+      const { structured } = await bank.call('create_comment', { parentType: 'note', parentId, body: 'x' });
+      const { id } = structured;
+      for (const word of ['parentKind', 'parentType']) {
+        expect((await bank.call('list_comments', { [word]: 'note', parentId })).structured.comments).toMatchObject([
+          { id },
+        ]);
+        const both = [
+          { field: word, op: 'eq', value: 'note' },
+          { field: 'parentId', op: 'eq', value: parentId },
+        ];
+        const asked = { kind: 'comment', filter: { and: both }, sort: [{ field: word }], select: ['id', word] };
+        expect((await bank.call('query', asked)).structured.rows).toEqual([{ id, parentKind: 'note' }]);
+        const { rows } = (
+          await bank.call('query', { kind: 'comment', filter: { and: both }, groupBy: [{ field: word }] })
+        ).structured;
+        expect(rows).toEqual([{ parentKind: 'note', count: 1 }]);
+      }
+      const comment = await bank.call('get_comment', { id });
+      expect(comment.structured.parentKind).toBe('note');
+      expect(`${comment.text}${JSON.stringify(comment.structured)}`).not.toContain('parentType');
+    },
+  },
   named(
     'an argument that nobody knows is answered by those that there are',
     'daintreehq/daintree#6639',

@@ -53,7 +53,7 @@ describe('what is found', () => {
     ids.chat = await create(client, 'chat', { title: 'About penguins', vaultId: 'sales' });
     ids.message = await create(client, 'chat_message', { chatId: ids.chat, body: 'how tall are penguins' });
     ids.comment = await create(client, 'comment', {
-      parentType: 'note',
+      parentKind: 'note',
       parentId: ids.note,
       body: 'penguins rather eat krill',
     });

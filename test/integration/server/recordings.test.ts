@@ -409,7 +409,7 @@ describe('a call of the old table with an id of 19 digits (D11)', () => {
     const { contents } = await client.readResource({ uri: `bankhouse://long/recordings/${LONGEST}` });
     expect(JSON.stringify(contents)).toContain('Long ago');
     await call(client, 'create_note', { title: 'n', recordingId: LONGEST });
-    await call(client, 'create_comment', { parentType: 'recording', parentId: LONGEST, body: 'c' });
+    await call(client, 'create_comment', { parentKind: 'recording', parentId: LONGEST, body: 'c' });
     expect(await call(client, 'list_notes', { recordingId: LONGEST })).toMatchObject({ notes: [{ title: 'n' }] });
     expect(await call(client, 'list_comments', { parentId: LONGEST })).toMatchObject({ comments: [{ body: 'c' }] });
   });

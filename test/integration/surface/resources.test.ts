@@ -28,7 +28,7 @@ beforeAll(async () => {
     vaultId: 'sales',
   });
   made.task = await make(client, 'create_task', { title: 'Send it', vaultId: 'sales', dueAt: '2026-12-24' });
-  made.comment = await make(client, 'create_comment', { parentType: 'note', parentId: made.note, body: 'Too high.' });
+  made.comment = await make(client, 'create_comment', { parentKind: 'note', parentId: made.note, body: 'Too high.' });
   made.chat = await make(client, 'create_chat', { title: 'Renewal', participants: ['Ann', 'Ben'], vaultId: 'sales' });
   made.message = await make(client, 'create_chat_message', { chatId: made.chat, body: 'First words', author: 'Ann' });
   await make(client, 'create_chat_message', { chatId: made.chat, body: 'Second words', role: 'assistant' });

@@ -101,7 +101,7 @@ async function everySort(batch: Batches['batch']): Promise<Operation[]> {
   return [
     op('create_chat', { title: 'made', vaultId: 'sales' }, 'chat'),
     op('create_chat_message', { chatId: ref('chat.id'), body: 'first', role: 'user' }, 'message'),
-    op('create_comment', { parentType: 'chat', parentId: ref('chat.id'), body: 'remark' }, 'comment'),
+    op('create_comment', { parentKind: 'chat', parentId: ref('chat.id'), body: 'remark' }, 'comment'),
     op('process_comment', { id: ref('comment.id'), action: 'resolve', version: ref('comment.version') }),
     op('patch_note', { id: note?.id, version: note?.version, title: 'patched' }),
     op('process_task', { id: task?.id, action: 'start' }, 'started'),

@@ -187,14 +187,14 @@ describe('filters of an entity', () => {
     [
       'comments on a call',
       'comment',
-      { parentType: 'recording', parentId: IN_SALES, body: 'x' },
-      { parentType: 'recording', parentId: IN_SALES },
-      { parentType: 'note', parentId: IN_SALES },
+      { parentKind: 'recording', parentId: IN_SALES, body: 'x' },
+      { parentKind: 'recording', parentId: IN_SALES },
+      { parentKind: 'note', parentId: IN_SALES },
     ],
     [
       'comments on an old call',
       'comment',
-      { parentType: 'recording', parentId: LEGACY, body: 'x' },
+      { parentKind: 'recording', parentId: LEGACY, body: 'x' },
       { parentId: LEGACY },
       { parentId: 'fathom-8' },
     ],
@@ -222,7 +222,7 @@ describe('filters of an entity', () => {
   });
 
   it('find what was said of a call under its old id, once the call is migrated', async () => {
-    const call = { parentType: 'recording', parentId: LEGACY };
+    const call = { parentKind: 'recording', parentId: LEGACY };
     const comment = await checked(client, 'create_comment', { ...call, body: 'x' });
     const note = await checked(client, 'create_note', { title: 'x', recordingId: LEGACY });
     await asLoader(postgres, async (loader) => {

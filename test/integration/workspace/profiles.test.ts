@@ -25,7 +25,7 @@ const throughCallTool: Call = (name, args) => itself('call_tool', { name, argume
 const KINDS: [kind: string, made: () => Args, changed: Args, action: string, status: string][] = [
   ['note', () => ({ title: 'A', body: 'B' }), { title: 'C' }, 'finalize', 'final'],
   ['task', () => ({ title: 'A', priority: 'high' }), { title: 'C' }, 'complete', 'done'],
-  ['comment', () => ({ parentType: 'recording', parentId: IN_SALES, body: 'B' }), { body: 'C' }, 'resolve', 'resolved'],
+  ['comment', () => ({ parentKind: 'recording', parentId: IN_SALES, body: 'B' }), { body: 'C' }, 'resolve', 'resolved'],
   ['chat', () => ({ title: 'A', participants: ['ann'] }), { title: 'C' }, 'close', 'closed'],
   ['chat_message', () => ({ chatId: workspace.parents.chat, body: 'B' }), { body: 'C' }, 'pin', 'pinned'],
 ];

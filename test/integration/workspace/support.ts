@@ -199,9 +199,9 @@ export const KINDS: readonly Kind[] = [
     name: 'comment',
     plural: 'comments',
     status: 'open',
-    least: ({ note }) => ({ parentType: 'note', parentId: note, body: 'I agree.' }),
+    least: ({ note }) => ({ parentKind: 'note', parentId: note, body: 'I agree.' }),
     most: () => ({
-      parentType: 'recording',
+      parentKind: 'recording',
       parentId: IN_BOTH,
       body: 'I agree.',
       vaultId: 'sales',

@@ -247,8 +247,8 @@ describe('bounds', () => {
     ['an offset that is none', 'create_task', { title: 'x', dueAt: '2026-02-03T10:00:00+23:00' }, 'dueAt'],
     ['a priority that is none', 'create_task', { title: 'x', priority: 'asap' }, 'priority'],
     ['a recording id of no form', 'create_note', { title: 'x', recordingId: 'call 7' }, 'recordingId'],
-    ['a comment without words', 'create_comment', { parentType: 'note', parentId: NOBODY, body: '' }, 'body'],
-    ['a parent of no kind', 'create_comment', { parentType: 'vault', parentId: NOBODY, body: 'x' }, 'parentType'],
+    ['a comment without words', 'create_comment', { parentKind: 'note', parentId: NOBODY, body: '' }, 'body'],
+    ['a parent of no kind', 'create_comment', { parentKind: 'vault', parentId: NOBODY, body: 'x' }, 'parentKind'],
     ['a key of 201 characters', 'create_note', { title: 'x', idempotencyKey: 'k'.repeat(201) }, 'idempotencyKey'],
   ])('%s is refused and named', async (_sentence, tool, args, field) => {
     expect(await callError(client, tool, args)).toMatchObject({ code: 'invalid_argument', field });
@@ -288,25 +288,25 @@ describe('references', () => {
       'replyTo',
       /list_chat_messages/,
     ],
-    ['a note', 'create_comment', () => ({ parentType: 'note', parentId: NOBODY, body: 'x' }), 'parentId', /list_notes/],
+    ['a note', 'create_comment', () => ({ parentKind: 'note', parentId: NOBODY, body: 'x' }), 'parentId', /list_notes/],
     [
       'a note by the id of a chat',
       'create_comment',
-      () => ({ parentType: 'note', parentId: parents.chat, body: 'x' }),
+      () => ({ parentKind: 'note', parentId: parents.chat, body: 'x' }),
       'parentId',
       /list_notes/,
     ],
     [
       'a task of no form',
       'create_comment',
-      () => ({ parentType: 'task', parentId: 'x', body: 'x' }),
+      () => ({ parentKind: 'task', parentId: 'x', body: 'x' }),
       'parentId',
       /list_tasks/,
     ],
     [
       'a recording',
       'create_comment',
-      () => ({ parentType: 'recording', parentId: NOBODY, body: 'x' }),
+      () => ({ parentKind: 'recording', parentId: NOBODY, body: 'x' }),
       'parentId',
       /list_recordings/,
     ],
@@ -351,7 +351,7 @@ describe('references', () => {
     const chat = await checked(client, 'create_chat', { title: 'Gone' });
     const message = await checked(client, 'create_chat_message', { chatId: chat.id, body: 'x' });
     await checked(client, 'create_chat_message', { chatId: chat.id, body: 'y', replyTo: message.id });
-    const comment = await checked(client, 'create_comment', { parentType: 'chat', parentId: chat.id, body: 'z' });
+    const comment = await checked(client, 'create_comment', { parentKind: 'chat', parentId: chat.id, body: 'z' });
     const deleted = await checked<{ deleted: Args }>(client, 'delete_chat', { id: chat.id });
     expect(deleted.deleted).toEqual({ chats: 1, chat_messages: 2, comments: 1 });
     expect(deleted.text).toMatch(/1 comment and 2 chat messages/);

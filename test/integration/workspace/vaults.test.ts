@@ -139,7 +139,7 @@ describe.each(['note', 'task', 'chat'])('a new %s', (name) => {
 
   it('can be moved between vaults that the token opens, and taken along is what belongs to it', async () => {
     const { id } = await make(both, { vaultId: 'sales' });
-    const comment = await checked(both, 'create_comment', { parentType: name, parentId: id, body: 'x' });
+    const comment = await checked(both, 'create_comment', { parentKind: name, parentId: id, body: 'x' });
     expect(comment.vaultId).toBe('sales');
     expect(await callError(sales, `patch_${name}`, { id, version: 1, vaultId: 'support' })).toMatchObject({
       code: 'not_found',
@@ -172,9 +172,9 @@ describe.each(['note', 'task', 'chat'])('a new %s', (name) => {
 
 describe('a comment', () => {
   const comment = (client: Client, parentId: string, args: Args = {}) =>
-    checked(client, 'create_comment', { parentType: 'recording', parentId, body: 'x', ...args });
+    checked(client, 'create_comment', { parentKind: 'recording', parentId, body: 'x', ...args });
   const fail = (client: Client, args: Args) =>
-    callError(client, 'create_comment', { parentType: 'recording', parentId: IN_BOTH, body: 'x', ...args });
+    callError(client, 'create_comment', { parentKind: 'recording', parentId: IN_BOTH, body: 'x', ...args });
 
   it("on a recording is in the recording's vault", async () => {
     expect(await comment(all, IN_SALES)).toMatchObject({ vaultId: 'sales' });
@@ -194,11 +194,11 @@ describe('a comment', () => {
 
   it('on what the token does not open is on nothing', async () => {
     const hidden = await parentsIn('support');
-    const absent = await fail(sales, { parentType: 'note', parentId: '00000000-0000-4000-8000-0000000000fe' });
+    const absent = await fail(sales, { parentKind: 'note', parentId: '00000000-0000-4000-8000-0000000000fe' });
     expect(absent).toMatchObject({ code: 'not_found', field: 'parentId' });
-    expect(await fail(sales, { parentType: 'note', parentId: hidden.note })).toEqual(absent);
-    expect(await fail(sales, { parentType: 'chat', parentId: hidden.chat })).toEqual(absent);
-    expect(await fail(sales, { parentType: 'recording', parentId: LEGACY })).toEqual(absent);
+    expect(await fail(sales, { parentKind: 'note', parentId: hidden.note })).toEqual(absent);
+    expect(await fail(sales, { parentKind: 'chat', parentId: hidden.chat })).toEqual(absent);
+    expect(await fail(sales, { parentKind: 'recording', parentId: LEGACY })).toEqual(absent);
   });
 });
 

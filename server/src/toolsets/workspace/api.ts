@@ -114,17 +114,58 @@ const DELETE_ROW: Statement = {
 
 /** @param name of a kind: of an entity, or `recording` */
 export async function readRows(tx: Transaction, name: string, { fields, ...ask }: RowsAsk): Promise<FoundRow[]> {
-  const kind = KINDS.find(({ kind }) => kind === name);
-  if (kind === undefined) throw new TypeError(name);
+  const kind = kindNamed(name);
   const sort = ask.sort ?? [{ field: kind.newest, direction: 'desc' }];
-  const rows = await answers<Values>(tx, READ_ROWS, [name, JSON.stringify(ask)]);
+  const rows = await answers<Values>(tx, READ_ROWS, [name, JSON.stringify(storedAsk(kind, ask))]);
   return rows.map((row) => ({
     row: Object.fromEntries(
-      [...fields, ...(row.truncated === undefined ? [] : ['truncated'])].map((field) => [field, row[field]]),
+      [...fields, ...(row.truncated === undefined ? [] : ['truncated'])].map((field) => [
+        field,
+        row[storedName(kind, field)],
+      ]),
     ),
-    keys: sort.map(({ field }) => keyText(kind, field, row[field])),
+    keys: sort.map(({ field }) => keyText(kind, field, row[storedName(kind, field)])),
     id: String(row.id),
   }));
+}
+
+function kindNamed(name: string): Kind {
+  const kind = KINDS.find(({ kind }) => kind === name);
+  if (kind === undefined) throw new TypeError(name);
+  return kind;
+}
+
+/** By kind, the names that the database has for what tools call otherwise; of most kinds none. */
+const STORED: ReadonlyMap<Kind, ReadonlyMap<string, string>> = new Map(
+  KINDS.map((kind) => [
+    kind,
+    new Map(kind.fields.filter(({ name, stored }) => name !== stored).map(({ name, stored }) => [name, stored])),
+  ]),
+);
+
+function storedName(kind: Kind, name: string): string {
+  return STORED.get(kind)?.get(name) ?? name;
+}
+
+function storedAsk<A extends Omit<RowsAsk, 'fields'>>(kind: Kind, ask: A): A {
+  if (STORED.get(kind)?.size === 0) return ask;
+  const { filter, sort } = ask;
+  return {
+    ...ask,
+    ...(filter === undefined ? {} : { filter: storedCondition(kind, filter) }),
+    ...(sort === undefined ? {} : { sort: sort.map((key) => storedField(kind, key)) }),
+  };
+}
+
+function storedCondition(kind: Kind, condition: Condition): Condition {
+  if ('and' in condition) return { and: condition.and.map((each) => storedCondition(kind, each)) };
+  if ('or' in condition) return { or: condition.or.map((each) => storedCondition(kind, each)) };
+  if ('not' in condition) return { not: storedCondition(kind, condition.not) };
+  return storedField(kind, condition);
+}
+
+function storedField<T extends { readonly field?: string | undefined }>(kind: Kind, of: T): T {
+  return of.field === undefined ? of : { ...of, field: storedName(kind, of.field) };
 }
 
 /** A value as the database compares it (definitionsSql): an enum by its place, a text as far as it sorts. */
@@ -153,8 +194,16 @@ export async function readRow(
 }
 
 /** Of each group, the values of its columns: those of `groupBy`, then those of `aggregate`. */
-export function groupRows(tx: Transaction, kind: string, ask: GroupsAsk): Promise<unknown[][]> {
-  return answers<unknown[]>(tx, GROUP_ROWS, [kind, JSON.stringify(ask)]);
+export function groupRows(tx: Transaction, name: string, ask: GroupsAsk): Promise<unknown[][]> {
+  const kind = kindNamed(name);
+  const { filter, groupBy, aggregate } = ask;
+  const stored: GroupsAsk = {
+    ...ask,
+    filter: filter && storedCondition(kind, filter),
+    groupBy: groupBy.map((each) => storedField(kind, each)),
+    aggregate: aggregate.map((each) => storedField(kind, each)),
+  };
+  return answers<unknown[]>(tx, GROUP_ROWS, [name, JSON.stringify(stored)]);
 }
 
 /** @param once the caller's key for this creation, and the digest of what it asks for */
@@ -164,7 +213,14 @@ export function createRow(
   values: Values,
   once?: { readonly key: string; readonly digest: Buffer },
 ): Promise<Created | null> {
-  return answer(tx, CREATE_ROW, [kind, JSON.stringify(values), once?.key ?? null, once?.digest ?? null]);
+  const named = storedValues(kind, values);
+  return answer(tx, CREATE_ROW, [kind, JSON.stringify(named), once?.key ?? null, once?.digest ?? null]);
+}
+
+/** Values by the names that the database has, which the version before has too. */
+export function storedValues(name: EntityName, values: Values): Values {
+  const kind = kindNamed(name);
+  return Object.fromEntries(Object.entries(values).map(([field, value]) => [storedName(kind, field), value]));
 }
 
 /** Sets exactly these fields, where the row is at this version. Null: there is no such row that the caller may see. */
@@ -173,7 +229,7 @@ export function changeRow(
   kind: EntityName,
   { id, version, values }: { id: string; version: number; values: Values },
 ): Promise<Changed | null> {
-  return answer(tx, CHANGE_ROW, [kind, id, version, JSON.stringify(values)]);
+  return answer(tx, CHANGE_ROW, [kind, id, version, JSON.stringify(storedValues(kind, values))]);
 }
 
 /** A row that is as it should be is not touched: it keeps its version. */

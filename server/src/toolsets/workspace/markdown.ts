@@ -40,12 +40,12 @@ export function entryMarkdown(
 function factsOf(definition: EntityDefinition, entry: Values, bank: string): string[] {
   const told = definition.fields.filter(
     (field) =>
-      field.type !== 'longText' && field.name !== definition.label && !['parentType', 'parentId'].includes(field.name),
+      field.type !== 'longText' && field.name !== definition.label && !['parentKind', 'parentId'].includes(field.name),
   );
   return [
     `${definition.title} \`${entry.id}\`, ${entry.status}, version ${entry.version}`,
-    ...(typeof entry.parentType === 'string'
-      ? [`About: ${resourceUri(bank, `${entry.parentType}s` as ResourceKind, String(entry.parentId))}`]
+    ...(typeof entry.parentKind === 'string'
+      ? [`About: ${resourceUri(bank, `${entry.parentKind}s` as ResourceKind, String(entry.parentId))}`]
       : []),
     ...told.flatMap((field) => factOf(field, entry[field.name], bank)),
     `Made ${entry.createdAt} by ${entry.createdBy}, changed ${entry.updatedAt} by ${entry.updatedBy}`,
@@ -100,7 +100,7 @@ function ofParent(parent: EntityDefinition, child: EntityDefinition, id: string)
   if (child.parent?.entity === parent.name) return { field: child.parent.field, op: 'eq', value: id };
   return {
     and: [
-      { field: 'parentType', op: 'eq', value: parent.name },
+      { field: 'parentKind', op: 'eq', value: parent.name },
       { field: 'parentId', op: 'eq', value: id },
     ],
   };

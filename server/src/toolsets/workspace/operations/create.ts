@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { EntityDefinition } from '../../../entities/index.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { defineTool, type LocalTool } from '../../../mcp/toolset.ts';
-import { type Created, createRow, type StoredReceipt } from '../api.ts';
+import { type Created, createRow, type StoredReceipt, storedValues } from '../api.ts';
 import { digestOf } from '../digest.ts';
 import { writeRefused } from '../errors.ts';
 import { noun, receiptShape, receiptText, toReceipt, toValue } from '../rows.ts';
@@ -42,7 +42,8 @@ export function createTool(definition: EntityDefinition): LocalTool {
             : toValue(field, given[field.name]);
         return value === undefined ? [] : [[field.name, value]];
       });
-      const once = key === undefined ? undefined : { key, digest: digestOf(args) };
+      // By stored names: a call that is sent again to the next version is the same.
+      const once = key === undefined ? undefined : { key, digest: digestOf(storedValues(definition.name, args)) };
       const created = await createRow(tx, definition.name, Object.fromEntries(values), once);
       const receipt = toReceipt(madeOf(definition, created));
       const replayed = created?.replayed ?? false;
