@@ -29,10 +29,13 @@ const nameSchema = z.string().min(1).max(MAX_NAME);
 /** With what a tool needs, or any prompt and resource: `read`. */
 const readSchema = z.array(z.tuple([nameSchema, z.literal('read')])).max(MAX_ENTRIES);
 
+/** A bank server of the next version may say more of it. */
+const toolSchema = z
+  .tuple([nameSchema, z.enum(['read', 'write', 'either']), z.string().regex(/^sha256:[0-9a-f]{64}$/)])
+  .rest(z.unknown());
+
 const sentSchema = z.object({
-  tools: z
-    .array(z.tuple([nameSchema, z.enum(['read', 'write', 'either']), z.string().regex(/^sha256:[0-9a-f]{64}$/)]))
-    .max(MAX_ENTRIES),
+  tools: z.array(toolSchema).max(MAX_ENTRIES),
   prompts: readSchema,
   /** Templates: the URIs themselves are data. */
   resources: readSchema,

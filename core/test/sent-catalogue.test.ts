@@ -63,7 +63,9 @@ describe('a catalogue as it is sent', () => {
     expect(() => read(value)).toThrow(expect.objectContaining({ code: 'catalogue_wrong' }));
   });
 
-  it('may say more than is understood here', () => {
+  it('may say more than is understood here, of itself and of a tool', () => {
+    const { tools } = read(sent({ tools: [['a', 'write', digest, 'mcpserver:acme']] }));
+    expect(tools).toEqual(new Map([tool('a', 'write')]));
     expect(read(sent({ tools: [['a', 'write', digest]], connectors: [] })).tools.get('a')?.access).toBe('write');
   });
 
