@@ -101,9 +101,10 @@ export async function runBank(
         { name: `test-${era}`, version: '1' },
         era === 'modern' ? { versionNegotiation: { mode: { pin: MODERN } } } : {},
       );
-      await client.connect(
-        new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: headers(changes) } }),
-      );
+      // Sealed anew for each request, as the gateway does: an assertion lives for a minute, and a file of tests on a busy machine for longer.
+      const sealing: typeof fetch = (target, init) =>
+        fetch(target, { ...init, headers: { ...Object.fromEntries(new Headers(init?.headers)), ...headers(changes) } });
+      await client.connect(new StreamableHTTPClientTransport(new URL(url), { fetch: sealing }));
       return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
     },
     post(body, own = headers()) {
