@@ -15,6 +15,11 @@ const GENERATED = [
     paths: ['migrations/tenants/functions/definitions.sql', 'migrations/tenants/functions/rows_as_json.sql'],
   },
   {
+    generator: 'server/src/database/generate.ts',
+    source: 'server/src/database/statement.ts',
+    paths: ['migrations/tenants/functions/server_statements.sql'],
+  },
+  {
     generator: 'server/src/docs/generate.ts',
     source: 'server/src/toolsets',
     paths: ['docs/tools.md', 'core/src/policy/built-in.ts'],

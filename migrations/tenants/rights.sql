@@ -37,7 +37,8 @@ begin
   grant execute on all functions in schema api to bankhouse_bank;
   grant execute on all functions in schema bank to bankhouse_api, bankhouse_data;
   grant execute on all functions in schema admin to bankhouse_operator;
-  grant execute on function admin.end_sessions(name) to bankhouse_watchdog;
+  grant execute on function admin.end_sessions(name), admin.server_statements(), admin.shown_statements(), admin.is_shown_form(text)
+    to bankhouse_watchdog;
   revoke all on bank.new_calls, bank.legacy_calls, bank.unified_recordings, bank.new_calls_by_vault, bank.legacy_calls_by_vault,
     bank.unified_by_vault from public;
   grant select on bank.new_calls, bank.legacy_calls, bank.unified_recordings, bank.new_calls_by_vault, bank.legacy_calls_by_vault,

@@ -70,6 +70,11 @@ export const configSchema = z.object({
     .enum(['true', 'false'], { error: 'it must be true or false' })
     .default('false')
     .transform((value) => value === 'true'),
+  /** Whether sessions of banks' roles that say what no bank server of this release or an earlier one says are ended. */
+  WATCH_STATEMENTS: z
+    .enum(['true', 'false'], { error: 'it must be true or false' })
+    .default('true')
+    .transform((value) => value === 'true'),
   DATABASE_EGRESS: peersSchema.describe(
     'say where bank pods reach Postgres, as a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',
   ),

@@ -84,6 +84,7 @@ async function main(): Promise<void> {
     url: withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD),
     logger,
     registry,
+    judgesStatements: config.WATCH_STATEMENTS,
     onQuarantined: (bank) => operator.recheck(bank),
   });
 

@@ -17,6 +17,7 @@ describe("the operator's configuration", () => {
   test('the rest has defaults', () => {
     expect(loadConfig(configSchema, good)).toMatchObject({
       WORKERS: 16,
+      WATCH_STATEMENTS: true,
       DATABASE_CONNECTIONS: 4,
       ADMIN_PORT: 9090,
       CONTROL_URL: 'http://bankhouse-control',
@@ -47,6 +48,7 @@ describe("the operator's configuration", () => {
     },
     { name: 'CONTROL_URL', value: 'control', said: /^CONTROL_URL is wrong: it must be an http or https URL$/ },
     { name: 'CONTROL_URL', value: undefined, said: /^CONTROL_URL is not set: give the URL of the control service/ },
+    { name: 'WATCH_STATEMENTS', value: 'off', said: /^WATCH_STATEMENTS is wrong: it must be true or false$/ },
     { name: 'WORKERS', value: '0', said: /^WORKERS is wrong: it must be a whole number from 1 to 64$/ },
     { name: 'WORKERS', value: 'many', said: /^WORKERS is wrong: it must be a whole number from 1 to 64$/ },
     {

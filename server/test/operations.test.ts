@@ -1,6 +1,6 @@
 /** What the tools of entities ask of the database, and what they make of its answers (R3.1), without one. */
 import { describe, expect, it } from 'vitest';
-import type { Statement } from '../src/database/transaction.ts';
+import type { Statement } from '../src/database/statement.ts';
 import { parseArguments } from '../src/mcp/arguments.ts';
 import { readRows, type SortKey } from '../src/toolsets/workspace/api.ts';
 import { ENTITY_TOOLS } from '../src/toolsets/workspace/entity-tools.ts';

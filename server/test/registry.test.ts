@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import type { Changes, StreamEvents } from '../src/changes/index.ts';
 import type { Database } from '../src/database/database.ts';
+import { statement } from '../src/database/statement.ts';
 import { AnswerBudget } from '../src/mcp/answer-budget.ts';
 import { ToolRegistry } from '../src/mcp/registry.ts';
 import { serveMcp } from '../src/mcp/serve.ts';
@@ -27,7 +28,7 @@ const local = (name: string, more: Partial<Tool> = {}): Tool =>
     input: z.strictObject({ text: z.string().default('') }),
     output: z.object({ said: z.string() }),
     async run({ text }, { tx }) {
-      await tx.rows({ text: 'select' });
+      await tx.rows(statement({ text: 'select' }));
       return { structured: { said: text }, text };
     },
     ...(more as object),

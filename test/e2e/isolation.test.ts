@@ -93,9 +93,22 @@ describe("direct SQL as the bank's own role", () => {
   const seal = (changes: Partial<Assertion> = {}, bank = a.id, target: 'database' | 'pod' = 'database') =>
     sealAssertion(assertion(changes), deriveSealKey(root, target, bank, uids.get(bank) ?? '', 1), 1);
 
+  /** As the bank's role. The watchdog ends it for what no server says: then again, and without a strike that would count. */
+  async function asBank<T>(use: Parameters<typeof withSql<T>>[0]): Promise<T> {
+    for (let turn = 1; ; turn++) {
+      await withSql((sql) => sql.query('select admin.lift_quarantine($1)', [a.id]));
+      try {
+        return await withSql(use, url);
+      } catch (error) {
+        const isEnded = /57P01|28000|ECONNRESET|terminated/.test(`${(error as { code?: string }).code} ${error}`);
+        if (!isEnded || turn === 20) throw error;
+      }
+    }
+  }
+
   /** What functions tell under a setting of the assertion: calls, those that are not in sales, and vaults. */
   async function seen(sealed: string | undefined): Promise<{ calls: number; others: number; vaults: string[] }> {
-    return withSql(async (sql) => {
+    return asBank(async (sql) => {
       await sql.query('begin');
       if (sealed !== undefined) await sql.query("select set_config('bankhouse.assertion', $1, true)", [sealed]);
       const calls = await sql.query(
@@ -105,7 +118,7 @@ describe("direct SQL as the bank's own role", () => {
       const vaults = await sql.query('select id from api.list_vaults()');
       await sql.query('commit');
       return { calls: calls.rows[0].n, others: calls.rows[0].others, vaults: vaults.rows.map(({ id }) => id) };
-    }, url);
+    });
   }
 
   it('sees the vault of a good assertion, and no other bank', async () => {
@@ -158,11 +171,11 @@ describe("direct SQL as the bank's own role", () => {
     ['make a table', 'create table api.mine (x int)'],
     ['delete recordings', 'delete from bank.recordings'],
   ])('may not %s', async (_sentence, statement) => {
-    const attempt = withSql(async (sql) => {
+    const attempt = asBank(async (sql) => {
       // Reading only is this role's default, which it may change; what it may do must not depend on that.
       await sql.query('set session characteristics as transaction read write');
       await sql.query(statement);
-    }, url);
+    });
     await expect(attempt).rejects.toMatchObject({ code: '42501' });
   });
 });

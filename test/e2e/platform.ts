@@ -169,6 +169,8 @@ export async function callToolPages<T>(
 /** A short-lived SQL connection to the platform's database; as its owner unless a URL is given. */
 export async function withSql<T>(use: (sql: pg.Client) => Promise<T>, url = platform.databaseUrl): Promise<T> {
   const sql = new pg.Client({ connectionString: url });
+  // Whoever is ended meanwhile is told by the statement under way.
+  sql.on('error', () => {});
   await sql.connect();
   try {
     return await use(sql);

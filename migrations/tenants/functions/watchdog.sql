@@ -38,6 +38,9 @@ $$;
 --   bank: null for a role that another database has made
 --   p_locks: all kinds of calls in one transaction take fewer; the table of locks is shared by all
 --   p_statement: the server's own limits are 5 and 10 s; p_transaction: a batch takes 20 s at most
+--   statements: what no server says (watchdog_statements.sql), unless the session has bankhouse.watch_statements = off; and by what nobody sees
+--   what is computed: the protocol's function calls, which have no text, and cursors that a commit has to finish, to hold them. A commit of ours has
+--   no snapshot by then, but for an instant.
 create or replace function admin.watch_sessions(
   p_locks int default 250, p_statement interval default '12 s', p_transaction interval default '25 s'
 ) returns table (role name, bank text, reason text, sessions int)
@@ -48,6 +51,8 @@ declare
   first_of_ours constant oid := 16384;
   watchdog constant oid := 'bankhouse_watchdog'::regrole;
   here constant oid := (select d.oid from pg_database d where d.datname = current_database());
+  judges_statements constant boolean := coalesce(current_setting('bankhouse.watch_statements', true), '') <> 'off';
+  known constant text[] := admin.shown_statements();
   caught record;
 begin
   -- News of catalogs come with a lock that is not held yet: without, this transaction would never hear of a role that was made since it began,
@@ -62,7 +67,8 @@ begin
   perform pg_stat_clear_snapshot();
   for caught in
     with seen as materialized (
-      select a.pid, a.state, a.wait_event, a.xact_start, a.query_start, a.state_change, pg_get_userbyid(a.usesysid) as role, l.bank_id,
+      select a.pid, a.state, a.wait_event, a.xact_start, a.query_start, a.state_change, a.query, a.backend_xmin, a.backend_type,
+             pg_get_userbyid(a.usesysid) as role, l.bank_id,
              a.datid = here and l.role is not null or exists (
                select from pg_database d, aclexplode(d.datacl) g
                 where d.oid = a.datid and g.grantee = a.usesysid and g.privilege_type = 'CONNECT') as belongs
@@ -82,6 +88,11 @@ begin
           when k.advisory then 'held or waited for an advisory lock'
           when k.amount > p_locks then format('held more than %s locks', p_locks)
           when not s.belongs then 'connected to another database'
+          when judges_statements and s.backend_type = 'client backend'
+               and (s.state = 'fastpath function call'
+                    or s.query <> all (known) and not admin.is_shown_form(s.query)) then 'sent a statement that no bank server sends'
+          when judges_statements and s.state = 'active' and s.query = 'commit' and s.backend_xmin is not null and s.wait_event is null
+               and clock_timestamp() - s.query_start > '400 ms' then 'had a commit compute'
           when s.state = 'active' and clock_timestamp() - s.query_start > p_statement then
             format('ran a statement for more than %s s', extract(epoch from p_statement)::int)
           when clock_timestamp() - s.xact_start > p_transaction then

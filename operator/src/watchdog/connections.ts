@@ -36,9 +36,11 @@ export class Lookout {
     this.#client = client;
   }
 
-  static async open(url: string): Promise<Lookout> {
+  /** @param judgesStatements whether what no bank server says is ended too */
+  static async open(url: string, judgesStatements: boolean): Promise<Lookout> {
     const lookout = new Lookout(await connect(url, LOOK_LIMIT_MS));
     try {
+      if (!judgesStatements) await lookout.#client.query('set bankhouse.watch_statements = off');
       await lookout.#begin();
     } catch (error) {
       await lookout.close();

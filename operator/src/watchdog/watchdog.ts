@@ -14,6 +14,10 @@ export interface WatchdogOptions {
   logger: Logger;
   registry: Registry;
   everyMs?: number;
+  /** Whether sessions that say what no bank server says are ended: true unless given. Not where banks' images have SQL of their own. */
+  judgesStatements?: boolean;
+  /** Of 0 to 1. */
+  random?: () => number;
   /** Sessions of a bank were ended; of one with a database of its own, it is written down there too. Must not throw. */
   onEnded?: (bank: string, reason: string) => void;
   /** A bank was quarantined just now. Must not throw. */
@@ -84,7 +88,11 @@ class PollingWatchdog implements Watchdog {
 
   start(): void {
     this.#loops = Promise.all([
-      this.#keep('look', Lookout.open, (lookout) => this.#watch(lookout)),
+      this.#keep(
+        'look',
+        (url) => Lookout.open(url, this.#options.judgesStatements ?? true),
+        (lookout) => this.#watch(lookout),
+      ),
       this.#keep('write', Book.open, (book) => this.#write(book)),
       this.#writeElsewhere(),
     ]);
@@ -128,7 +136,8 @@ class PollingWatchdog implements Watchdog {
     while (!this.#stopping.signal.aborted) {
       for (const ended of await lookout.look()) this.#tell(ended);
       this.#watching = true;
-      await this.#pause(this.#options.everyMs ?? EVERY_MS);
+      // By chance, so that nobody can be quiet just then.
+      await this.#pause((this.#options.everyMs ?? EVERY_MS) * (0.25 + 1.5 * (this.#options.random ?? Math.random)()));
     }
   }
 

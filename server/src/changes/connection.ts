@@ -1,9 +1,17 @@
 import pg from 'pg';
+import { listenText, statement } from '../database/statement.ts';
 import type { Change } from './notices.ts';
 
 const CONNECT_LIMIT_MS = 3000;
 /** A read that takes longer met a connection that is dead without a word. */
 const ANSWER_LIMIT_MS = 5000;
+
+const PROCESS = statement({ text: 'select pg_backend_pid() as pid' });
+const READ_FEEDS = statement({ text: 'select api.read_feeds($1, $2) as answer' });
+const WATCHED = statement({ text: 'select api.watched($1) as watched' });
+const BEGIN = statement({ text: 'begin read write' });
+const CLOSE_FEEDS = statement({ text: 'select api.close_feeds($1)' });
+const COMMIT = statement({ text: 'commit' });
 
 /** api.read_feeds: everything that was committed between the position asked for and the one given. */
 export interface FeedAnswer {
@@ -66,37 +74,32 @@ export class FeedConnection {
    * is not the one that answers.
    */
   async isDirect(): Promise<boolean> {
-    const { rows } = await this.#client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const { rows } = await this.#client.query<{ pid: number }>(PROCESS.text);
     return (this.#client as unknown as { processID: number | null }).processID === rows[0]?.pid;
   }
 
   /** In place of what was listened to before. */
   async listen(channel: string): Promise<void> {
-    await this.#client.query(`unlisten *; listen ${pg.escapeIdentifier(channel)}`);
+    await this.#client.query(listenText(channel));
   }
 
   async read(feeds: readonly string[], position: string): Promise<FeedAnswer> {
     if (this.#broken !== undefined) throw this.#broken;
-    const { rows } = await this.#client.query<{ answer: FeedAnswer }>('select api.read_feeds($1, $2) as answer', [
-      feeds,
-      position,
-    ]);
+    const { rows } = await this.#client.query<{ answer: FeedAnswer }>(READ_FEEDS.text, [feeds, position]);
     if (rows[0] === undefined) throw new Error('the database gave no answer');
     return rows[0].answer;
   }
 
   /** What the sessions of these feeds watch now, by their place in the question. */
   async watched(feeds: readonly string[]): Promise<readonly Watched[]> {
-    const { rows } = await this.#client.query<{ watched: readonly Watched[] }>('select api.watched($1) as watched', [
-      feeds,
-    ]);
+    const { rows } = await this.#client.query<{ watched: readonly Watched[] }>(WATCHED.text, [feeds]);
     return rows[0]?.watched ?? [];
   }
 
   async closeFeeds(feeds: readonly string[]): Promise<void> {
-    await this.#client.query('begin read write');
-    await this.#client.query('select api.close_feeds($1)', [feeds]);
-    await this.#client.query('commit');
+    await this.#client.query(BEGIN.text);
+    await this.#client.query(CLOSE_FEEDS.text, [feeds]);
+    await this.#client.query(COMMIT.text);
   }
 
   async end(): Promise<void> {

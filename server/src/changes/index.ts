@@ -1,7 +1,7 @@
 import type { Logger } from '@bankhouse/core';
 import type { Caller } from '../caller.ts';
 import type { Database } from '../database/database.ts';
-import type { Statement } from '../database/transaction.ts';
+import { statement } from '../database/statement.ts';
 import { ToolError } from '../mcp/tool-error.ts';
 import type { Secrets } from '../secrets.ts';
 import type { Place } from '../sessions/index.ts';
@@ -19,19 +19,19 @@ const MAX_STREAMS = 128;
 const MAX_STREAMS_OF_SUBJECT = 16;
 const MAX_URIS = 256;
 
-const OPEN_FEED: Statement = {
+const OPEN_FEED = statement({
   name: 'open_feed',
   text: 'select feed, position, channel from api.open_feed()',
-};
+});
 
-const OPEN_SESSION_FEED: Statement = {
+const OPEN_SESSION_FEED = statement({
   name: 'open_session_feed',
   text: 'select feed, position, channel, uris, server from api.open_session_feed($1)',
-};
-const READ_FEED: Statement = {
+});
+const READ_FEED = statement({
   name: 'read_feed',
   text: 'select api.read_feeds(array[$1::uuid], $2) as answer',
-};
+});
 
 interface SessionFeed extends Feed {
   readonly uris: readonly string[];

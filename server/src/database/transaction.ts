@@ -2,16 +2,11 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { Caller } from '../caller.ts';
 import { isUnavailable, outcomeUnknown } from './errors.ts';
+import { type Statement, statement } from './statement.ts';
 
 /** A first answer that doesn't come within this time: the database is unavailable. */
 export const ANSWER_WITHIN_MS = 2000;
 export const STATEMENT_TIMEOUT_MS = 5000;
-
-/** A statement with a name is parsed once a connection. Make each once, as a constant; one without is parsed every time. */
-export interface Statement {
-  readonly name?: string;
-  readonly text: string;
-}
 
 export interface Transaction {
   rows<R extends object>(statement: Statement, values?: readonly unknown[]): Promise<R[]>;
@@ -29,10 +24,14 @@ export interface Lent {
   onAnswer(): void;
 }
 
-const SET_CALLER: Statement = {
+const BEGIN_READ = statement({ text: 'begin read only' });
+const BEGIN_WRITE = statement({ text: 'begin read write' });
+const COMMIT = statement({ text: 'commit' });
+const ROLLBACK = statement({ text: 'rollback' });
+const SET_CALLER = statement({
   name: 'set_caller',
   text: `select set_config('bankhouse.assertion', $1, true), set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`,
-};
+});
 
 /**
  * Runs `work` as a reader and gives the connection back. What `work` asks for at once, in one turn of the event loop, is one
@@ -46,11 +45,11 @@ export async function read<T>(lent: Lent, work: (tx: Transaction) => Promise<T>)
   let ended: Promise<unknown> = Promise.resolve();
   const begin = () => {
     client.connection.stream.cork();
-    begun = sendBegin(lent, 'begin read only');
+    begun = sendBegin(lent, BEGIN_READ);
     ended = new Promise((resolve, reject) => {
       setImmediate(() => {
         begun = undefined;
-        client.query('commit').then(resolve, reject);
+        client.query(COMMIT.text).then(resolve, reject);
         client.connection.stream.uncork();
       });
     });
@@ -85,7 +84,7 @@ export async function write<T>(lent: Lent, work: (tx: Transaction) => Promise<T>
   const { stream } = client.connection;
   stream.cork();
   setImmediate(() => stream.uncork());
-  const begun = sendBegin(lent, 'begin read write');
+  const begun = sendBegin(lent, BEGIN_WRITE);
   begun.catch(() => {});
   const rows: Transaction['rows'] = async (statement, values) => (await send(lent, statement, values)).rows;
   let result: T;
@@ -106,7 +105,7 @@ export async function write<T>(lent: Lent, work: (tx: Transaction) => Promise<T>
 }
 
 /** BEGIN and the settings: whose assertion is in force, how long it may take. */
-async function sendBegin(lent: Lent, text: string): Promise<void> {
+async function sendBegin(lent: Lent, { text }: Statement): Promise<void> {
   const { caller, client, onAnswer } = lent;
   const begin: pg.QueryConfig & { query_timeout: number } = { text, query_timeout: ANSWER_WITHIN_MS };
   await Promise.all([client.query(begin).then(onAnswer), send(lent, SET_CALLER, [caller.databaseAssertion])]);
@@ -122,7 +121,7 @@ function send(lent: Lent, statement: Statement, values: readonly unknown[] = [])
 async function commit(client: pg.PoolClient, signal: AbortSignal): Promise<void> {
   let command: string;
   try {
-    ({ command } = await client.query('commit'));
+    ({ command } = await client.query(COMMIT.text));
   } catch (error) {
     client.release(true);
     throw isUnavailable(error) ? outcomeUnknown(error) : error;
@@ -135,7 +134,7 @@ async function commit(client: pg.PoolClient, signal: AbortSignal): Promise<void>
 /** After a failure. A cancelled connection is closed: the cancellation may arrive late, and must not hit the next caller. */
 async function giveBack(client: pg.PoolClient, cause: unknown, signal: AbortSignal): Promise<void> {
   if (signal.aborted || isUnavailable(cause)) return client.release(true);
-  await client.query('rollback').then(
+  await client.query(ROLLBACK.text).then(
     () => client.release(),
     () => client.release(true),
   );

@@ -1,6 +1,6 @@
 import type { Caller } from '../caller.ts';
 import type { Database } from '../database/database.ts';
-import type { Statement } from '../database/transaction.ts';
+import { type Statement, statement } from '../database/statement.ts';
 import type { Secrets } from '../secrets.ts';
 import { storedSubject } from '../subjects.ts';
 import { openPlace, openSession, type Place, sealPlace, sealSession } from './seal.ts';
@@ -12,10 +12,10 @@ const KNOWN_MS = 5000;
 /** Sessions that something is known about. */
 const MAX_KNOWN = 1024;
 
-const WATCH: Statement = { name: 'watch', text: 'select api.watch($1, $2) as state' };
-const UNWATCH: Statement = { name: 'unwatch', text: 'select api.unwatch($1, $2) as state' };
-const END: Statement = { name: 'end_session', text: 'select api.end_session($1)' };
-const IS_OVER: Statement = { name: 'session_is_over', text: 'select api.session_is_over($1) as over' };
+const WATCH = statement({ name: 'watch', text: 'select api.watch($1, $2) as state' });
+const UNWATCH = statement({ name: 'unwatch', text: 'select api.unwatch($1, $2) as state' });
+const END = statement({ name: 'end_session', text: 'select api.end_session($1)' });
+const IS_OVER = statement({ name: 'session_is_over', text: 'select api.session_is_over($1) as over' });
 
 /** Sessions of clients of MCP 2025-11-25 and before (docs/adr/0033). A session is of one subject; whoever else has its id has nothing. */
 export interface Sessions {

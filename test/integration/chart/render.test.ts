@@ -198,6 +198,15 @@ describe("what takes control's admin key (G10)", () => {
   });
 });
 
+describe('what banks say to the database', () => {
+  it.each([
+    ['is watched', {}, 'true'],
+    ['is not, where images have SQL of their own', { 'operator.watchStatements': false }, 'false'],
+  ])('%s', (_sentence, values, said) => {
+    expect(environmentOf(render(values), 'Deployment/bankhouse-operator').WATCH_STATEMENTS).toBe(said);
+  });
+});
+
 describe('the database', () => {
   it.each<[string, Record<string, unknown>, unknown[]]>([
     [

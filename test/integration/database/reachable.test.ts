@@ -137,6 +137,9 @@ const EXPECTED: [string, () => string, string[]][] = [
     [
       'database: CONNECT',
       ...OF_THE_OPERATOR.map(([name, owner]) => `function admin.${name} as ${owner}`),
+      'function admin.is_shown_form',
+      'function admin.server_statements',
+      'function admin.shown_statements',
       ...[
         'claim_id',
         'claim_id',
@@ -200,6 +203,9 @@ const EXPECTED: [string, () => string, string[]][] = [
       'database: CONNECT',
       'function admin.end_sessions as bankhouse_watchdog',
       'function admin.hold_catalogs as bankhouse_watchdog',
+      'function admin.is_shown_form',
+      'function admin.server_statements',
+      'function admin.shown_statements',
       'function admin.sweep_large_objects as bankhouse_watchdog',
       'function admin.watch_sessions as bankhouse_watchdog',
       'member of bankhouse_bank',

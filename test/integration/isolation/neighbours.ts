@@ -5,7 +5,6 @@ import { createLogger, createRegistry } from '@bankhouse/core';
 import { createWatchdog } from '@bankhouse/operator';
 import { createBank, startPostgres, withClient } from '../../harness/postgres.ts';
 import { asLoader, call, runBank } from '../server/support.ts';
-import { FLOODS } from './attacker.ts';
 import { NUISANCES } from './nuisances.ts';
 
 export interface Phase {
@@ -14,13 +13,14 @@ export interface Phase {
   readonly failed: readonly string[];
   /** Of calls that began when nobody was being caught. */
   readonly p95: number;
+  /** The same just before and just after, without anybody: other work on the machine comes and goes. */
+  readonly p95Alone: number;
   readonly slowest: number;
   /** From the beginning of the nuisance to the end of its sessions; undefined where nothing is to be ended. */
   readonly caughtMs: number | undefined;
 }
 
 export interface Neighbours {
-  readonly alone: Phase;
   readonly phases: readonly Phase[];
   /** What the bank was quarantined for in the end, and whether it could work after one lift. */
   readonly quarantinedFor: string | undefined;
@@ -36,8 +36,10 @@ interface Call {
 const CLIENTS = 2;
 /** Somebody is caught within it, and what waited is answered. */
 const CATCH_MS = 1000;
+/** A client's assertion is good for a minute. */
+const RECONNECT_MS = 20_000;
 
-/** @param options.phaseMs how long the bank works alone, and beside each flood */
+/** @param options.phaseMs how long the bank works beside each flood, and half as long alone around each phase */
 export async function measureNeighbours(options: {
   phaseMs: number;
   nuisances: readonly string[];
@@ -51,7 +53,8 @@ export async function measureNeighbours(options: {
   await asLoader(postgres, (sql) =>
     sql.query(
       `insert into bank.notes (bank_id, vault_id, created_by, updated_by, title, body)
-         select 'globex', 'sales', 'seed', 'seed', 'about pricing ' || n, repeat('words of it ', 40) from generate_series(1, 2000) n`,
+         select b, 'sales', 'seed', 'seed', 'about pricing ' || n, repeat('words of it ', 40)
+           from generate_series(1, 2000) n, unnest(array['globex', 'acme']) b`,
     ),
   );
   const endedAt: number[] = [];
@@ -76,12 +79,17 @@ export async function measureNeighbours(options: {
 
   const calls: Call[] = [];
   const stopped = new AbortController();
-  const clients = await Promise.all(
-    Array.from({ length: CLIENTS }, () => victim.connect('modern', { scopes: ['mcp:read', 'mcp:write'] })),
-  );
   const work = Promise.all(
-    clients.map(async (client, n) => {
+    Array.from({ length: CLIENTS }, async (_, n) => {
+      const connect = () => victim.connect('modern', { scopes: ['mcp:read', 'mcp:write'] });
+      let client = await connect();
+      let connectedAt = Date.now();
       for (let turn = n; !stopped.signal.aborted; turn++) {
+        if (Date.now() - connectedAt > RECONNECT_MS) {
+          await client.close();
+          client = await connect();
+          connectedAt = Date.now();
+        }
         const [name, args] = WORK[turn % WORK.length] as [string, Record<string, unknown>];
         const at = Date.now();
         const began = performance.now();
@@ -91,70 +99,85 @@ export async function measureNeighbours(options: {
         );
         calls.push({ at, ms: performance.now() - began, ...(failure === undefined ? {} : { failure }) });
       }
+      await client.close();
     }),
   );
   stack.defer(async () => {
     stopped.abort();
     await work;
-    await Promise.all(clients.map((client) => client.close()));
   });
 
-  const phase = async (name: string, run: () => Promise<void>): Promise<Phase> => {
+  const p95Of = (counted: readonly Call[]) =>
+    percentile(
+      counted.map(({ ms }) => ms),
+      0.95,
+    );
+  const quiet = async () => {
+    calls.length = 0;
+    await pause(options.phaseMs / 2);
+    return [...calls];
+  };
+  // What is cold is not to be compared with.
+  await pause(1000);
+  let before = await quiet();
+  /** @param run answers when it began */
+  const phase = async (name: string, run: () => Promise<number>): Promise<Phase> => {
     calls.length = 0;
     endedAt.length = 0;
-    const began = Date.now();
-    await run();
+    const began = await run();
+    const beside = [...calls];
     const caught = endedAt.at(0);
-    const counted = calls.filter(({ at }) => at - began >= (caught === undefined ? 0 : CATCH_MS) || name === 'alone');
+    await lift();
+    const after = await quiet();
+    const p95Alone = p95Of([...before, ...after]);
+    before = after;
+    const counted = beside.filter(({ at }) => at - began >= (caught === undefined ? 0 : CATCH_MS));
     return {
       name,
-      calls: calls.length,
-      failed: calls.flatMap(({ failure }) => failure ?? []),
-      p95: percentile(
-        counted.map(({ ms }) => ms),
-        0.95,
-      ),
-      slowest: Math.max(0, ...calls.map(({ ms }) => ms)),
+      calls: beside.length,
+      failed: beside.flatMap(({ failure }) => failure ?? []),
+      p95: p95Of(counted),
+      p95Alone,
+      slowest: Math.max(0, ...beside.map(({ ms }) => ms)),
       caughtMs: caught === undefined ? undefined : caught - began,
     };
   };
-  const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
   const attack = async (what: string, ms: number) => {
     const child = spawn(
       process.execPath,
-      [new URL('./attacker.ts', import.meta.url).pathname, attacker.url, what, String(ms)],
+      [new URL('./attacker.ts', import.meta.url).pathname, attacker.url, what, String(ms), attacker.seal()],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
     const gone = once(child, 'exit');
     await once(child.stdout, 'data');
-    return { gone, end: () => child.kill('SIGKILL') };
+    return { began: Date.now(), gone, end: () => child.kill('SIGKILL') };
   };
 
-  await pause(1000);
-  const alone = await phase('alone', () => pause(options.phaseMs));
   const phases: Phase[] = [];
   for (const nuisance of options.nuisances) {
     phases.push(
       await phase(nuisance, async () => {
-        const { gone, end } = await attack(nuisance, 5000);
+        const { began, gone, end } = await attack(nuisance, 5000);
         await gone;
         end();
         await pause(CATCH_MS + 500);
+        return began;
       }),
     );
-    await lift();
   }
   for (const name of options.floods) {
     phases.push(
       await phase(name, async () => {
-        const { gone, end } = await attack(name, options.phaseMs);
+        const { began, gone, end } = await attack(name, options.phaseMs);
         await gone;
         end();
+        // Who was quarantined is gone early.
+        await pause(Math.max(0, began + options.phaseMs - Date.now()));
+        return began;
       }),
     );
-    await lift();
   }
   for (let turn = 0; turn < 10 && quarantinedFor === undefined; turn++) {
     const { gone } = await attack(NUISANCES[0]?.name ?? '', 3000);
@@ -164,10 +187,20 @@ export async function measureNeighbours(options: {
   const said = quarantinedFor;
   await lift();
   const cameBack = await withClient(attacker.url, async (sql) => {
-    await sql.query(`set bankhouse.assertion = '${attacker.seal()}'`);
-    return (await sql.query('select from api.list_vaults()')).rowCount === 1;
+    // In the words of its server.
+    await sql.query('begin read only');
+    await sql.query(
+      "select set_config('bankhouse.assertion', $1, true), set_config('statement_timeout', '5000', true)",
+      [attacker.seal()],
+    );
+    const { rowCount } = await sql.query('select api.read_rows($1, $2::jsonb) as answer', [
+      'note',
+      '{"fields": ["id"], "limit": 1}',
+    ]);
+    await sql.query('commit');
+    return rowCount === 1;
   });
-  return { alone, phases, quarantinedFor: said, cameBack };
+  return { phases, quarantinedFor: said, cameBack };
 }
 
 const WORK: [string, Record<string, unknown>][] = [
@@ -178,7 +211,7 @@ const WORK: [string, Record<string, unknown>][] = [
   ['list_vaults', {}],
 ];
 
-export const EVERY_FLOOD = Object.keys(FLOODS);
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);

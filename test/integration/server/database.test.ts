@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { DATABASE_LOGIN_REFUSED, scramVerifier } from '@bankhouse/core';
-import { defineTool, type Statement, type Toolset } from '@bankhouse/server';
+import { defineTool, type Statement, statement, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -17,14 +17,14 @@ const sleepTool = defineTool({
   output: z.object({ slept: z.number(), application: z.string() }),
   async run({ seconds }, { tx }) {
     const [row] = await tx.rows<{ application: string }>(
-      { name: 'sleep', text: "select current_setting('application_name') as application, pg_sleep($1)" },
+      statement({ name: 'sleep', text: "select current_setting('application_name') as application, pg_sleep($1)" }),
       [seconds],
     );
     return { structured: { slept: seconds, application: row?.application ?? '' }, text: 'slept' };
   },
 });
 /** A tool whose one statement fails. */
-const failingTool = (name: string, statement: Statement, values: readonly unknown[] = []) =>
+const failingTool = (name: string, failing: Statement, values: readonly unknown[] = []) =>
   defineTool({
     name,
     title: name,
@@ -33,16 +33,16 @@ const failingTool = (name: string, statement: Statement, values: readonly unknow
     input: z.strictObject({}),
     output: z.object({}),
     async run(_args, { tx }) {
-      await tx.rows(statement, values);
+      await tx.rows(failing, values);
       return { structured: {}, text: '' };
     },
   });
-const brokenTool = failingTool('get_broken', {
-  name: 'broken',
-  text: 'select secret_column from api.no_such_function()',
-});
+const brokenTool = failingTool(
+  'get_broken',
+  statement({ name: 'broken', text: 'select secret_column from api.no_such_function()' }),
+);
 /** More parameters than the statement has. */
-const miscountedTool = failingTool('get_miscounted', { text: 'select $1::int' }, [1, 2]);
+const miscountedTool = failingTool('get_miscounted', statement({ text: 'select $1::int' }), [1, 2]);
 const scopeTool = defineTool({
   name: 'get_scope',
   title: 'Scope',
@@ -51,10 +51,12 @@ const scopeTool = defineTool({
   input: z.strictObject({}),
   output: z.object({ bank: z.string(), all: z.boolean(), vaults: z.array(z.string()).nullable(), pid: z.int() }),
   async run(_args, { tx }) {
-    const [row] = await tx.rows<{ bank: string; all: boolean; vaults: string[] | null; pid: number }>({
-      name: 'scope',
-      text: 'select bank, all_vaults as all, vaults, pg_backend_pid() as pid from api.who_asks()',
-    });
+    const [row] = await tx.rows<{ bank: string; all: boolean; vaults: string[] | null; pid: number }>(
+      statement({
+        name: 'scope',
+        text: 'select bank, all_vaults as all, vaults, pg_backend_pid() as pid from api.who_asks()',
+      }),
+    );
     if (row === undefined) throw new Error('no row');
     return { structured: row, text: row.bank };
   },
@@ -67,7 +69,7 @@ const forgetTool = defineTool({
   input: z.strictObject({}),
   output: z.object({}),
   async run(_args, { tx }) {
-    await tx.rows({ name: 'forget', text: 'deallocate all' });
+    await tx.rows(statement({ name: 'forget', text: 'deallocate all' }));
     return { structured: {}, text: '' };
   },
 });
@@ -83,9 +85,11 @@ const beginningsTool = (access: 'read' | 'write') =>
     output: z.object({ first: z.string(), beside: z.string(), after: z.string() }),
     async run(_args, { tx }) {
       const began = async () => {
-        const [row] = await tx.rows<{ at: string }>({
-          text: "select now()::text || ' ' || bank as at from api.who_asks()",
-        });
+        const [row] = await tx.rows<{ at: string }>(
+          statement({
+            text: "select now()::text || ' ' || bank as at from api.who_asks()",
+          }),
+        );
         return row?.at ?? '';
       };
       const [first, beside] = await Promise.all([began(), began()]);

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import type { Assertion } from '@bankhouse/core';
-import { defineTool } from '@bankhouse/server';
+import { defineTool, statement } from '@bankhouse/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -293,7 +293,7 @@ describe('a stop', () => {
       output: z.object({}),
       async run(_args, { tx }) {
         entered.resolve();
-        await tx.rows({ name: 'slow', text: 'select pg_sleep(0.3)' });
+        await tx.rows(statement({ name: 'slow', text: 'select pg_sleep(0.3)' }));
         return { structured: {}, text: 'done' };
       },
     });

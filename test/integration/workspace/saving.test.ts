@@ -1,5 +1,5 @@
 /** What a caller is told when a change can't be saved, or nobody knows whether it was. */
-import { defineTool, type Toolset } from '@bankhouse/server';
+import { defineTool, statement, type Toolset } from '@bankhouse/server';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
@@ -19,9 +19,9 @@ afterAll(async () => {
 });
 
 const answer = z.object({ saved: z.boolean() });
-const INSERT = {
+const INSERT = statement({
   text: "select api.create_row('note', jsonb_build_object('title', $1::text)), pg_backend_pid() as pid",
-};
+});
 
 /** Tools whose transactions end badly in ways that no argument can bring about. */
 const troubled: Toolset = {
@@ -53,7 +53,7 @@ const troubled: Toolset = {
       output: answer,
       async run(_args, { tx }) {
         await tx.rows(INSERT, ['half']);
-        await tx.rows({ text: 'select 1 / 0' }).catch(() => {});
+        await tx.rows(statement({ text: 'select 1 / 0' })).catch(() => {});
         return { structured: { saved: true }, text: 'Saved.' };
       },
     }),

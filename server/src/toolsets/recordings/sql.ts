@@ -1,4 +1,4 @@
-import type { Statement } from '../../database/transaction.ts';
+import { statement } from '../../database/statement.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 import { instantSql } from '../shared/when.ts';
 
@@ -13,16 +13,16 @@ export interface VaultRow {
   recordings: number;
 }
 
-export const LIST_VAULTS: Statement = {
+export const LIST_VAULTS = statement({
   name: 'list_vaults',
   text: 'select id, display_name, recordings::float8 as recordings from api.list_vaults() order by id',
-};
+});
 
 /** $1–$4 filter, $5, $6 position of the last entry of the previous page, $7 limit */
-export const LIST_RECORDINGS: Statement = {
+export const LIST_RECORDINGS = statement({
   name: 'list_recordings',
   text: `select ${BRIEF} from api.get_unified_recordings($1, $2, $3, $4, $5, $6, $7) r order by r.started_at desc, r.id collate "C" desc`,
-};
+});
 
 export interface TitleRow {
   id: string;
@@ -31,36 +31,36 @@ export interface TitleRow {
 }
 
 /** $1 limit */
-export const NEWEST_TITLES: Statement = {
+export const NEWEST_TITLES = statement({
   name: 'newest_titles',
   text: `select id, title, ${STARTED_AT} from api.get_unified_recordings(p_limit => $1) r
     order by r.started_at desc, r.id collate "C" desc`,
-};
+});
 
-export const COUNT_RECORDINGS: Statement = {
+export const COUNT_RECORDINGS = statement({
   name: 'count_recordings',
   text: 'select api.count_recordings($1, $2, $3, $4)::float8 as total',
-};
+});
 
-export const GET_RECORDING: Statement = {
+export const GET_RECORDING = statement({
   name: 'get_recording',
   text: `select ${BRIEF}, summary, url from api.get_recording($1)`,
-};
+});
 
 /** $1 recording, $2, $3 range in seconds, $4 last segment of the previous page, $5 limit */
-export const GET_TRANSCRIPT: Statement = {
+export const GET_TRANSCRIPT = statement({
   name: 'get_transcript',
   text: `select seq, start_seconds::float8 as start_seconds, end_seconds::float8 as end_seconds, speaker, text
     from api.get_transcript($1, $2, $3) where seq > $4 order by seq limit $5`,
-};
+});
 
 /** $1 query, $2–$5 filter, $6 limit, $7 offset, $8 language */
-export const SEARCH_RECORDINGS: Statement = {
+export const SEARCH_RECORDINGS = statement({
   name: 'search_recordings',
   text: `select ${BRIEF},
       rank::float8 as rank, start_seconds::float8 as start_seconds, snippet, more
     from api.search_recordings($1, $2, $3, $4, $5, $6, $7, $8)`,
-};
+});
 
 export function recordingNotFound(id: string): ToolError {
   return new ToolError(

@@ -1,10 +1,11 @@
-import type { Statement, Transaction } from '../../database/transaction.ts';
+import { statement } from '../../database/statement.ts';
+import type { Transaction } from '../../database/transaction.ts';
 import { ToolError } from '../../mcp/tool-error.ts';
 
-const VAULT_EXISTS: Statement = {
+const VAULT_EXISTS = statement({
   name: 'vault_exists',
   text: 'select api.vault_exists($1) as found',
-};
+});
 
 /**
  * An empty answer for a vault that isn't there would mislead; asked only when the answer is empty.

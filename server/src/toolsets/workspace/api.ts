@@ -3,7 +3,8 @@
  * kinds and fields, values, and trees of conditions, never SQL, and check all of it against bank.definition_of; what tools check
  * before, they check for words with a path. So the statements are few and fixed, and each is prepared once a connection.
  */
-import type { Statement, Transaction } from '../../database/transaction.ts';
+import { type Statement, statement } from '../../database/statement.ts';
+import type { Transaction } from '../../database/transaction.ts';
 import { type EntityName, KINDS, type Kind } from '../../entities/index.ts';
 import { SORTED_CHARACTERS } from '../../entities/sql.ts';
 import type { Values } from './schemas.ts';
@@ -89,28 +90,28 @@ export type Deleted =
   | { readonly changed: true; readonly deleted: Readonly<Record<string, number>> }
   | { readonly changed: false; readonly receipt: StoredReceipt };
 
-const READ_ROWS: Statement = { name: 'read_rows', text: 'select api.read_rows($1, $2::jsonb) as answer' };
-const GROUP_ROWS: Statement = { name: 'group_rows', text: 'select api.group_rows($1, $2::jsonb) as answer' };
-const CREATE_ROW: Statement = {
+const READ_ROWS = statement({ name: 'read_rows', text: 'select api.read_rows($1, $2::jsonb) as answer' });
+const GROUP_ROWS = statement({ name: 'group_rows', text: 'select api.group_rows($1, $2::jsonb) as answer' });
+const CREATE_ROW = statement({
   name: 'create_row',
   text: 'select api.create_row($1, $2::jsonb, $3, $4::bytea) as answer',
-};
-const CHANGE_ROW: Statement = {
+});
+const CHANGE_ROW = statement({
   name: 'change_row',
   text: 'select api.change_row($1, $2::uuid, $3::int, $4::jsonb) as answer',
-};
-const ARCHIVE_ROW: Statement = {
+});
+const ARCHIVE_ROW = statement({
   name: 'archive_row',
   text: 'select api.archive_row($1, $2::uuid, $3::boolean) as answer',
-};
-const PROCESS_ROW: Statement = {
+});
+const PROCESS_ROW = statement({
   name: 'process_row',
   text: 'select api.process_row($1, $2::uuid, $3, $4::int) as answer',
-};
-const DELETE_ROW: Statement = {
+});
+const DELETE_ROW = statement({
   name: 'delete_row',
   text: 'select api.delete_row($1, $2::uuid, $3::int) as answer',
-};
+});
 
 /** @param name of a kind: of an entity, or `recording` */
 export async function readRows(tx: Transaction, name: string, { fields, ...ask }: RowsAsk): Promise<FoundRow[]> {

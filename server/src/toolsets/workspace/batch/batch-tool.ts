@@ -7,7 +7,8 @@ import {
   isUnavailable,
   toToolError,
 } from '../../../database/errors.ts';
-import type { Statement, Transaction } from '../../../database/transaction.ts';
+import { statement } from '../../../database/statement.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { parseArguments, parseForwarding } from '../../../mcp/arguments.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { type CallContext, defineTool, type ForwardingTool, type LocalTool } from '../../../mcp/toolset.ts';
@@ -19,10 +20,10 @@ export const MAX_OPERATIONS = 100;
 /** Rows stay locked until the end, and others wait for them. */
 const MAX_SECONDS = 15;
 
-const BEFORE: Statement = { text: 'savepoint bankhouse_batch' };
-const UNDO: Statement = { text: 'rollback to savepoint bankhouse_batch' };
+const BEFORE = statement({ text: 'savepoint bankhouse_batch' });
+const UNDO = statement({ text: 'rollback to savepoint bankhouse_batch' });
 /** What is checked at the end of a transaction is checked now, while there is somebody to tell. */
-const SETTLE: Statement = { text: 'set constraints all immediate' };
+const SETTLE = statement({ text: 'set constraints all immediate' });
 
 const resultSchema = z.object({
   tool: z.string(),

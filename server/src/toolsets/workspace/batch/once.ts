@@ -1,10 +1,11 @@
-import type { Statement, Transaction } from '../../../database/transaction.ts';
+import { statement } from '../../../database/statement.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { digestOf } from '../digest.ts';
 
 /** As create's own key (operations/create.ts), of which a batch is one more kind; the same key can't be used for both. */
-const CLAIM: Statement = { name: 'claim_batch', text: 'select api.claim_batch($1, $2::bytea) as answer' };
-const KEEP: Statement = { name: 'keep_outcome', text: 'select api.keep_outcome($1, $2::jsonb)' };
+const CLAIM = statement({ name: 'claim_batch', text: 'select api.claim_batch($1, $2::bytea) as answer' });
+const KEEP = statement({ name: 'keep_outcome', text: 'select api.keep_outcome($1, $2::jsonb)' });
 
 type Claimed =
   | { readonly claimed: true }

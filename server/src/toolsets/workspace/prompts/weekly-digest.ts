@@ -1,6 +1,7 @@
 import { VAULT_ID_PATTERN } from '@bankhouse/core';
 import { z } from 'zod';
-import type { Statement, Transaction } from '../../../database/transaction.ts';
+import { statement } from '../../../database/statement.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { ENTITIES, type EntityDefinition } from '../../../entities/index.ts';
 import { definePrompt } from '../../../mcp/toolset.ts';
 import { completeVault, formatDuration, MATERIAL_ONLY, say } from '../../recordings/index.ts';
@@ -31,11 +32,11 @@ interface CallRow {
 }
 
 /** $1, $2 period, $3 vault or null, $4 limit */
-const CALLS_OF_WEEK: Statement = {
+const CALLS_OF_WEEK = statement({
   name: 'digest_calls',
   text: `select id, title, ${instantSql('started_at')} as started_at, duration_seconds, participants, left(summary, ${SUMMARY_CHARACTERS + 1}) as summary
     from api.get_unified_recordings($1, $2, null, $3, null, null, $4) r order by r.started_at desc, r.id collate "C" desc`,
-};
+});
 
 export const weeklyDigest = definePrompt({
   name: 'weekly_digest',

@@ -1,6 +1,7 @@
 import { messageOf } from '@bankhouse/core';
 import { codeOf } from '../../../database/errors.ts';
-import type { Statement, Transaction } from '../../../database/transaction.ts';
+import { statement } from '../../../database/statement.ts';
+import type { Transaction } from '../../../database/transaction.ts';
 import { ToolError } from '../../../mcp/tool-error.ts';
 import { type CallContext, defineTool } from '../../../mcp/toolset.ts';
 import { morePages } from '../../shared/page.ts';
@@ -15,10 +16,10 @@ import { wrong } from './values.ts';
 const STATEMENT_SECONDS = 2;
 
 /** For the rest of the transaction; shorter than the pool's own, since nothing but its caller bounds what a query reads. */
-const SET_TIME_LIMIT: Statement = {
+const SET_TIME_LIMIT = statement({
   name: 'set_query_time_limit',
   text: `select set_config('statement_timeout', '${STATEMENT_SECONDS * 1000}', true)`,
-};
+});
 
 /** Typed filters, sorts and aggregates over one kind of rows at a time (R3.10). */
 export const queryTool = defineTool({
