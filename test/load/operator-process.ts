@@ -5,11 +5,10 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { ApiServer } from '../harness/apiserver.ts';
 import { freePort } from '../harness/ports.ts';
+import { processOf } from './processor.ts';
 
 const MAIN = new URL('../../operator/src/main.ts', import.meta.url).pathname;
 const LIMIT_MS = 120_000;
-/** Of the kernel, a second (USER_HZ). */
-const TICKS = 100;
 
 /** An operator as its pod runs it, with the means to look at what it takes. */
 export class MeasuredOperator {
@@ -69,9 +68,7 @@ export class MeasuredOperator {
 
   /** Seconds of processor time so far. */
   get cpu(): number {
-    const stat = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
-    const [, user, system] = /\) \S+(?: \S+){10} (\d+) (\d+)/.exec(stat) ?? [];
-    return (Number(user) + Number(system)) / TICKS;
+    return processOf(this.child.pid ?? 0)?.used ?? Number.NaN;
   }
 
   /** Megabytes: now, and at most so far. */
