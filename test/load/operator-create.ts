@@ -3,8 +3,8 @@
  * run, by as many connections. Targets: 1.5 times as long, six writes a bank. Exits with 1 above them. There is no kubelet, so no bank
  * becomes Ready: the second status and the Event are not in the count, and are counted in test/integration/operator/bank.test.ts.
  *
- * Where all share a few cores that are never idle, what takes long is what takes processor time: printed for both ways by who took it, that is
- * the figure that repeats.
+ * Where all share a few cores that are never idle, what takes long is what takes processor time: printed for both ways by who took it. It varies
+ * less than seconds do.
  *
  *     BANKHOUSE_BIN=.cluster/bin node test/load/operator-create.ts [--banks 300]
  */
