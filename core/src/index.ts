@@ -158,7 +158,7 @@ export {
 export { generationUpTo, newestGeneration, type RootKeys, rootKeysSchema } from './root-keys.ts';
 export { sameText } from './same-text.ts';
 export { DATABASE_LOGIN_REFUSED, SCOPES, type Scope } from './scopes.ts';
-export { scramVerifier } from './scram.ts';
+export { SCRAM_ITERATIONS_OF_CHANCE, scramVerifier } from './scram.ts';
 export {
   CATALOGUE_DIGEST_LENGTH,
   CATALOGUE_HEADER,

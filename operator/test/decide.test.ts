@@ -264,6 +264,17 @@ describe('what an Event tells', () => {
     },
     { sentence: 'a fault', ready: fails('Unreachable', 'x'), told: 'Warning Unreachable' },
     {
+      sentence: 'not a fault that all have, of a bank that was not ready',
+      ready: { ...fails('Unreachable', 'x'), isShared: true },
+      told: undefined,
+    },
+    {
+      sentence: 'that such a fault ended being ready',
+      before: { status: 'True', reason: 'Ready' },
+      ready: { ...fails('Unreachable', 'x'), isShared: true },
+      told: 'Warning Unreachable',
+    },
+    {
       sentence: 'not the same fault again',
       before: { status: 'False', reason: 'Unreachable' },
       ready: fails('Unreachable', 'x'),

@@ -5,16 +5,17 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { ApiServer } from '../harness/apiserver.ts';
 import { freePort } from '../harness/ports.ts';
+import { processOf } from './processor.ts';
 
 const MAIN = new URL('../../operator/src/main.ts', import.meta.url).pathname;
 const LIMIT_MS = 120_000;
-/** Of the kernel, a second (USER_HZ). */
-const TICKS = 100;
 
 /** An operator as its pod runs it, with the means to look at what it takes. */
 export class MeasuredOperator {
   private readonly child: ChildProcess;
   private readonly adminPort: number;
+  /** The end of what it wrote. */
+  private output = '';
 
   private constructor(child: ChildProcess, adminPort: number) {
     this.child = child;
@@ -50,12 +51,12 @@ export class MeasuredOperator {
     const operator = new MeasuredOperator(child, adminPort);
     try {
       await new Promise<void>((resolve, reject) => {
-        let output = '';
-        const limit = setTimeout(() => reject(new Error(`It does not work after ${LIMIT_MS} ms. ${output}`)), LIMIT_MS);
-        child.once('exit', (code) => reject(new Error(`It ended with ${code}. ${output}`)));
+        const failed = (what: string) => reject(new Error(`It ${what}. ${operator.output}`));
+        const limit = setTimeout(() => failed(`does not work after ${LIMIT_MS} ms`), LIMIT_MS);
+        child.once('exit', (code) => failed(`ended with ${code}`));
         child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-          output = (output + text).slice(-10_000);
-          if (!output.includes('"msg":"working"')) return;
+          operator.output = (operator.output + text).slice(-10_000);
+          if (!operator.output.includes('"msg":"working"')) return;
           clearTimeout(limit);
           resolve();
         });
@@ -69,9 +70,7 @@ export class MeasuredOperator {
 
   /** Seconds of processor time so far. */
   get cpu(): number {
-    const stat = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
-    const [, user, system] = /\) \S+(?: \S+){10} (\d+) (\d+)/.exec(stat) ?? [];
-    return (Number(user) + Number(system)) / TICKS;
+    return processOf(this.child.pid ?? 0)?.used ?? Number.NaN;
   }
 
   /** Megabytes: now, and at most so far. */
@@ -97,7 +96,14 @@ export class MeasuredOperator {
   }
 
   private async metrics(): Promise<string> {
-    return (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    try {
+      return await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    } catch (error) {
+      const { exitCode, signalCode } = this.child;
+      throw new Error(`The operator (ended: ${exitCode ?? signalCode}) tells nothing. ${this.output}`, {
+        cause: error,
+      });
+    }
   }
 
   async stop(): Promise<void> {

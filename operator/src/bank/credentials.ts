@@ -47,7 +47,7 @@ export const credentialsStep = bankStep({
       ),
       ...(usesEmbeddings(bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
     };
-    await applier.apply(owner, buildSecret(bank, secrets));
+    await applier.apply(owner, buildSecret(bank, secrets), { isThere });
     return { kind: 'done', output: secrets, verdict: holds('Stored', "The bank's Secret holds its credentials.") };
   },
 });

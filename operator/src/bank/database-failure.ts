@@ -14,7 +14,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export function awayFailure(error: unknown, database: Gate, key: string): StepFailure {
   if (database.isAway) {
     database.wakeWhenBack(key);
-    return new StepFailure(explain(error), 'wait', { cause: error });
+    return new StepFailure({ ...explain(error), isShared: true }, 'wait', { cause: error });
   }
   return new StepFailure(explain(error), 'retry', { cause: error });
 }

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type Bank, databaseRole, LIFT_QUARANTINE_ANNOTATION, scramVerifier } from '@bankhouse/core';
+import {
+  type Bank,
+  databaseRole,
+  LIFT_QUARANTINE_ANNOTATION,
+  SCRAM_ITERATIONS_OF_CHANCE,
+  scramVerifier,
+} from '@bankhouse/core';
 import { JSON_PATCH_TYPE } from '@bankhouse/kube';
 import { canonical } from '../cluster/owned.ts';
 import { bankPath } from '../cluster/paths.ts';
@@ -38,7 +44,9 @@ export const databaseStep = bankStep({
         return { kind: 'waits', verdict: fails('Quarantined', quarantined(reason)) };
       }
       if (force || !isAsWanted(state, record, [...settings.ROOT_KEY.keys()])) {
-        await database.ensure(record, { verifier: () => scramVerifier(password), keys }, { force });
+        // `credentials` takes no password but those that it made.
+        const verifier = () => scramVerifier(password, { iterations: SCRAM_ITERATIONS_OF_CHANCE });
+        await database.ensure(record, { verifier, keys }, { force });
       }
       if (place.own !== undefined) await database.letIn(record.role);
     } catch (error) {

@@ -193,7 +193,10 @@ function urlOf({ id }: Pick<BankSnapshot, 'id'>, deps: BankDeps): string {
   return bankUrl(deps.settings.FRONT_DOOR_URL, id);
 }
 
-/** What people are told by an Event: that a bank became ready, and that it is not for another reason than before. */
+/**
+ * What people are told by an Event: that a bank became ready, and that it is not for another reason than before. Of one that was not ready
+ * anyhow, not a fault that all have: in an outage every new Bank would write one.
+ */
 export function transitionOf(
   before: { status: string; reason: string } | undefined,
   ready: Verdict,
@@ -201,6 +204,7 @@ export function transitionOf(
   const { reason, message: note } = ready;
   if (ready.status === 'True') return before?.status === 'True' ? undefined : { type: 'Normal', reason, note };
   const wasReady = before?.status === 'True';
-  if (!wasReady && (ready.inProgress === true || before?.reason === reason)) return undefined;
+  const isNoNews = ready.inProgress === true || ready.isShared === true || before?.reason === reason;
+  if (!wasReady && isNoNews) return undefined;
   return { type: reason === 'Suspended' ? 'Normal' : 'Warning', reason, note };
 }

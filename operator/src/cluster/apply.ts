@@ -31,9 +31,10 @@ export interface Applier {
    * Makes the child as wanted by server-side apply, or does nothing at all when it is so already. Takes over fields that
    * somebody else changed; fields that we don't name stay as they are. Two applies of one child run one after the other.
    *
+   * @param options.isThere what `isThere` has just said, so that it is not asked again
    * @throws StepFailure `NotOwned` where an object of that name is there and not the owner's: it is left as it is, and unread
    */
-  apply(owner: Owner, child: Child): Promise<Applied>;
+  apply(owner: Owner, child: Child, options?: { isThere?: boolean }): Promise<Applied>;
   /** Whether the owner's child is there, by its metadata alone. @throws StepFailure as `apply` */
   isThere(owner: Owner, key: ChildKey): Promise<boolean>;
   /** Whether an apply would find nothing to do. */
@@ -122,9 +123,9 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
     }
   }
 
-  async function applyNow(owner: Owner, child: Child): Promise<Applied> {
+  async function applyNow(owner: Owner, child: Child, known: boolean | undefined): Promise<Applied> {
     const key = { kind: child.kind, namespace: child.metadata.namespace, name: child.metadata.name };
-    const wasThere = await isThere(owner, key);
+    const wasThere = known ?? (await isThere(owner, key));
     const wanted = wantedDigest(child);
     if (isSo(child, wanted)) return 'unchanged';
     const answer = await transport.request<KubeObject>('PATCH', childPath(key.kind, key.namespace, key.name), {
@@ -146,8 +147,10 @@ export function createApplier(transport: Transport, caches: ChildCaches): Applie
       return current !== undefined && isOwnedBy(current.metadata, owner) && isSo(child, wantedDigest(child));
     },
 
-    apply: (owner, child) =>
-      inTurn(childPath(child.kind, child.metadata.namespace, child.metadata.name), () => applyNow(owner, child)),
+    apply: (owner, child, options) =>
+      inTurn(childPath(child.kind, child.metadata.namespace, child.metadata.name), () =>
+        applyNow(owner, child, options?.isThere),
+      ),
 
     remove: (owner, key, { propagation = 'Background', unless } = {}) =>
       inTurn(childPath(key.kind, key.namespace, key.name), async () =>

@@ -7,6 +7,8 @@ export interface Verdict {
   message: string;
   /** Not true yet, but on its way there without anybody's help. */
   inProgress?: boolean;
+  /** Of a fault that all have alike, as a database that is away: a log and the statuses tell of it, and no Event for each that waits. */
+  isShared?: boolean;
 }
 
 export function holds(reason: string, message: string): Verdict {

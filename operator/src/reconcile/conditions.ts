@@ -18,8 +18,12 @@ export function verdictsOf<K extends Kind>(ended: readonly Ended<K>[]): Map<K['c
 export function summarize<K extends Kind>(ended: readonly Ended<K>[], message: string): Verdict {
   const first = ended.find(({ verdict }) => verdict.status !== 'True');
   if (first === undefined) return holds('Ready', message);
-  const { reason, message: said, inProgress } = first.verdict;
-  return { ...fails(reason, said), ...(inProgress === true ? { inProgress } : {}) };
+  const { reason, message: said, inProgress, isShared } = first.verdict;
+  return {
+    ...fails(reason, said),
+    ...(inProgress === true ? { inProgress } : {}),
+    ...(isShared === true ? { isShared } : {}),
+  };
 }
 
 /**

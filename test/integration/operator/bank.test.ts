@@ -280,6 +280,14 @@ describe('what is wrong is said in one sentence', () => {
       world.database.failure = undefined;
     }
     await Promise.all([world.bringUp('outage', 'outage'), world.bringUp('outage', 'new')]);
+    // A Bank that only waits for the end of an outage writes no Event of it; one that was ready tells why it is not.
+    await eventually(async () => {
+      const { items } = await world.get<{ items: { reason: string; regarding: { name: string } }[] }>(paths.events);
+      const toldOf = (name: string) =>
+        items.filter(({ regarding }) => regarding.name === name).map(({ reason }) => reason);
+      expect(toldOf('new')).toEqual(['Ready']);
+      expect(toldOf('outage')).toContain('Unreachable');
+    });
   });
 
   test('an McpServer without its bank, and a prefix twice (R5.1)', async () => {
