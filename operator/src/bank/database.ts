@@ -40,7 +40,7 @@ export const databaseStep = bankStep({
       if (force || !isAsWanted(state, record, [...settings.ROOT_KEY.keys()])) {
         await database.ensure(record, { verifier: () => scramVerifier(password), keys }, { force });
       }
-      if (place.own !== undefined) await database.letIn(record.role);
+      if (place.status?.isolation === 'dedicated') await database.letIn(record.role);
     } catch (error) {
       ensured.forget(uid);
       throw awayFailure(error, database, key);
