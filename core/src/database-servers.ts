@@ -6,7 +6,11 @@ import { z } from 'zod';
 /** A Postgres besides the platform's own, as the chart names it (`database.servers`). */
 const serverSchema = z.strictObject({
   /** As classes name it in `database.secretRef.name`, and as placements have it. */
-  name: z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/),
+  name: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/)
+    // What the platform's own is called.
+    .refine((name) => name !== 'platform'),
   /** In place of the Secret's. */
   host: z.string().optional(),
   /** Of the connection's URL, such as `sslmode=verify-full`. */

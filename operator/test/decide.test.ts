@@ -456,8 +456,9 @@ describe('G7: when the root key is replaced, a bank', () => {
         data: {
           ...stored(during).data,
           'database-url':
-            buildSecret(aBank(), secretsOf('acme', 'A'.repeat(43), before, settings.DATABASE_URL)).data['database-url'] ??
-            '',
+            buildSecret(aBank(), secretsOf('acme', 'A'.repeat(43), before, settings.DATABASE_URL)).data[
+              'database-url'
+            ] ?? '',
         },
       },
     },

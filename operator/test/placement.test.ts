@@ -72,7 +72,12 @@ test.each([
     { server: 'big.pg', own: undefined },
     'the common database on the server "big.pg"',
   ],
-  ["a bank's own there", `secret:big/${own}`, { server: 'big', own }, 'a database of the bank\'s own on the server "big"'],
+  [
+    "a bank's own there",
+    `secret:big/${own}`,
+    { server: 'big', own },
+    'a database of the bank\'s own on the server "big"',
+  ],
   ['what no release wrote', 'platform/postgres', undefined, 'the placement "platform/postgres"'],
 ])('in parts and words: %s', (_, name, where, words) => {
   expect(whereOf(name)).toEqual(where);

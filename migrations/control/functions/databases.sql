@@ -66,7 +66,8 @@ $$;
 
 -- Orders that the database of a retained id goes, whose rows are erased, and keeps what was erased: the first word of it counts.
 --   p_receipt: what admin.erase_bank answered there; null: only asks, also while its Bank lives
--- Answers {"receipt": null while it is not to go, "dropped", "generation", "problem"}; null for an id that has none.
+-- Answers {"receipt": null while it is not to go, "dropped", "generation", "problem"}; null for an id that has none. Asked about an id in
+-- the common database of a further server, it tells of that one, which never goes.
 create or replace function control.drop_database(p_id text, p_uid text, p_receipt jsonb default null) returns jsonb
   language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
 as $$
@@ -76,7 +77,7 @@ declare
      where b.id = p_id and b.uid = p_uid and (p_receipt is null or b.retained_at is not null));
   going constant text := control.database_of(place);
 begin
-  if control.own_database_there(place) is not null then return control.drop_there(place, p_id, p_receipt); end if;
+  if control.server_of(place) is not null then return control.drop_there(place, p_id, p_receipt); end if;
   if going is null then return null; end if;
   if p_receipt is not null then
     insert into control.databases as d (name, bank_id, receipt) values (going, p_id, p_receipt)
@@ -98,12 +99,13 @@ declare
   going constant text := control.own_database_there(p_placement);
 begin
   if p_receipt is not null then
+    if going is null then return null; end if;
     insert into control.server_databases as d (server, name, bank_id, receipt) values (there, going, p_id, p_receipt)
       on conflict (server, name) do update set receipt = excluded.receipt where d.receipt is null;
   end if;
   return (
     select jsonb_build_object('receipt', d.receipt, 'dropped', d.dropped_at is not null, 'generation', d.generation, 'problem', d.problem)
-      from control.server_databases d where d.server = there and d.name = going
+      from control.server_databases d where d.server = there and d.name = coalesce(going, 'bankhouse')
   );
 end
 $$;

@@ -67,8 +67,8 @@ export const retireStep = bankStep({
     const server = serverOf(database, where);
     const { own } = where;
     try {
-      if (own === undefined) await server.retire(id, uid);
-      else await retireOwn(database, server, { id, uid, own });
+      if (placement === COMMON_PLACEMENT) await database.retire(id, uid);
+      else await retireThere(database, server, { id, uid, own });
     } catch (error) {
       throw awayFailure(error, own === undefined ? server : server.at(own), key);
     }
@@ -107,19 +107,20 @@ function serverOf(database: DatabaseGate, where: Where): ServerGate {
 }
 
 /** In one that was never made, or that somebody dropped, nobody has access. */
-async function retireOwn(
+async function retireThere(
   database: DatabaseGate,
   server: ServerGate,
-  { id, uid, own }: { id: string; uid: string; own: string },
+  { id, uid, own }: { id: string; uid: string; own: string | undefined },
 ): Promise<void> {
   try {
     const there = await database.dropDatabase(id, uid);
     if (typeof there?.generation !== 'number') return;
-    await server.at(own).retire(id, uid);
+    await (own === undefined ? server : server.at(own)).retire(id, uid);
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    // A common one is not for one bank to lose.
+    if (own === undefined || !isMissing(error)) throw error;
   }
-  await server.leave(own);
+  if (own !== undefined) await server.leave(own);
 }
 
 /** When the rows are to be erased, in milliseconds since 1970; `undefined`: never. */

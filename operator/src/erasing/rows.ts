@@ -37,7 +37,10 @@ export async function eraseRows(
   }
   const server = serverAt<ErasingServer>(database, where);
   const { own } = where;
-  if (own === undefined) return await server.erase(id, uid, options.signal);
+  if (own === undefined) {
+    const isMade = where.server === undefined || (await database.dropDatabase(id, uid))?.generation != null;
+    return isMade ? await server.erase(id, uid, options.signal) : NOTHING;
+  }
   let going = await database.dropDatabase(id, uid);
   if (going?.receipt == null) {
     const erased = going?.generation == null ? NOTHING : await eraseOwn(server, own, { id, uid }, options.signal);

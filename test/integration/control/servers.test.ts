@@ -172,7 +172,7 @@ describe('a server that is named', () => {
     await made(placed);
   }, 120_000);
 
-  it('has the privileges of the first one, and no password but the operator can sign in with a service role', async () => {
+  it("has the privileges of the first one, and no password but the operator's own there lets a service role in", async () => {
     keep();
     await made(await claimed('shared'));
     const blocks = (text: string) =>

@@ -43,13 +43,20 @@ const world: World = useWorld(async () => {
   const through = new URL(direct);
   through.port = String(way.port);
   const url = new URL(platform.serviceUrl('operator'));
-  const servers = new Map([['eu', through.toString()]]);
+  const dead = 'postgres://bankhouse_operator@127.0.0.1:1/bankhouse';
+  const servers = new Map([
+    ['eu', through.toString()],
+    ['dead', dead],
+  ]);
   database = createDatabase(url.toString(), { connections: 2, servers });
   world.onClose(() => database.close());
   const logger = createLogger({ component: 'test', level: 'fatal' });
   keeper = createKeeper({
     databaseUrl: platform.ownerUrl,
-    servers: [{ name: 'eu', url: there.ownerUrl, operatorPassword }],
+    servers: [
+      { name: 'eu', url: there.ownerUrl, operatorPassword },
+      { name: 'dead', url: 'postgres://owner@127.0.0.1:1/app', operatorPassword },
+    ],
     migrationsDir: MIGRATIONS,
     logger,
     registry: createRegistry('test'),
@@ -70,6 +77,7 @@ const world: World = useWorld(async () => {
     SERVERS: new Map([
       ['eu', { url: through.toString(), egress: [EGRESS] }],
       ['no-secret', { url: undefined, egress: [] }],
+      ['dead', { url: dead, egress: [] }],
     ]),
   };
   return { database, settings: { ...settings, ...changes } };
@@ -253,6 +261,27 @@ describe('a Bank whose class names another server', () => {
     });
     expect(await sql(platform.superuserUrl, 'select 1 from control.bank_ids where id = $1', [name])).toEqual([]);
   });
+
+  test.each(['shared', 'dedicated'])(
+    'on which nothing was ever made (%s): it says why, and can be deleted',
+    async (isolation) => {
+      const id = `never-${isolation}`;
+      await world.createClass(id, { database: { isolation, secretRef: { name: 'dead' } } });
+      await world.createNamespace(id);
+      await world.createBank(id, id, { className: id, deleteAfter: '0s' });
+      const waiting = await world.bankWhen(id, id, 'False', 'DatabaseNotMade');
+      expect(conditionOf(waiting, 'DatabaseReady')?.message).toMatch(
+        /on the server "dead", which can't be made: Postgres "dead" at 127\.0\.0\.1:1 can't be reached/,
+      );
+      await world.delete(bankPath(id));
+      await eventually(async () => {
+        expect(await world.find(bankPath(id))).toBeUndefined();
+        // Of one of its own nobody knows whether it is there, till the server is back.
+        if (isolation === 'dedicated') return;
+        expect(await sql(platform.superuserUrl, 'select 1 from control.bank_ids where id = $1', [id])).toEqual([]);
+      }, 30_000);
+    },
+  );
 
   test('which the chart names no more: it stays as it is and says so, and goes on when it is named again', async () => {
     const id = 'forgotten';
