@@ -1,6 +1,12 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
-import { databaseUrlSchema, frontDoorSchema, logLevelSchema, portSchema } from '@bankhouse/core';
+import {
+  databaseServersVariables,
+  databaseUrlSchema,
+  frontDoorSchema,
+  logLevelSchema,
+  portSchema,
+} from '@bankhouse/core';
 import { z } from 'zod';
 
 const bearerKeySchema = z
@@ -79,8 +85,11 @@ export const migrateConfigSchema = z.object({
 });
 
 export const databasesConfigSchema = migrateConfigSchema
-  .pick({ LOG_LEVEL: true, DATABASE_URL: true, DATABASE_PASSWORD: true, MIGRATIONS_DIR: true })
+  .pick({ LOG_LEVEL: true, DATABASE_URL: true, DATABASE_PASSWORD: true, MIGRATIONS_DIR: true, OPERATOR_PASSWORD: true })
   .extend({
+    ...databaseServersVariables,
     /** Probes and metrics. */
     ADMIN_PORT: portSchema.default(9090),
   });
+
+export type DatabasesConfig = z.infer<typeof databasesConfigSchema>;

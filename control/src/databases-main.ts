@@ -5,11 +5,13 @@ import {
   EXIT_CONFIG,
   loadConfig,
   messageOf,
+  ownerUrlAt,
+  serverPassword,
   startAdmin,
   withPassword,
 } from '@bankhouse/core';
-import { databasesConfigSchema } from './config.ts';
-import { createKeeper } from './databases/index.ts';
+import { type DatabasesConfig, databasesConfigSchema } from './config.ts';
+import { createKeeper, type KeptServer } from './databases/index.ts';
 import { MigrationError } from './migrations/index.ts';
 
 /** Keeps the databases that banks have of their own, until it is told to end. */
@@ -19,6 +21,7 @@ async function main(): Promise<void> {
   const registry = createRegistry('databases');
   const keeper = createKeeper({
     databaseUrl: withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD),
+    servers: keptServers(config),
     migrationsDir: config.MIGRATIONS_DIR,
     logger,
     registry,
@@ -33,6 +36,19 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop);
   keeper.start();
   logger.info('working');
+}
+
+function keptServers(config: DatabasesConfig): KeptServer[] {
+  const { DATABASE_SERVERS: servers, DATABASE_SERVERS_DIR: dir, OPERATOR_PASSWORD: password } = config;
+  if (servers.length === 0) return [];
+  if (password === undefined) {
+    throw new ConfigError("OPERATOR_PASSWORD is not set: further servers get the operator's password from it");
+  }
+  return servers.map((server) => ({
+    name: server.name,
+    url: ownerUrlAt(server, dir),
+    operatorPassword: serverPassword(password, server.name),
+  }));
 }
 
 try {

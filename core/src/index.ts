@@ -37,6 +37,14 @@ export {
   wholeNumber,
   withPassword,
 } from './config.ts';
+export {
+  type DatabaseServer,
+  databaseServersVariables,
+  operatorUrlAt,
+  ownerUrlAt,
+  SERVER_DATABASE,
+  serverPassword,
+} from './database-servers.ts';
 export { parseDuration } from './duration.ts';
 export {
   EMBEDDINGS_MAX_DIMENSIONS,

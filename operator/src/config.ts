@@ -1,4 +1,5 @@
 import {
+  databaseServersVariables,
   databaseUrlSchema,
   embeddingsVariables,
   frontDoorSchema,
@@ -78,6 +79,22 @@ export const configSchema = z.object({
   DATABASE_EGRESS: peersSchema.describe(
     'say where bank pods reach Postgres, as a JSON list of {"cidr","port"} or {"namespace","podLabels","port"}',
   ),
+  ...databaseServersVariables,
+  /** By the server's name, as DATABASE_EGRESS. */
+  DATABASE_SERVERS_EGRESS: z
+    .string()
+    .default('{}')
+    .transform((text, context): Record<string, EgressPeer[]> => {
+      try {
+        return z.record(z.string(), z.array(peerSchema)).parse(JSON.parse(text));
+      } catch {
+        context.addIssue({
+          code: 'custom',
+          message: 'it must be JSON, lists as DATABASE_EGRESS by name of the server',
+        });
+        return z.NEVER;
+      }
+    }),
   DNS_EGRESS: peersSchema.default(JSON.parse(DEFAULT_DNS) as EgressPeer[]),
   ...embeddingsVariables,
   /** Of the endpoint for embeddings; goes into the Secret of every bank that uses it. */

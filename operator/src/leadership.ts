@@ -1,6 +1,6 @@
 import { BankhouseError } from '@bankhouse/core';
 import { holdLease, type LeaderElection, RENEW_SECONDS, type Transport } from '@bankhouse/kube';
-import type { Database, TenantDatabase } from './database/index.ts';
+import type { Database, TenantDatabase, TenantServer } from './database/index.ts';
 
 type LeaseOptions = Parameters<typeof holdLease>[0];
 
@@ -65,9 +65,17 @@ class LeaseLeadership implements Leadership {
       erase: (id, uid, signal) => guarded(() => of.erase(id, uid, signal)),
       close: () => of.close(),
     });
+    const server = (of: TenantServer): TenantServer => ({
+      ...tenants(of),
+      at: (name) => tenants(of.at(name)),
+      urlOf: (name) => of.urlOf(name),
+    });
     return {
-      ...tenants(database),
-      at: (name) => tenants(database.at(name)),
+      ...server(database),
+      on(name) {
+        const found = database.on(name);
+        return found && server(found);
+      },
       placement: (id, uid) => database.placement(id, uid),
       wantDatabase: (id, uid) => guarded(() => database.wantDatabase(id, uid)),
       dropDatabase: (id, uid, receipt) => guarded(() => database.dropDatabase(id, uid, receipt)),
@@ -78,7 +86,6 @@ class LeaseLeadership implements Leadership {
       switchPlacement: (id, uid, move) => guarded(() => database.switchPlacement(id, uid, move)),
       callOffMove: (id, uid) => guarded(() => database.callOffMove(id, uid)),
       finishMove: (id, uid) => guarded(() => database.finishMove(id, uid)),
-      urlOf: (name) => database.urlOf(name),
       due: (now, limit) => database.due(now, limit),
       claim: (claim) => guarded(() => database.claim(claim)),
       release: (id, uid, eraseAfter) => guarded(() => database.release(id, uid, eraseAfter)),

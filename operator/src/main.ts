@@ -20,6 +20,7 @@ import { lead } from './leadership.ts';
 import { createOperatorMetrics } from './metrics.ts';
 import { createMovingMetrics } from './moving/index.ts';
 import { createOperator } from './operator.ts';
+import { serversOf } from './placement/index.ts';
 import { createFrontDoor } from './probe/index.ts';
 import { release } from './release/index.ts';
 import { createWatchdog } from './watchdog/index.ts';
@@ -30,9 +31,12 @@ async function main(): Promise<void> {
   const registry = createRegistry('operator');
   const transport = await connect();
   const instance = config.POD_NAME ?? hostname();
-  const database = createDatabase(withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD), {
-    connections: config.DATABASE_CONNECTIONS,
-  });
+  const url = withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD);
+  const known = serversOf(config, decodeURIComponent(new URL(url).password));
+  const servers = new Map(
+    [...known].flatMap(([name, server]) => (server.url === undefined ? [] : [[name, server.url]])),
+  );
+  const database = createDatabase(url, { connections: config.DATABASE_CONNECTIONS, servers });
   const frontDoor = createFrontDoor(config, systemClock);
   const leadership = lead({
     transport,
@@ -63,7 +67,7 @@ async function main(): Promise<void> {
     transport: leadership.transport,
     database: leadership.guardDatabase(database),
     frontDoor,
-    settings: Object.freeze(config),
+    settings: Object.freeze({ ...config, SERVERS: known }),
     namespaces: config.WATCH_NAMESPACES,
     clock: systemClock,
     logger,
@@ -81,7 +85,8 @@ async function main(): Promise<void> {
 
   // In every replica, whoever leads: two do no harm, and when one goes the other is there already.
   const watchdog = createWatchdog({
-    url: withPassword(config.DATABASE_URL, config.DATABASE_PASSWORD),
+    url,
+    servers,
     logger,
     registry,
     judgesStatements: config.WATCH_STATEMENTS,

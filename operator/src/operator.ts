@@ -43,7 +43,7 @@ import type { OperatorMetrics } from './metrics.ts';
 import { createMover, type Mover, type MovingMetrics } from './moving/index.ts';
 import { Places } from './places.ts';
 import { createProber, type FrontDoor } from './probe/index.ts';
-import { CHILD_KINDS, type ChildKind } from './resources/index.ts';
+import { CHILD_KINDS, type ChildKind, type ServerNames } from './resources/index.ts';
 import { RESYNC_MS, type Settings } from './settings.ts';
 import { Sightings } from './sightings.ts';
 
@@ -142,6 +142,8 @@ class RunningOperator implements Operator {
       claimed: new Sightings(clock, RESYNC_MS),
       ensured: new Sightings(clock, RESYNC_MS),
       placed: new Sightings(clock, RESYNC_MS),
+      rowsOn: (namespace, className) =>
+        mapping.banksIn(namespace, className).flatMap((key) => serversOfRows(caches.banks.get(key))),
       protect: (className) => this.queue.add(`BankClass/${className}`),
       erase: () => this.eraser.wake(),
       mover: this.mover,
@@ -156,7 +158,10 @@ class RunningOperator implements Operator {
       BankClass:
         (options.namespaces ?? []).length > 0
           ? async () => ({ kind: 'done' })
-          : createClassReconciler({ transport, caches, places: this.places, clock }, logger),
+          : createClassReconciler(
+              { transport, caches, places: this.places, clock, settings: options.settings },
+              logger,
+            ),
       McpServer: createMcpServerReconciler({ transport, caches, mapping, clock }, logger),
       Confinement: createConfinementReconciler({ ...this.deps, mapping, wake: (keys) => this.wake(keys) }, logger),
     };
@@ -357,6 +362,11 @@ class RunningOperator implements Operator {
   private distrust(uid: string): void {
     for (const seen of [this.deps.claimed, this.deps.ensured, this.deps.placed]) seen.forget(uid);
   }
+}
+
+/** Of a Bank that has its id; before, nothing of it is anywhere. */
+function serversOfRows(bank: Bank | undefined): ServerNames {
+  return bank?.status?.incarnation === undefined ? [] : [bank.status.database?.server];
 }
 
 /** Of a queue's key, `<kind>/<namespace>/<name>`; `''` for what is in none. */

@@ -1,4 +1,5 @@
 import type { OperatorConfig } from './config.ts';
+import type { Servers } from './placement/index.ts';
 
 /** What builders and steps need of the configuration, frozen; clients and addresses are passed in ready made. */
 export type Settings = Readonly<
@@ -19,7 +20,10 @@ export type Settings = Readonly<
     | 'EMBEDDINGS_CA'
     | 'EMBEDDINGS_KEY'
     | 'EMBEDDINGS_EGRESS'
-  >
+  > & {
+    /** Besides the platform's own. */
+    SERVERS: Servers;
+  }
 >;
 
 /** A bank without news is looked at again so often, in milliseconds: drift in the database shows by then. */

@@ -46,6 +46,17 @@ describe("the operator's configuration", () => {
       value: undefined,
       said: /^DATABASE_EGRESS is not set: say where bank pods reach Postgres/,
     },
+    { name: 'DATABASE_SERVERS', value: 'eu', said: /^DATABASE_SERVERS is wrong: it must be a JSON list of/ },
+    {
+      name: 'DATABASE_SERVERS',
+      value: '[{"name":"platform"}]',
+      said: /^DATABASE_SERVERS is wrong: it must be a JSON list of/,
+    },
+    {
+      name: 'DATABASE_SERVERS_EGRESS',
+      value: '{"eu":[{"cidr":"192.0.2.1/32"}]}',
+      said: /^DATABASE_SERVERS_EGRESS is wrong: it must be JSON, lists as DATABASE_EGRESS/,
+    },
     { name: 'CONTROL_URL', value: 'control', said: /^CONTROL_URL is wrong: it must be an http or https URL$/ },
     { name: 'CONTROL_URL', value: undefined, said: /^CONTROL_URL is not set: give the URL of the control service/ },
     { name: 'WATCH_STATEMENTS', value: 'off', said: /^WATCH_STATEMENTS is wrong: it must be true or false$/ },

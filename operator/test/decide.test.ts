@@ -444,7 +444,7 @@ describe('G7: when the root key is replaced, a bank', () => {
   const after = { roots: new Map([[2, second]]), uid };
   const password = makePassword(before);
   const stored = (makers: typeof before) =>
-    buildSecret(aBank(), secretsOf('acme', password, makers, settings, undefined));
+    buildSecret(aBank(), secretsOf('acme', password, makers, settings.DATABASE_URL));
 
   test('has the keys of both roots while there are two, each as it is alone', () => {
     const [old, both, fresh] = [before, during, after].map(({ roots }) => sealKeysOf(roots, 'pod', 'acme', uid));
@@ -467,14 +467,15 @@ describe('G7: when the root key is replaced, a bank', () => {
         data: {
           ...stored(during).data,
           'database-url':
-            buildSecret(aBank(), secretsOf('acme', 'A'.repeat(43), before, settings, undefined)).data['database-url'] ??
-            '',
+            buildSecret(aBank(), secretsOf('acme', 'A'.repeat(43), before, settings.DATABASE_URL)).data[
+              'database-url'
+            ] ?? '',
         },
       },
     },
     {
       sentence: 'is of another Bank',
-      secret: buildSecret(aBank(), secretsOf('acme', password, { ...during, uid: 'another' }, settings, undefined)),
+      secret: buildSecret(aBank(), secretsOf('acme', password, { ...during, uid: 'another' }, settings.DATABASE_URL)),
     },
   ])('takes no password that $sentence', ({ secret }) => {
     expect(passwordIn(secret, after)).toBeUndefined();

@@ -35,6 +35,7 @@ function setUp(ids: string[], broken: string[] = [], own: string[] = []) {
         receipt: receipt ?? null,
       }),
       at: unused,
+      on: () => undefined,
       leave: async () => {},
       erase: async (id, _, signal) => {
         underWay += 1;

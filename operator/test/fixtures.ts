@@ -14,6 +14,7 @@ export const settings: Settings = {
   ROOT_KEY: new Map([[1, Buffer.alloc(32, 7)]]),
   DATABASE_URL: 'postgres://bankhouse_operator@db.example.com:5432/bankhouse?sslmode=require',
   DEDICATED_DATABASES: false,
+  SERVERS: new Map(),
   SERVER_IMAGE: 'registry.example.com:5000/bankhouse/server:1.2.3',
   PLATFORM_NAMESPACE: 'bankhouse-system',
   DATABASE_EGRESS: [{ namespace: 'bankhouse-system', podLabels: { app: 'postgres' }, port: 5432 }],

@@ -99,6 +99,52 @@ describe('K8: a database that is away', () => {
     expect(asked.at(-1)).toBe('closed');
   });
 
+  test('on a further server stalls who waits for it, and neither the platform nor another server; each is asked for itself', async () => {
+    const clock = new StepClock();
+    const [woken, asked]: [string[], string[]] = [[], []];
+    const away = new Set(['eu']);
+    const server = (name: string) => {
+      const look = async () => {
+        asked.push(name);
+        if (away.has(name)) throw new DatabaseError('unreachable', name);
+        return undefined;
+      };
+      return {
+        state: look,
+        check: look,
+        at: () => server(`${name}/own`),
+        close: async () => void asked.push(`closed ${name}`),
+      };
+    };
+    const servers = new Map([
+      ['eu', server('eu')],
+      ['us', server('us')],
+    ]);
+    const platform = { ...server('platform'), on: (name: string) => servers.get(name) };
+    const gate = createDatabaseGate(platform as unknown as Database, {
+      clock,
+      logger,
+      onBack: (keys) => woken.push(...keys),
+    });
+    expect(gate.on('nowhere')).toBeUndefined();
+    await expect(gate.on('eu')?.state('x')).rejects.toThrow('eu');
+    gate.on('eu')?.wakeWhenBack('x');
+    await gate.state('y');
+    await gate.on('us')?.state('z');
+    expect([gate.isAway, gate.on('eu')?.isAway, gate.on('us')?.isAway]).toEqual([false, true, false]);
+    away.add('platform');
+    await expect(gate.state('y')).rejects.toThrow('platform');
+    away.delete('eu');
+    while (gate.on('eu')?.isAway === true) await clock.step();
+    expect(woken).toEqual(['x']);
+    expect(gate.isAway).toBe(true);
+    await gate.on('us')?.at('own').state('z');
+    await gate.leaveAll();
+    expect(asked.at(-1)).toBe('closed us/own');
+    gate.stop();
+    expect(clock.next).toBeUndefined();
+  });
+
   test('is asked no more after the stop', async () => {
     const { clock, gate, fail } = setUp();
     fail('unreachable');

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
   isSameKind,
-  ownDatabaseOf,
   type Placement,
   parsePlacement,
   placementName,
   placementOf,
+  placementWords,
+  whereOf,
 } from '../src/placement/index.ts';
 import { settings } from './fixtures.ts';
 
@@ -63,12 +64,24 @@ describe('a bank of a class', () => {
 });
 
 test.each([
-  ['the common database has none', 'platform', undefined],
-  ["a bank's own is named", `platform/${own}`, own],
-  ['one on another server is not on this one', `secret:big/${own}`, undefined],
-  ['a database that is no bank’s own is none', 'platform/postgres', undefined],
-])('a database of its own on this server: %s', (_, name, expected) => {
-  expect(ownDatabaseOf(name)).toBe(expected);
+  ["the platform's common one", 'platform', { server: undefined, own: undefined }, 'the common database'],
+  ["a bank's own", `platform/${own}`, { server: undefined, own }, "a database of the bank's own"],
+  [
+    'the common one of another server',
+    'secret:big.pg',
+    { server: 'big.pg', own: undefined },
+    'the common database on the server "big.pg"',
+  ],
+  [
+    "a bank's own there",
+    `secret:big/${own}`,
+    { server: 'big', own },
+    'a database of the bank\'s own on the server "big"',
+  ],
+  ['what no release wrote', 'platform/postgres', undefined, 'the placement "platform/postgres"'],
+])('in parts and words: %s', (_, name, where, words) => {
+  expect(whereOf(name)).toEqual(where);
+  expect(placementWords(name)).toBe(words);
 });
 
 test.each([

@@ -227,6 +227,30 @@ describe("a bank's network", () => {
     );
   });
 
+  test.each([
+    { sentence: "leads to the platform's Postgres", server: undefined, rowsOn: [], reached: ['bankhouse-system'] },
+    { sentence: 'leads to the server of the class and not there', server: 'eu', rowsOn: [], reached: ['192.0.2.7/32'] },
+    {
+      sentence: 'leads to each server that rows are on',
+      server: undefined,
+      rowsOn: ['us', 'eu', 'us', undefined],
+      reached: ['bankhouse-system', '192.0.2.7/32', '192.0.2.8/32'],
+    },
+    { sentence: 'leads nowhere for a server that nobody knows', server: 'nowhere', rowsOn: [], reached: [] },
+  ])('$sentence', ({ server, rowsOn, reached }) => {
+    const egress = (cidr: string) => ({ url: undefined, egress: [{ cidr, port: 5433 }] });
+    const SERVERS = new Map([
+      ['us', egress('192.0.2.8/32')],
+      ['eu', egress('192.0.2.7/32')],
+    ]);
+    const database = { isolation: 'shared' as const, ...(server === undefined ? {} : { secretRef: { name: server } }) };
+    const [first] = buildPolicies(BANKS, aClass('gold', { database }), { ...settings, SERVERS }, rowsOn);
+    const peers = JSON.stringify(first?.spec.egress.slice(settings.DNS_EGRESS.length)).matchAll(
+      /bankhouse-system|192[^"]*/g,
+    );
+    expect([...peers].map(([peer]) => peer)).toEqual(reached);
+  });
+
   test('lets in the gateway of the platform on one port, and nobody else', () => {
     expect(policy().policyTypes).toEqual(['Ingress', 'Egress']);
     expect(policy().ingress).toEqual([

@@ -38,8 +38,8 @@ export interface TestPostgres {
   urlFor(role: string, password: string): string;
   /** URL of a service role. */
   serviceUrl(service: 'operator' | 'control' | 'gateway'): string;
-  /** Ends every connection and starts again on the same port with the same data. */
-  restart(): Promise<void>;
+  /** Ends every connection and starts again on the same port with the same data. @param meanwhile while it is away */
+  restart(meanwhile?: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -94,8 +94,9 @@ export async function startPostgres(
       passwords,
       urlFor,
       serviceUrl: (service) => urlFor(`bankhouse_${service}`, passwords[service]),
-      async restart() {
+      async restart(meanwhile) {
         await server?.stop();
+        await meanwhile?.();
         await start();
       },
       stop,

@@ -54,6 +54,22 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   "dbname" (regexReplaceAll $p $u "${5}") "parameters" (regexReplaceAll $p $u "${6}") | toJson }}
 {{- end }}
 
+{{/* Where a host is, for network policies, as a JSON list: its address, or any where it is a name. Takes {host, port}. */}}
+{{- define "bankhouse.egressTo" -}}
+{{- if regexMatch "^[0-9.]+$" .host -}}
+{{ list (dict "cidr" (printf "%s/32" .host) "port" .port) | toJson }}
+{{- else if hasPrefix "[" .host -}}
+{{ list (dict "cidr" (printf "%s/128" (trimAll "[]" .host)) "port" .port) | toJson }}
+{{- else -}}
+{{ list (dict "cidr" "0.0.0.0/0" "port" .port) (dict "cidr" "::/0" "port" .port) | toJson }}
+{{- end -}}
+{{- end }}
+
+{{/* Where a server of database.servers is, for network policies, as a JSON list. Takes it. */}}
+{{- define "bankhouse.serverEgress" -}}
+{{- if .egress }}{{ .egress | toJson }}{{ else }}{{ include "bankhouse.egressTo" (dict "host" (.host | default "") "port" 5432) }}{{ end -}}
+{{- end }}
+
 {{/* Where Postgres is, for network policies, as a JSON list. */}}
 {{- define "bankhouse.databaseEgress" -}}
 {{- if .Values.database.egress -}}
@@ -66,13 +82,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- $parts := include "bankhouse.databaseUrl" . | fromJson -}}
 {{- $host = $parts.host }}{{ $port = int $parts.port -}}
 {{- end -}}
-{{- if regexMatch "^[0-9.]+$" $host -}}
-{{ list (dict "cidr" (printf "%s/32" $host) "port" $port) | toJson }}
-{{- else if hasPrefix "[" $host -}}
-{{ list (dict "cidr" (printf "%s/128" (trimAll "[]" $host)) "port" $port) | toJson }}
-{{- else -}}
-{{ list (dict "cidr" "0.0.0.0/0" "port" $port) (dict "cidr" "::/0" "port" $port) | toJson }}
-{{- end -}}
+{{ include "bankhouse.egressTo" (dict "host" $host "port" $port) }}
 {{- end -}}
 {{- end }}
 
@@ -84,13 +94,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- $authority := regexReplaceAll "^https?://([^/?]+).*$" .Values.embeddings.url "${1}" -}}
 {{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
 {{- $port := int (trimPrefix ":" (regexFind ":[0-9]+$" $authority) | default (ternary "443" "80" (hasPrefix "https:" .Values.embeddings.url))) -}}
-{{- if regexMatch "^[0-9.]+$" $host -}}
-{{ list (dict "cidr" (printf "%s/32" $host) "port" $port) | toJson }}
-{{- else if hasPrefix "[" $host -}}
-{{ list (dict "cidr" (printf "%s/128" (trimAll "[]" $host)) "port" $port) | toJson }}
-{{- else -}}
-{{ list (dict "cidr" "0.0.0.0/0" "port" $port) (dict "cidr" "::/0" "port" $port) | toJson }}
-{{- end -}}
+{{ include "bankhouse.egressTo" (dict "host" $host "port" $port) }}
 {{- end -}}
 {{- end }}
 
@@ -127,6 +131,37 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
           items:
             {{- range $key, $path := .items }}
             - { key: {{ $key }}, path: {{ $path }} }
+            {{- end }}
+      {{- end }}
+{{- end }}
+
+{{/* Environment that names database.servers; where they are is in files. */}}
+{{- define "bankhouse.serversEnv" -}}
+{{- $servers := list -}}
+{{- range .Values.database.servers -}}
+{{- $server := dict "name" .name -}}
+{{- with .host }}{{ $_ := set $server "host" . }}{{ end -}}
+{{- with .parameters }}{{ $_ := set $server "parameters" . }}{{ end -}}
+{{- $servers = append $servers $server -}}
+{{- end -}}
+- { name: DATABASE_SERVERS, value: {{ $servers | toJson | quote }} }
+- { name: DATABASE_SERVERS_DIR, value: /etc/bankhouse/servers }
+{{- end }}
+
+{{/* Volume with keys of the Secrets of database.servers, a folder each; one that is not there is only that server's trouble. Takes {root, keys}. */}}
+{{- define "bankhouse.serversVolume" -}}
+{{- $keys := .keys -}}
+- name: servers
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- range $server := .root.Values.database.servers }}
+      - secret:
+          name: {{ $server.existingSecret | default $server.name }}
+          optional: true
+          items:
+            {{- range $key := $keys }}
+            - { key: {{ $key }}, path: {{ $server.name }}/{{ $key }} }
             {{- end }}
       {{- end }}
 {{- end }}

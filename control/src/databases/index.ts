@@ -1,1 +1,1 @@
-export { createKeeper, type Keeper, type KeeperOptions } from './keeper.ts';
+export { createKeeper, type Keeper, type KeeperOptions, type KeptServer } from './keeper.ts';

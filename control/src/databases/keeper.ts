@@ -1,23 +1,42 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Counter, databaseUrlAt, Gauge, type Logger, messageOf, type Registry } from '@bankhouse/core';
+import {
+  BankhouseError,
+  Counter,
+  databaseUrlAt,
+  Gauge,
+  type Logger,
+  messageOf,
+  type Registry,
+  SERVER_DATABASE,
+} from '@bankhouse/core';
 import pg from 'pg';
 import { readParts } from '../migrations/index.ts';
-import { bringUp, drop, make, problemOf } from './making.ts';
-import { hasProblem, type Ordered, readOrders, wasDropped, wasMigrated } from './registry.ts';
+import { bringUp, drop, expectOurs, make, problemOf } from './making.ts';
+import { type Ordered, orderCommon, Records, readOrders } from './registry.ts';
 import { Retries } from './retries.ts';
-import { type Behind, readBehind, tell } from './revoking.ts';
+import { readBehind, tell } from './revoking.ts';
 
 export interface KeeperOptions {
-  /** The common database, as its owner: a role with CREATEDB, CREATEROLE. */
+  /** The common database, as its owner: a role with CREATEROLE, and CREATEDB where banks have databases of their own. */
   databaseUrl: string;
+  /** Further servers, on which banks are too. */
+  servers?: readonly KeptServer[];
   migrationsDir: string;
   logger: Logger;
   registry: Registry;
 }
 
+export interface KeptServer {
+  name: string;
+  /** As the owner, in any database there; undefined: its Secret is not there. */
+  url: string | undefined;
+  /** What `bankhouse_operator` is to sign in with there. */
+  operatorPassword: string;
+}
+
 /**
- * Makes, migrates and drops the databases that banks have of their own, as control.databases orders it, and tells them which tokens are
- * revoked; nobody else holds a password that may. Two at once do no harm: what is done twice is as done once.
+ * Makes, migrates and drops the databases that banks have of their own, as control.databases orders it, and the common ones of further
+ * servers, and tells them which tokens are revoked; nobody else holds a password that may. Two at once do no harm: what is done twice is as done once.
  */
 export interface Keeper {
   start(): void;
@@ -39,55 +58,104 @@ const TOLD_AT_ONCE = 4;
 const TELL_TIMEOUT_MS = 5_000;
 
 export function createKeeper(options: KeeperOptions): Keeper {
-  return new PollingKeeper(options);
+  const generation = readParts(options.migrationsDir, ['tenants'])[0]?.generation ?? 0;
+  const keepers: ServerKeeper[] = [];
+  const metrics = createMetrics(options.registry, keepers);
+  const { databaseUrl, servers = [] } = options;
+  for (const home of [{ url: databaseUrl }, ...servers]) {
+    keepers.push(new ServerKeeper(options, home, { generation, metrics }));
+  }
+  return {
+    start: () => {
+      for (const keeper of keepers) keeper.start();
+    },
+    get isReady() {
+      return keepers.every(({ isReady }) => isReady);
+    },
+    async stop() {
+      await Promise.all(keepers.map((keeper) => keeper.stop()));
+    },
+  };
 }
 
-class PollingKeeper implements Keeper {
+interface Metrics {
+  done: Counter<'what'>;
+  failures: Counter;
+}
+
+function createMetrics(registry: Registry, keepers: readonly ServerKeeper[]): Metrics {
+  const registers = [registry];
+  const sum = (of: (keeper: ServerKeeper) => number) => keepers.reduce((amount, keeper) => amount + of(keeper), 0);
+  new Gauge({
+    name: 'bankhouse_databases_untold',
+    help: 'Databases that were not told what is revoked, the last try having failed.',
+    registers,
+    collect() {
+      this.set(sum(({ untold }) => untold));
+    },
+  });
+  new Gauge({
+    name: 'bankhouse_databases_failing',
+    help: 'Databases that are not as ordered, the last try having failed.',
+    registers,
+    collect() {
+      this.set(sum(({ failing }) => failing));
+    },
+  });
+  return {
+    done: new Counter({
+      name: 'bankhouse_databases_done_total',
+      help: 'Databases that were migrated, dropped, or told what is revoked.',
+      labelNames: ['what'] as const,
+      registers,
+    }),
+    failures: new Counter({
+      name: 'bankhouse_databases_failures_total',
+      help: 'Tries at databases that failed.',
+      registers,
+    }),
+  };
+}
+
+/** Where a keeper works. */
+interface Home {
+  /** Of a further server; undefined: the platform's own. */
+  name?: string;
+  /** As the owner, in a database that is there. Undefined: nobody said where it is. */
+  url: string | undefined;
+  /** What `bankhouse_operator` signs in with there. */
+  operatorPassword?: string;
+}
+
+/** Keeps the databases of one server, so that one which is away holds up none of the others. */
+class ServerKeeper {
   isReady = false;
   readonly #options: KeeperOptions;
+  readonly #home: Home;
   readonly #generation: number;
+  readonly #metrics: Metrics;
   readonly #stopping = new AbortController();
   readonly #working = new Map<string, { upgrade: boolean; done: Promise<void> }>();
   readonly #failed = new Retries();
   readonly #telling = new Map<string, Promise<void>>();
   readonly #untold = new Retries();
-  readonly #done: Counter<'what'>;
-  readonly #failures: Counter;
+  /** Its common database is looked after once by each process, so that the operator's password is that of now. */
+  #isCommonDone = false;
   #loop: Promise<void> = Promise.resolve();
 
-  constructor(options: KeeperOptions) {
+  constructor(options: KeeperOptions, home: Home, { generation, metrics }: { generation: number; metrics: Metrics }) {
     this.#options = options;
-    this.#generation = readParts(options.migrationsDir, ['tenants'])[0]?.generation ?? 0;
-    const registers = [options.registry];
-    this.#done = new Counter({
-      name: 'bankhouse_databases_done_total',
-      help: "Databases of banks' own that were migrated, dropped, or told what is revoked.",
-      labelNames: ['what'] as const,
-      registers,
-    });
-    this.#failures = new Counter({
-      name: 'bankhouse_databases_failures_total',
-      help: "Tries at databases of banks' own that failed.",
-      registers,
-    });
-    const failed = () => this.#failed.size;
-    const untold = () => this.#untold.waiting().length;
-    new Gauge({
-      name: 'bankhouse_databases_untold',
-      help: "Databases of banks' own that were not told what is revoked, the last try having failed.",
-      registers,
-      collect() {
-        this.set(untold());
-      },
-    });
-    new Gauge({
-      name: 'bankhouse_databases_failing',
-      help: "Databases of banks' own that are not as ordered, the last try having failed.",
-      registers,
-      collect() {
-        this.set(failed());
-      },
-    });
+    this.#home = home;
+    this.#generation = generation;
+    this.#metrics = metrics;
+  }
+
+  get failing(): number {
+    return this.#failed.size;
+  }
+
+  get untold(): number {
+    return this.#untold.waiting().length;
   }
 
   start(): void {
@@ -114,8 +182,11 @@ class PollingKeeper implements Keeper {
   }
 
   async #look(client: pg.Client): Promise<void> {
+    const { name } = this.#home;
+    if (name !== undefined) await orderCommon(client, name);
     while (!this.#stopping.signal.aborted) {
-      const orders = await readOrders(client, this.#generation);
+      const also = this.#isCommonDone ? undefined : SERVER_DATABASE;
+      const orders = await readOrders(client, name, { generation: this.#generation, also });
       this.isReady = true;
       const names = new Set(orders.map(({ name }) => name));
       this.#failed.keep(names);
@@ -137,57 +208,104 @@ class PollingKeeper implements Keeper {
     this.#working.set(order.name, { upgrade: isUpgrade(order), done });
   }
 
-  async #carryOut({ name, goes }: Ordered): Promise<void> {
-    const { databaseUrl, migrationsDir, logger } = this.#options;
+  async #carryOut(order: Ordered): Promise<void> {
+    const { name, goes } = order;
+    const { logger } = this.#options;
+    const server = this.#home.name;
     try {
+      if (goes) await this.#atServer((client) => drop(client, name));
+      else await this.#bringUp(order);
       await this.#connected(async (client) => {
-        if (goes) {
-          await drop(client, name);
-          await wasDropped(client, name);
-          this.#untold.succeeded(name);
-        } else {
-          await make(client, name);
-          await bringUp(databaseUrl, name, { migrationsDir, log: (message) => logger.debug({ name }, message) });
-          await wasMigrated(client, name, this.#generation);
-        }
+        const records = new Records(client, server);
+        await (goes ? records.wasDropped(name) : records.wasMigrated(name, this.#generation));
       });
+      if (goes) this.#untold.succeeded(name);
+      if (isCommon(order)) this.#isCommonDone = true;
       this.#failed.succeeded(name);
-      this.#done.inc({ what: goes ? 'dropped' : 'migrated' });
-      logger.info({ name, generation: this.#generation }, goes ? 'database dropped' : 'database migrated');
+      this.#metrics.done.inc({ what: goes ? 'dropped' : 'migrated' });
+      const done = goes ? 'database dropped' : 'database migrated';
+      logger.info({ server, name, generation: this.#generation }, done);
     } catch (error) {
       await this.#failedAt(name, error);
     }
   }
 
+  async #bringUp(order: Ordered): Promise<void> {
+    const { migrationsDir, logger } = this.#options;
+    const { name, generation } = order;
+    const server = this.#home.name;
+    const url = await this.#atServer(async (client) => {
+      // One that the owner was given is as it was given.
+      if (client.database !== name) await (generation === null ? make : expectOurs)(client, name);
+      return this.#url();
+    });
+    await bringUp(url, name, {
+      migrationsDir,
+      log: (message) => logger.debug({ server, name }, message),
+      common: isCommon(order),
+      operatorPassword: isCommon(order) ? this.#home.operatorPassword : undefined,
+    });
+  }
+
   async #failedAt(name: string, error: unknown): Promise<void> {
     this.#failed.failed(name);
-    this.#failures.inc();
+    this.#metrics.failures.inc();
     const problem = problemOf(error);
-    this.#options.logger.warn({ name, reason: problem }, 'database not as ordered');
-    // Where the server is away the problem can't be written down, and is everybody's.
-    await this.#connected((client) => hasProblem(client, name, problem)).catch(() => {});
+    const server = this.#home.name;
+    this.#options.logger.warn({ server, name, reason: problem }, 'database not as ordered');
+    // Where the registry is away the problem can't be written down, and is everybody's.
+    await this.#connected((client) => new Records(client, server).hasProblem(name, problem)).catch(() => {});
   }
 
   async #beginTelling(client: pg.Client): Promise<void> {
     const free = TOLD_AT_ONCE - this.#telling.size;
     if (free === 0) return;
-    for (const behind of await readBehind(client, [...this.#telling.keys(), ...this.#untold.waiting()], free)) {
-      const done = this.#tell(behind).finally(() => this.#telling.delete(behind.name));
-      this.#telling.set(behind.name, done);
+    const without = [...this.#telling.keys(), ...this.#untold.waiting()];
+    for (const name of await readBehind(client, this.#home.name, { without, limit: free })) {
+      const done = this.#tell(name).finally(() => this.#telling.delete(name));
+      this.#telling.set(name, done);
     }
   }
 
-  async #tell(behind: Behind): Promise<void> {
-    const { name } = behind;
-    const own = { connectionString: databaseUrlAt(this.#options.databaseUrl, name), query_timeout: TELL_TIMEOUT_MS };
+  async #tell(name: string): Promise<void> {
+    const server = this.#home.name;
     try {
-      await this.#connected((common) => this.#connected((client) => tell(common, client, behind), own));
+      const own = { connectionString: databaseUrlAt(this.#url(), name), query_timeout: TELL_TIMEOUT_MS };
+      await this.#connected((common) => this.#connected((client) => tell(common, client, { name, server }), own));
       this.#untold.succeeded(name);
-      this.#done.inc({ what: 'told' });
+      this.#metrics.done.inc({ what: 'told' });
     } catch (error) {
       this.#untold.failed(name);
-      this.#failures.inc();
-      this.#options.logger.warn({ name, reason: messageOf(error) }, 'database not told what is revoked');
+      this.#metrics.failures.inc();
+      this.#options.logger.warn({ server, name, reason: messageOf(error) }, 'database not told what is revoked');
+    }
+  }
+
+  #url(): string {
+    const { url, name } = this.#home;
+    if (url !== undefined) return url;
+    const message = `The Secret of the server "${name}" (database.servers of the chart) had no host, username and password when bankhouse-databases started: make it, and restart that Deployment.`;
+    throw new BankhouseError('server_unknown', message);
+  }
+
+  /** As the owner at the server, for what is about databases there. */
+  async #atServer<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
+    const connectionString = this.#url();
+    let reached = false;
+    try {
+      return await this.#connected(
+        (client) => {
+          reached = true;
+          return use(client);
+        },
+        { connectionString },
+      );
+    } catch (error) {
+      if (reached || this.#home.name === undefined) throw error;
+      const refuses = error instanceof pg.DatabaseError && /^(28|3D000)/.test(error.code ?? '');
+      const what = refuses ? "refuses the owner's sign-in" : "can't be reached";
+      const message = `Postgres "${this.#home.name}" at ${new URL(connectionString).host} ${what} (${messageOf(error)}); compare its Secret, which database.servers of the chart names.`;
+      throw new BankhouseError('server_away', message, { cause: error });
     }
   }
 
@@ -211,6 +329,10 @@ class PollingKeeper implements Keeper {
   async #pause(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.#stopping.signal }).catch(() => {});
   }
+}
+
+function isCommon({ name }: Ordered): boolean {
+  return name === SERVER_DATABASE;
 }
 
 function isUpgrade({ generation, goes }: Ordered): boolean {

@@ -6,15 +6,32 @@ import { migrate } from '../migrations/index.ts';
 const NOT_LET_IN = 'bankhouse_bank, bankhouse_control, bankhouse_gateway';
 
 interface Found {
-  /** As the common database has them: one locale for all. */
+  /** As the database has them that is looked from: one locale for all. */
   common: { provider: string; collate: string; ctype: string; locale: string | null };
   own: { isOurs: boolean; isOpen: boolean } | undefined;
+}
+
+/** @throws BankhouseError `database_missing`: one that was made, and another in its place would be without its rows; `database_foreign` */
+export async function expectOurs(client: pg.Client, name: string): Promise<void> {
+  const { own } = await look(client, name);
+  if (own === undefined) {
+    const message = `The database ${name} is not on its server any more: restore it from a backup.`;
+    throw new BankhouseError('database_missing', message);
+  }
+  if (!own.isOurs) throw foreign(name);
+}
+
+function foreign(name: string): BankhouseError {
+  return new BankhouseError(
+    'database_foreign',
+    `There is a database ${name} that another role owns: drop it, or give it to this one.`,
+  );
 }
 
 /**
  * Makes a database unless it is there, and lets nobody else in: it is closed until `public` has lost its rights. Safe to repeat at any step.
  *
- * @param client as the owner of the common database, in it
+ * @param client as the owner, in a database whose locale the new one gets
  */
 export async function make(client: pg.Client, name: string): Promise<void> {
   const { common, own } = await look(client, name);
@@ -37,7 +54,7 @@ export async function make(client: pg.Client, name: string): Promise<void> {
       throw notMade(error);
     }
   } else if (!own.isOurs) {
-    throw new BankhouseError('database_foreign', `There is a database ${name} that another role owns: drop it.`);
+    throw foreign(name);
   }
   if (own?.isOpen === true) return;
   await client.query(`revoke all on database ${database} from public`);
@@ -69,25 +86,40 @@ async function look(client: pg.Client, name: string): Promise<Found> {
     [name],
   );
   const [row] = rows;
-  if (row === undefined) throw new BankhouseError('database_failed', 'The common database is not in its own catalog.');
+  if (row === undefined) throw new BankhouseError('database_failed', 'A database is not in its own catalog.');
   const { isOurs, isOpen, ...common } = row;
   return { common, own: isOurs === null || isOpen === null ? undefined : { isOurs, isOpen } };
 }
 
-/** Brings the tenants' part of it to ours, while it is used. */
+/**
+ * Brings the tenants' part of it to ours, while it is used.
+ *
+ * @param common it is for all banks of its server, and not one's own
+ * @param operatorPassword what `bankhouse_operator` signs in with there; undefined: as it is
+ */
 export async function bringUp(
   databaseUrl: string,
   name: string,
-  options: { migrationsDir: string; log: (message: string) => void },
+  {
+    common,
+    operatorPassword,
+    ...options
+  }: {
+    migrationsDir: string;
+    log: (message: string) => void;
+    common: boolean;
+    operatorPassword: string | undefined;
+  },
 ): Promise<void> {
   await migrate({
     ...options,
     databaseUrl: databaseUrlAt(databaseUrl, name),
+    ...(operatorPassword === undefined ? {} : { passwords: { operator: operatorPassword } }),
     parts: ['tenants'],
     // Who keeps it tries again by itself, and does other things meanwhile.
     patience: { attempts: 3 },
     runTimeoutMs: 5_000,
-    closing: `revoke connect on database ${pg.escapeIdentifier(name)} from ${NOT_LET_IN}`,
+    ...(common ? {} : { closing: `revoke connect on database ${pg.escapeIdentifier(name)} from ${NOT_LET_IN}` }),
   });
 }
 

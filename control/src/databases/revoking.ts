@@ -1,10 +1,5 @@
 import type pg from 'pg';
-
-/** A database that was not told yet of all that is revoked. */
-export interface Behind {
-  name: string;
-  bankId: string;
-}
+import { registryOf } from './registry.ts';
 
 /** Of tokens, at a time. */
 const PAGE = 1_000;
@@ -15,21 +10,33 @@ const TOLD = `case when d.told is null or pg_snapshot_xmax(d.told) > pg_snapshot
 const IS_NEW =
   'r.xid >= pg_snapshot_xmin(t.told) and not pg_visible_in_snapshot(r.xid, t.told) and r.expires_at > now()';
 
+/** Banks of which a database is told: its own, or all that are in the common one of their server. */
+const CONCERNED = (server: string | undefined) =>
+  server === undefined
+    ? 'e.bank_id = d.bank_id'
+    : `(e.bank_id = d.bank_id or d.bank_id is null and exists (
+         select from control.bank_ids b where b.id = e.bank_id and b.placement = 'secret:' || d.server))`;
+
 /**
- * Those with a session in them come first: a feed is read there.
+ * Names of databases that were not told yet of all that is revoked. Those with a session in them come first: a feed is read there. (Of a further server nothing of the kind is known here.)
  *
  * @param without names that are left out
  */
-export async function readBehind(client: pg.Client, without: string[], limit: number): Promise<Behind[]> {
-  const { rows } = await client.query<Behind>(
-    `select d.name, d.bank_id as "bankId" from control.databases d cross join lateral (select ${TOLD} as told) t
-      where d.generation is not null and d.receipt is null and d.name <> all ($1) and (
+export async function readBehind(
+  client: pg.Client,
+  server: string | undefined,
+  { without, limit }: { without: string[]; limit: number },
+): Promise<string[]> {
+  const { table, here } = registryOf(server);
+  const { rows } = await client.query<{ name: string }>(
+    `select d.name from ${table} d cross join lateral (select ${TOLD} as told) t
+      where ${here} and d.generation is not null and d.receipt is null and d.name <> all ($1) and (
         exists (select from control.revoked_tokens r where ${IS_NEW})
-        or exists (select from control.bank_epochs e where e.bank_id = d.bank_id and not pg_visible_in_snapshot(e.xid, t.told)))
+        or exists (select from control.bank_epochs e where ${CONCERNED(server)} and not pg_visible_in_snapshot(e.xid, t.told)))
       order by exists (select from pg_stat_activity a where a.datname = d.name) desc, d.name limit $2`,
     [without, limit],
   );
-  return rows;
+  return rows.map(({ name }) => name);
 }
 
 /**
@@ -37,31 +44,39 @@ export async function readBehind(client: pg.Client, without: string[], limit: nu
  * snapshot, which is written down last: what fails is told again, and nothing is missed in whatever order transactions commit.
  *
  * @param common as the owner of the common database, in it
- * @param own as the same, in the bank's
+ * @param own as the owner of the one that is told
  */
-export async function tell(common: pg.Client, own: pg.Client, { name, bankId }: Behind): Promise<void> {
+export async function tell(
+  common: pg.Client,
+  own: pg.Client,
+  { name, server }: { name: string; server: string | undefined },
+): Promise<void> {
+  const { table, here: ofServer } = registryOf(server);
   await common.query('begin isolation level repeatable read read only');
-  const { rows } = await common.query<{ told: string; here: string; notBefore: string | null }>(
-    `select ${TOLD} as told, pg_current_snapshot()::text as here,
-            (select e.not_before::text from control.bank_epochs e where e.bank_id = d.bank_id) as "notBefore"
-       from control.databases d where d.name = $1`,
+  const { rows } = await common.query<{ told: string; here: string; ids: string[]; notBefore: string[] }>(
+    `select ${TOLD} as told, pg_current_snapshot()::text as here, n.*
+       from ${table} d cross join lateral (
+         select coalesce(array_agg(e.bank_id), '{}') as ids, coalesce(array_agg(e.not_before::text), '{}') as "notBefore"
+           from control.bank_epochs e
+          where ${CONCERNED(server)} and (d.bank_id is not null or not pg_visible_in_snapshot(e.xid, ${TOLD}))) n
+      where d.name = $1 and ${ofServer}`,
     [name],
   );
   const [row] = rows;
   // Dropped meanwhile, and forgotten.
   if (row === undefined) return;
-  const { told, here, notBefore } = row;
-  if (notBefore !== null) {
+  const { told, here, ids, notBefore } = row;
+  if (ids.length > 0) {
     await own.query(
-      `update bank.banks b set tokens_not_before = $2
-        where b.id = $1 and (b.tokens_not_before is null or b.tokens_not_before < $2::timestamptz)`,
-      [bankId, notBefore],
+      `update bank.banks b set tokens_not_before = n.not_before from unnest($1::text[], $2::timestamptz[]) n (id, not_before)
+        where b.id = n.id and (b.tokens_not_before is null or b.tokens_not_before < n.not_before)`,
+      [ids, notBefore],
     );
   }
   for (let last: string | undefined = ''; last !== undefined; ) last = await tellPage(common, own, told, last);
   await common.query('commit');
   await own.query("delete from bank.revoked_tokens where expires_at < clock_timestamp() - interval '1 hour'");
-  await common.query('update control.databases set told = $2::pg_snapshot where name = $1', [name, here]);
+  await common.query(`update ${table} set told = $2::pg_snapshot where name = $1 and ${ofServer}`, [name, here]);
 }
 
 /** @returns the last of the page; undefined: there is none after it */

@@ -139,10 +139,12 @@ export const bankClassSpecSchema = z.object({
         description:
           'shared: a role of its own in the common database, and no sight of others. dedicated: a database of its own, where the chart has database.dedicated.enabled. A bank that has rows stays where they are, until its Bank is annotated with bankhouse.dev/move-database=true.',
       }),
-      secretRef: notSupported(
-        'object',
-        'all banks are on the Postgres that the chart names; leave spec.database.secretRef out.',
-      ),
+      secretRef: z
+        .object({
+          name: objectNameSchema.meta({ description: "Name of the server in the chart's database.servers." }),
+        })
+        .optional()
+        .meta({ description: "Another Postgres than the platform's own, for rows of new banks." }),
     })
     .optional()
     .meta({ description: "Where a bank's rows are." }),

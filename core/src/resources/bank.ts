@@ -101,7 +101,12 @@ export const bankStatusSchema = z.object({
   databaseRole: z.string().optional().meta({ description: 'The database role in force.' }),
   database: z
     .object({
-      isolation: z.enum(['dedicated']),
+      isolation: z.enum(['shared', 'dedicated']),
+      server: z
+        .string()
+        .max(63)
+        .optional()
+        .meta({ description: "Name of the server in the chart's database.servers; absent: the platform's own." }),
       name: z.string().max(63).meta({ description: 'Name of the database.' }),
       schemaGeneration: z
         .int()
@@ -109,7 +114,7 @@ export const bankStatusSchema = z.object({
         .meta({ description: "Generation of our schema in it (migrations' frozen.txt)." }),
     })
     .optional()
-    .meta({ description: "The bank's own database; absent: it has none, and its rows are in the common one." }),
+    .meta({ description: "The database that its rows are in; absent: the platform's common one." }),
   incarnation: z.string().max(64).optional().meta({
     description: 'metadata.uid of the Bank that the id was given to; keys, routes and tokens are bound to it.',
   }),

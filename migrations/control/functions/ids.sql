@@ -112,10 +112,12 @@ begin
     end if;
   end if;
   -- Its own one, and such as it was moved out of.
-  if exists (select from control.databases d where d.bank_id = p_id and d.dropped_at is null) then
+  if exists (select from control.databases d where d.bank_id = p_id and d.dropped_at is null)
+     or exists (select from control.server_databases d where d.bank_id = p_id and d.dropped_at is null) then
     raise exception 'the database of the id % is still there', p_id using errcode = 'object_in_use', hint = 'Drop it first.';
   end if;
   delete from control.databases d where d.bank_id = p_id;
+  delete from control.server_databases d where d.bank_id = p_id;
   perform control.end_tokens(p_id);
   insert into control.deletion_receipts (bank_id, uid, owner, tables)
     values (p_id, p_uid, was.owner, p_receipt -> 'tables') returning id into receipt;

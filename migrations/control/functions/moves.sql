@@ -44,14 +44,15 @@ end
 $$;
 
 -- Orders the database of a bank's own that a move goes into, unless it is ordered or there. Answers as control.want_database, with "told":
--- whether it knows what was revoked; null where the move goes into none.
+-- whether it knows what was revoked; null where the move goes into the platform's common database.
 create or replace function control.want_target(p_id text, p_uid text) returns jsonb
   language plpgsql security definer set search_path = pg_catalog set lock_timeout = '5s'
 as $$
 declare
-  wanted text;
+  target constant text := (select m.target from control.moves m where m.bank_id = p_id and m.uid = p_uid);
+  wanted constant text := control.database_of(target);
 begin
-  select control.database_of(m.target) into wanted from control.moves m where m.bank_id = p_id and m.uid = p_uid;
+  if control.server_of(target) is not null then return control.want_target_there(target, p_id); end if;
   if wanted is null then return null; end if;
   -- What was dropped under the name is over. What is being dropped goes first.
   delete from control.databases d where d.name = wanted and d.dropped_at is not null;
@@ -62,6 +63,25 @@ begin
           and not exists (select from control.bank_epochs e where e.bank_id = p_id))
       from control.databases d where d.name = wanted
   );
+end
+$$;
+
+-- The same on a further server. Its common one is told of the bank's epoch when the bank is there: it is said again then.
+create or replace function control.want_target_there(p_target text, p_id text) returns jsonb
+  language plpgsql set search_path = pg_catalog
+as $$
+declare
+  there constant text := control.server_of(p_target);
+  own constant text := control.own_database_there(p_target);
+  found_database control.server_databases;
+begin
+  delete from control.server_databases d where d.server = there and d.name = own and d.dropped_at is not null;
+  perform control.want_there(p_target, p_id);
+  select * into found_database from control.server_databases d where d.server = there and d.name = coalesce(own, 'bankhouse');
+  return jsonb_build_object('name', coalesce(own, 'bankhouse'),
+    'generation', case when found_database.receipt is null then found_database.generation end, 'problem', found_database.problem,
+    'told', found_database.told is not null or not exists (select from control.revoked_tokens r where r.expires_at > clock_timestamp())
+      and not exists (select from control.bank_epochs e where own is not null and e.bank_id = p_id));
 end
 $$;
 
@@ -92,6 +112,9 @@ as $$
 begin
   update control.databases d set receipt = '{"rowsDeleted": 0, "tables": {}}'
    where d.name = control.database_of(p_placement) and d.receipt is null
+     and not exists (select from control.bank_ids b where b.placement = p_placement);
+  update control.server_databases d set receipt = '{"rowsDeleted": 0, "tables": {}}'
+   where d.server = control.server_of(p_placement) and d.name = control.own_database_there(p_placement) and d.receipt is null
      and not exists (select from control.bank_ids b where b.placement = p_placement);
 end
 $$;

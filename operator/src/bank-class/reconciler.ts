@@ -5,9 +5,11 @@ import type { Caches } from '../caches.ts';
 import { holdFinalizer, releaseFinalizer } from '../cluster/finalizers.ts';
 import { bankClassPath } from '../cluster/paths.ts';
 import { writeStatus } from '../cluster/status.ts';
-import { holds, starting } from '../decide/verdict.ts';
+import { fails, holds, starting } from '../decide/verdict.ts';
+import { problemOfServer } from '../placement/index.ts';
 import type { Places } from '../places.ts';
 import { createReconciler, type Step, stepOf } from '../reconcile/index.ts';
+import type { Settings } from '../settings.ts';
 
 type ClassStatus = NonNullable<z.infer<typeof bankClassSchema>['status']>;
 
@@ -23,6 +25,7 @@ export interface ClassDeps {
   caches: Pick<Caches, 'classes'>;
   places: Places;
   clock: Clock;
+  settings: Settings;
 }
 
 /** While banks follow a class it can't vanish: they would be left without what they run as. */
@@ -30,18 +33,27 @@ const protectionStep = stepOf<ClassKind>()({
   name: 'protection',
   condition: 'Accepted',
   needs: [],
-  async run({ bankClass, banks }, _, { transport, caches }) {
+  async run({ bankClass, banks }, _, { transport, caches, settings }) {
     const { name, deletionTimestamp } = bankClass.metadata;
     const path = bankClassPath(name);
     const isGoing = deletionTimestamp !== undefined;
     if (banks === 0) await releaseFinalizer(transport, caches.classes, path, bankClass, CLASS_FINALIZER);
     else if (!isGoing) await holdFinalizer(transport, caches.classes, path, bankClass, CLASS_FINALIZER);
+    const server = bankClass.spec.database?.secretRef?.name;
+    const problem = server === undefined ? undefined : problemOfServer(server, settings.SERVERS);
     const verdict = isGoing
       ? starting('Deleting', 'The class is deleted once no bank follows it; new ones are refused already.')
-      : holds('Accepted', 'Banks can follow the class.');
+      : problem !== undefined
+        ? fails('ServerUnknown', problem)
+        : holds('Accepted', 'Banks can follow the class.');
     return { kind: 'done', output: undefined, verdict };
   },
 });
+
+function phaseOf(isGoing: boolean, isAccepted: boolean): string {
+  if (isGoing) return 'Deleting';
+  return isAccepted ? 'Accepted' : 'Rejected';
+}
 
 const STEPS: readonly Step<ClassKind>[] = [protectionStep];
 
@@ -62,7 +74,7 @@ export function createClassReconciler(deps: ClassDeps, logger: Logger): (name: s
       if (deletionTimestamp !== undefined && banks === 0) return 'unchanged';
       const status: ClassStatus = {
         observedGeneration: generation ?? 1,
-        phase: deletionTimestamp === undefined ? 'Accepted' : 'Deleting',
+        phase: phaseOf(deletionTimestamp !== undefined, verdicts.get('Accepted')?.status === 'True'),
         conditions: toConditions(verdicts),
         banks,
       };

@@ -1,8 +1,16 @@
 import { canonical } from '../cluster/owned.ts';
 import { DatabaseError, type IdClaim } from '../database/index.ts';
 import { fails, holds, type Verdict } from '../decide/verdict.ts';
-import { isSameKind, ownDatabaseOf, placementName, placementOf, placementWords } from '../placement/index.ts';
+import {
+  isSameKind,
+  placementName,
+  placementOf,
+  placementWords,
+  problemOfServer,
+  type WantedDatabase,
+} from '../placement/index.ts';
 import { StepFailure } from '../reconcile/index.ts';
+import type { Settings } from '../settings.ts';
 import { awayFailure } from './database-failure.ts';
 import { type BankDeps, type BankSnapshot, bankStep } from './kind.ts';
 import { asksToMove, placementFixed, takeMoveOff, verdictOfMove } from './moving.ts';
@@ -25,9 +33,8 @@ export const claimStep = bankStep({
     const { key, id, uid, bank, hadId } = snapshot;
     const namespace = await namespaces.get(bank.metadata.namespace ?? '');
     const wanted = choice.kind === 'chosen' ? choice.bankClass.spec.database : undefined;
-    if (wanted?.isolation === 'dedicated' && !settings.DEDICATED_DATABASES && !hadId) {
-      throw new StepFailure(fails('NotSupported', NO_DEDICATED), 'stall');
-    }
+    const impossible = wanted === undefined ? undefined : problemOf(wanted, settings);
+    if (impossible !== undefined && !hadId) throw new StepFailure(impossible, 'stall');
     const placement = placementName(placementOf(uid, wanted, settings));
     const claim = claimOf(snapshot, namespace.uid, placement);
     const digest = canonical(claim);
@@ -52,23 +59,36 @@ export const claimStep = bankStep({
     else claimed.forget(uid);
     // A class that is gone wants nothing.
     const isElsewhere = choice.kind === 'chosen' && !isSameKind(rowsIn, placement);
-    const verdict = await placed(snapshot, { rowsIn, wanted: isElsewhere ? placement : undefined }, deps);
+    const verdict = await placed(snapshot, { rowsIn, wanted: isElsewhere ? placement : undefined, impossible }, deps);
     return { kind: 'done', output: { placement: rowsIn }, verdict };
   },
 });
 
-/** @param place.wanted where its class says that the rows are, if they are elsewhere */
+/** Why rows can't be where a class says. */
+function problemOf({ isolation, secretRef }: WantedDatabase, settings: Settings): Verdict | undefined {
+  if (secretRef !== undefined) {
+    const problem = problemOfServer(secretRef.name, settings.SERVERS);
+    return problem === undefined ? undefined : fails('ServerUnknown', problem);
+  }
+  return isolation === 'dedicated' && !settings.DEDICATED_DATABASES ? fails('NotSupported', NO_DEDICATED) : undefined;
+}
+
+/**
+ * @param place.wanted where its class says that the rows are, if they are elsewhere
+ * @param place.impossible why they can't be there
+ */
 async function placed(
   { key, id, uid, bank }: BankSnapshot,
-  { rowsIn, wanted }: { rowsIn: string; wanted: string | undefined },
+  { rowsIn, wanted, impossible }: { rowsIn: string; wanted: string | undefined; impossible: Verdict | undefined },
   deps: BankDeps,
 ): Promise<Verdict> {
-  const { mover, settings, told } = deps;
+  const { mover, told } = deps;
   const isAsked = asksToMove(bank);
-  const isPossible = wanted === undefined || ownDatabaseOf(wanted) === undefined || settings.DEDICATED_DATABASES;
-  const state = mover.see({ key, id, uid, target: isAsked && isPossible ? wanted : undefined });
+  const state = mover.see({ key, id, uid, target: isAsked && impossible === undefined ? wanted : undefined });
   if (state !== undefined) return verdictOfMove(state);
-  if (wanted !== undefined) return isPossible ? placementFixed(rowsIn, wanted) : holds('PlacementFixed', NO_DEDICATED);
+  if (wanted !== undefined) {
+    return impossible === undefined ? placementFixed(rowsIn, wanted) : holds('PlacementFixed', impossible.message);
+  }
   if (isAsked) {
     await takeMoveOff(bank, deps);
     const note = `Nothing was moved: its rows are in ${placementWords(rowsIn)}, as its class says.`;

@@ -1,7 +1,8 @@
-import { type Bank, ERASE_NOW_ANNOTATION, parseDuration } from '@bankhouse/core';
-import { type DatabaseGate, isMissing } from '../database/index.ts';
-import { holds, starting } from '../decide/verdict.ts';
-import { ownDatabaseOf } from '../placement/index.ts';
+import { type Bank, ERASE_NOW_ANNOTATION, messageOf, parseDuration } from '@bankhouse/core';
+import { type DatabaseGate, isMissing, type ServerGate } from '../database/index.ts';
+import { fails, holds, starting } from '../decide/verdict.ts';
+import { COMMON_PLACEMENT, serverAt, type Where, whereOf } from '../placement/index.ts';
+import { StepFailure } from '../reconcile/index.ts';
 import { awayFailure } from './database-failure.ts';
 import { bankStep, childOf } from './kind.ts';
 
@@ -61,12 +62,15 @@ export const retireStep = bankStep({
       };
     }
     const eraseAfter = eraseTime(bank, clock.now());
-    const own = ownDatabaseOf((await awaited(database, key, () => database.placement(id, uid))) ?? '');
+    const placement = (await awaited(database, key, () => database.placement(id, uid))) ?? COMMON_PLACEMENT;
+    const where = whereOf(placement) ?? { server: undefined, own: undefined };
+    const server = serverOf(database, where);
+    const { own } = where;
     try {
-      if (own === undefined) await database.retire(id, uid);
-      else await retireOwn(database, { id, uid, own });
+      if (placement === COMMON_PLACEMENT) await database.retire(id, uid);
+      else await retireThere(database, server, { id, uid, own });
     } catch (error) {
-      throw awayFailure(error, own === undefined ? database : database.at(own), key);
+      throw awayFailure(error, own === undefined ? server : server.at(own), key);
     }
     try {
       await database.release(id, uid, eraseAfter === undefined ? undefined : new Date(eraseAfter));
@@ -93,19 +97,30 @@ async function awaited<T>(database: DatabaseGate, key: string, ask: () => Promis
   }
 }
 
+function serverOf(database: DatabaseGate, where: Where): ServerGate {
+  try {
+    return serverAt<ServerGate>(database, where);
+  } catch (error) {
+    const message = `${messageOf(error)} The bank goes when database.servers of the chart names it again.`;
+    throw new StepFailure(fails('ServerUnknown', message), 'stall', { cause: error });
+  }
+}
+
 /** In one that was never made, or that somebody dropped, nobody has access. */
-async function retireOwn(
+async function retireThere(
   database: DatabaseGate,
-  { id, uid, own }: { id: string; uid: string; own: string },
+  server: ServerGate,
+  { id, uid, own }: { id: string; uid: string; own: string | undefined },
 ): Promise<void> {
   try {
     const there = await database.dropDatabase(id, uid);
     if (typeof there?.generation !== 'number') return;
-    await database.at(own).retire(id, uid);
+    await (own === undefined ? server : server.at(own)).retire(id, uid);
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    // A common one is not for one bank to lose.
+    if (own === undefined || !isMissing(error)) throw error;
   }
-  await database.leave(own);
+  if (own !== undefined) await server.leave(own);
 }
 
 /** When the rows are to be erased, in milliseconds since 1970; `undefined`: never. */

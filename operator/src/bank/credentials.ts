@@ -12,10 +12,11 @@ import {
 import { isApiError, type Transport } from '@bankhouse/kube';
 import { childPath, type StoredChild } from '../cluster/stored.ts';
 import { holds } from '../decide/verdict.ts';
+import type { Where } from '../placement/index.ts';
 import { type BankSecrets, buildSecret, usesEmbeddings } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';
 import { bankStep, childOf } from './kind.ts';
-import { ownDatabase } from './place.ts';
+import { rowsOf } from './place.ts';
 
 /** Half of it chance, half the proof that we made it: 43 characters. */
 const NONCE_BYTES = 16;
@@ -42,8 +43,7 @@ export const credentialsStep = bankStep({
         id,
         passwordIn(secret, makers) ?? makePassword(makers),
         makers,
-        settings,
-        ownDatabase(snapshot, claim),
+        urlOf(rowsOf(snapshot, claim, settings), settings),
       ),
       ...(usesEmbeddings(bank, settings) ? { embeddingsKey: settings.EMBEDDINGS_KEY } : {}),
     };
@@ -112,15 +112,15 @@ function isMadeBy(password: string, root: Uint8Array, uid: string): boolean {
   return sameText(passwordOf(Buffer.from(password, 'base64url').subarray(0, NONCE_BYTES), root, uid), password);
 }
 
-/** @param own name of a database of the bank's own; undefined: the common one */
-export function secretsOf(
-  id: string,
-  password: string,
-  { roots, uid }: Makers,
-  { DATABASE_URL }: Settings,
-  own: string | undefined,
-): BankSecrets {
-  const url = new URL(own === undefined ? DATABASE_URL : databaseUrlAt(DATABASE_URL, own));
+/** Of the database that the rows are in; who signs in there is added. */
+function urlOf({ server, own }: Where, { DATABASE_URL, SERVERS }: Settings): string {
+  const common = (server === undefined ? undefined : SERVERS.get(server)?.url) ?? DATABASE_URL;
+  return own === undefined ? common : databaseUrlAt(common, own);
+}
+
+/** @param at URL of the database that its rows are in, as anybody */
+export function secretsOf(id: string, password: string, { roots, uid }: Makers, at: string): BankSecrets {
+  const url = new URL(at);
   url.username = encodeURIComponent(databaseRole(uid, 'a'));
   url.password = encodeURIComponent(password);
   const root = newest(roots);

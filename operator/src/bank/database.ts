@@ -48,7 +48,7 @@ export const databaseStep = bankStep({
         const verifier = () => scramVerifier(password, { iterations: SCRAM_ITERATIONS_OF_CHANCE });
         await database.ensure(record, { verifier, keys }, { force });
       }
-      if (place.own !== undefined) await database.letIn(record.role);
+      if (place.status?.isolation === 'dedicated') await database.letIn(record.role);
     } catch (error) {
       ensured.forget(uid);
       throw awayFailure(error, database, key);

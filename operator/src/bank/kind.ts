@@ -11,7 +11,7 @@ import type { Mover } from '../moving/index.ts';
 import type { Places } from '../places.ts';
 import type { ProbeResult, Prober } from '../probe/index.ts';
 import { stepOf } from '../reconcile/index.ts';
-import type { BankSecrets, ChildKind } from '../resources/index.ts';
+import type { BankSecrets, ChildKind, ServerNames } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';
 import type { Sightings } from '../sightings.ts';
 
@@ -47,8 +47,10 @@ export interface BankDeps {
   /** What the database was last seen to have of a bank, by uid. */
   claimed: Sightings;
   ensured: Sightings;
-  /** That its own database is as status.database says, by uid. */
+  /** That its database is as status.database says, by uid. */
   placed: Sightings;
+  /** Servers that rows of the class's banks in the namespace are on, by their status. */
+  rowsOn(namespace: string, className: string): ServerNames;
   /** The class now has a bank, and must not vanish. */
   protect(className: string): void;
   /** Rows may be due to be erased now. */
@@ -89,8 +91,8 @@ export interface Place {
   /** Undefined: it is not known, and `away` says why. */
   tenants: TenantGate | undefined;
   away?: unknown;
-  /** Of a database of its own, as it goes into the status. */
-  own?: NonNullable<BankStatus['database']>;
+  /** Of any database but the platform's common one, as it goes into the status. */
+  status?: NonNullable<BankStatus['database']>;
   /** Why its schema is of an older generation. */
   problem?: string;
 }

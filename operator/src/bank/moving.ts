@@ -12,7 +12,7 @@ export function asksToMove({ metadata }: Bank): boolean {
 
 /** Works on, so that it is no failure: the id is the Bank's, and the rows are where they were. */
 export function placementFixed(rowsIn: string, wanted: string): Verdict {
-  const message = `The bank's rows are in ${placementWords(rowsIn)} and stay there, though its class now says ${placementWords(wanted)}. To move them, annotate the Bank with ${MOVE_ANNOTATION}=true: it is used meanwhile. To be rid of this without, name a class of the other isolation in spec.className.`;
+  const message = `The bank's rows are in ${placementWords(rowsIn)} and stay there, though its class now says ${placementWords(wanted)}. To move them, annotate the Bank with ${MOVE_ANNOTATION}=true: it is used meanwhile. To be rid of this without, name a class in spec.className whose rows are where they are.`;
   return holds('PlacementFixed', message);
 }
 

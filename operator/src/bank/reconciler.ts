@@ -183,7 +183,7 @@ function identityOf(
     ...(version === undefined ? {} : { version }),
     databaseRole: databaseRole(uid, 'a'),
     // Undefined takes away what was said of a database that it has moved out of.
-    ...('place' in outputs && outputs.place?.tenants !== undefined ? { database: outputs.place.own } : {}),
+    ...('place' in outputs && outputs.place?.tenants !== undefined ? { database: outputs.place.status } : {}),
     ...('database' in outputs ? { keyGeneration: newestGeneration(deps.settings.ROOT_KEY) } : {}),
     ...provenWith(bank.status?.provenImages, probe?.provenImage),
   };

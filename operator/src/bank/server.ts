@@ -3,15 +3,17 @@ import type { StoredChild } from '../cluster/stored.ts';
 import { applyPolicies } from '../confinement/index.ts';
 import { hasPods, isSettled, judgeServer } from '../decide/server.ts';
 import { holds, type Verdict, waits } from '../decide/verdict.ts';
+import { whereOf } from '../placement/index.ts';
 import { StepFailure } from '../reconcile/index.ts';
 import {
   buildDeployment,
   buildPodDisruptionBudget,
+  type ServerNames,
   secretDigest,
   serverImage,
   wantedReplicas,
 } from '../resources/index.ts';
-import { type BankSnapshot, bankStep, childOf } from './kind.ts';
+import { type BankKind, type BankSnapshot, bankStep, childOf } from './kind.ts';
 import { inFormOfPods } from './leftovers.ts';
 
 /** What confines the bank's pods, and spares them: there before the first pod is. */
@@ -25,7 +27,7 @@ export const confinementStep = bankStep({
     const { bankClass } = given.class;
     const { applier } = deps;
     await Promise.all([
-      applyPolicies(bank.metadata.namespace ?? '', bankClass, deps),
+      applyPolicies(bank.metadata.namespace ?? '', bankClass, deps, serversOfRows(given.claim)),
       wantedReplicas(bank, bankClass.spec) > 1
         ? applier.apply(owner, buildPodDisruptionBudget(bank))
         : applier.remove(owner, childOf(snapshot, 'PodDisruptionBudget')),
@@ -33,6 +35,11 @@ export const confinementStep = bankStep({
     return { kind: 'done', output: undefined };
   },
 });
+
+function serversOfRows(claim: BankKind['outputs']['claim']): ServerNames {
+  const where = 'placement' in claim ? whereOf(claim.placement) : undefined;
+  return where === undefined ? [] : [where.server];
+}
 
 /** The bank's pods: as wanted, and does one answer? */
 export const serverStep = bankStep({

@@ -96,8 +96,16 @@ export interface TenantDatabase {
   close(): Promise<void>;
 }
 
+/** A Postgres that holds banks' rows: its common database, and those that banks have of their own there. */
+export interface TenantServer extends TenantDatabase {
+  /** A bank's own database on the same server; connections are opened when needed, and end with `close` of what this answers. */
+  at(name: string): TenantDatabase;
+  /** The operator's own URL. @param name of a bank's own database; undefined: the common one */
+  urlOf(name: string | undefined): string;
+}
+
 /** The common database: that of the banks which have none of their own, and of who has which id. */
-export interface Database extends TenantDatabase, Moves {
+export interface Database extends TenantServer, Moves {
   /** Gives the id to the Bank; `id_taken` where it is another's. */
   claim(claim: IdClaim): Promise<Claimed>;
   /** Takes the id back from the Bank, if it has it, and keeps it for its owner. @param eraseAfter undefined: for ever */
@@ -110,8 +118,8 @@ export interface Database extends TenantDatabase, Moves {
   wantDatabase(id: string, uid: string): Promise<OwnDatabase>;
   /** Orders it gone, the Bank being gone and the rows erased; without a receipt only asks. Undefined: it was never ordered. */
   dropDatabase(id: string, uid: string, receipt?: Erased): Promise<GoingDatabase | undefined>;
-  /** A bank's own database on the same server; connections are opened when needed, and end with `close` of what this answers. */
-  at(name: string): TenantDatabase;
+  /** A further server by its name; undefined: none is known. */
+  on(server: string): TenantServer | undefined;
   /** The id is anybody's again; the receipt is kept. */
   forget(id: string, uid: string, receipt: Erased): Promise<void>;
 }
@@ -145,8 +153,6 @@ export interface Moves {
   callOffMove(id: string, uid: string): Promise<boolean>;
   /** Nothing is left at the source, but a database of the bank's own, which goes. */
   finishMove(id: string, uid: string): Promise<void>;
-  /** The operator's own URL. @param name of a bank's own database; undefined: the common one */
-  urlOf(name: string | undefined): string;
 }
 
 /** `code` is one of DatabaseErrorCode. */
@@ -174,11 +180,21 @@ const IDLE_MS = 30_000;
 /** To a database of a bank's own: nobody else waits for it, and there may be thousands. */
 const TO_OWN = { connections: 1, idleMs: 2_000 };
 
-/** @param url with the operator's own password */
-export function createDatabase(url: string, options: { connections: number }): Database {
+/**
+ * @param url with the operator's own password
+ * @param options.servers URLs of further servers' common databases, by name, with the operator's password there
+ */
+export function createDatabase(
+  url: string,
+  options: { connections: number; servers?: ReadonlyMap<string, string> },
+): Database {
   const { call, query, ...tenants } = connectTo(url, { ...options, idleMs: IDLE_MS });
+  const servers = new Map(
+    [...(options.servers ?? [])].map(([name, at]) => [name, createServer(at, { ...options, server: name })]),
+  );
   return {
     ...tenants,
+    on: (server) => servers.get(server),
     async claim({ id, uid, owner, namespaceUid, displayName, type, vaults, placement }) {
       const values = [id, uid, owner, namespaceUid, displayName, type, JSON.stringify(vaults), placement];
       return (await call<Claimed>('control.claim_id', values)) ?? { outcome: 'held', placement };
@@ -216,10 +232,25 @@ export function createDatabase(url: string, options: { connections: number }): D
       const { call: _, query: __, ...own } = connectTo(databaseUrlAt(url, name), TO_OWN);
       return own;
     },
+    async close() {
+      await Promise.all([tenants, ...servers.values()].map((server) => server.close()));
+    },
     async check() {
       await tenants.check();
       await query('select count(*) as value from control.due_placements($1, 0)', [new Date(0).toISOString()]);
     },
+  };
+}
+
+function createServer(url: string, options: { connections: number; server: string }): TenantServer {
+  const connectedTo = (at: string, limits: { connections: number; idleMs: number }): TenantDatabase => {
+    const { call: _, query: __, ...tenants } = connectTo(at, { ...limits, server: options.server });
+    return tenants;
+  };
+  return {
+    ...connectedTo(url, { connections: options.connections, idleMs: IDLE_MS }),
+    at: (name) => connectedTo(databaseUrlAt(url, name), TO_OWN),
+    urlOf: (name) => (name === undefined ? url : databaseUrlAt(url, name)),
   };
 }
 
@@ -233,7 +264,10 @@ interface Connected extends TenantDatabase {
   call<T>(name: string, values: unknown[]): Promise<T | undefined>;
 }
 
-function connectTo(url: string, { connections, idleMs }: { connections: number; idleMs: number }): Connected {
+function connectTo(
+  url: string,
+  { connections, idleMs, server }: { connections: number; idleMs: number; server?: string },
+): Connected {
   const connection = {
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -244,7 +278,7 @@ function connectTo(url: string, { connections, idleMs }: { connections: number; 
   // A connection that breaks while idle; the pool replaces it.
   pool.on('error', () => {});
   const { host, pathname } = new URL(url);
-  const place = `${host}${pathname}`;
+  const place = { at: `${host}${pathname}`, server };
 
   async function query<T>(text: string, values: unknown[]): Promise<T[]> {
     try {
@@ -332,7 +366,8 @@ const UNREACHABLE = new Set([
 ]);
 
 /** A sentence of ours for what Postgres or the network says. */
-export function explain(error: unknown, place: string): DatabaseError {
+export function explain(error: unknown, { at, server }: { at: string; server?: string | undefined }): DatabaseError {
+  const place = server === undefined ? at : `${at} (server "${server}")`;
   const code = codeOf(error);
   const said = messageOf(error);
   const cause = { cause: error };
@@ -343,11 +378,11 @@ export function explain(error: unknown, place: string): DatabaseError {
     return new DatabaseError('id_taken', message, cause);
   }
   if (code.startsWith('28')) {
-    const message = `Postgres at ${place} refuses the operator's sign-in (${said}); compare the Secret bankhouse-database-roles with the roles that the migration made.`;
+    const message = `Postgres at ${place} refuses the operator's sign-in (${said}); ${server === undefined ? 'compare the Secret bankhouse-database-roles with the roles that the migration made' : 'the Deployment bankhouse-databases sets its password there when it starts: look at its log'}.`;
     return new DatabaseError('access_refused', message, cause);
   }
   if (['42883', '42P01', '3F000', '42501', '3D000'].includes(code)) {
-    const message = `The database at ${place} lacks our schema or grants (${said}); let the migration job run.`;
+    const message = `The database at ${place} lacks our schema or grants (${said}); ${server === undefined ? 'let the migration job run' : 'the Deployment bankhouse-databases brings it there: look at its log'}.`;
     return new DatabaseError('not_migrated', message, cause);
   }
   // object_in_use, and a bank that is being moved: our own functions say what they wait for.

@@ -1,6 +1,6 @@
 import { type Logger, messageOf } from '@bankhouse/core';
 import { type Clock, jitteredBackoff } from '@bankhouse/kube';
-import { type Database, DatabaseError, type TenantDatabase } from './database.ts';
+import { type Database, DatabaseError, type TenantDatabase, type TenantServer } from './database.ts';
 
 /** One who asks for all whether a database is back. */
 export interface Gate {
@@ -12,11 +12,17 @@ export interface Gate {
 
 export type TenantGate = TenantDatabase & Gate;
 
-/** The common database behind a gate, and each database of a bank's own behind one of its own. */
-export interface DatabaseGate extends Database, Gate {
+/** The common database of a server behind a gate, and each database of a bank's own there behind one of its own. */
+export interface ServerGate extends TenantServer, Gate {
   at(name: string): TenantGate;
   /** Closes the connections to a database of a bank's own, and forgets its gate; the next `at` opens both again. */
   leave(name: string): Promise<void>;
+}
+
+/** The platform's own server, and each further one, behind gates of its own: one that is away keeps nobody elsewhere waiting. */
+export interface DatabaseGate extends Database, ServerGate {
+  at(name: string): TenantGate;
+  on(server: string): ServerGate | undefined;
   /** Asks no more. */
   stop(): void;
   /** Closes the connections to all databases of banks' own. */
@@ -120,12 +126,59 @@ class ProbingGate implements Gate {
 }
 
 export function createDatabaseGate(database: Database, options: GateOptions): DatabaseGate {
-  const common = new ProbingGate({ ...options, name: 'common', check: () => database.check() });
+  const platform = createServerGate(database, { ...options, name: 'common' });
+  const further = new Map<string, ClosableGate>();
+  const { pass } = platform;
+  const all = () => [platform, ...further.values()];
+
+  return {
+    ...platform.gate,
+    get isAway() {
+      return platform.gate.isAway;
+    },
+    on(name) {
+      const server = database.on(name);
+      if (server === undefined) return undefined;
+      const opened = further.get(name) ?? createServerGate(server, { ...options, name });
+      further.set(name, opened);
+      return opened.gate;
+    },
+    async leaveAll() {
+      await Promise.all(all().map((server) => server.leaveAll()));
+    },
+    stop() {
+      for (const server of all()) server.stop();
+    },
+    claim: (claim) => pass(() => database.claim(claim)),
+    release: (id, uid, eraseAfter) => pass(() => database.release(id, uid, eraseAfter)),
+    due: (now, limit) => pass(() => database.due(now, limit)),
+    forget: (id, uid, receipt) => pass(() => database.forget(id, uid, receipt)),
+    placement: (id, uid) => pass(() => database.placement(id, uid)),
+    wantDatabase: (id, uid) => pass(() => database.wantDatabase(id, uid)),
+    dropDatabase: (id, uid, receipt) => pass(() => database.dropDatabase(id, uid, receipt)),
+    movesUnderWay: () => pass(() => database.movesUnderWay()),
+    moveOf: (id, uid) => pass(() => database.moveOf(id, uid)),
+    beginMove: (bank, target, move) => pass(() => database.beginMove(bank, target, move)),
+    wantTarget: (id, uid) => pass(() => database.wantTarget(id, uid)),
+    switchPlacement: (id, uid, move) => pass(() => database.switchPlacement(id, uid, move)),
+    callOffMove: (id, uid) => pass(() => database.callOffMove(id, uid)),
+    finishMove: (id, uid) => pass(() => database.finishMove(id, uid)),
+  };
+}
+
+interface ClosableGate {
+  readonly gate: ServerGate;
+  pass<T>(call: () => Promise<T>): Promise<T>;
+  stop(): void;
+  leaveAll(): Promise<void>;
+}
+
+function createServerGate(server: TenantServer, options: GateOptions & { name: string }): ClosableGate {
+  const common = new ProbingGate({ ...options, check: () => server.check() });
   const own = new Map<string, { gate: ProbingGate; database: TenantDatabase; tenants: TenantGate }>();
-  const pass = <T>(call: () => Promise<T>) => common.pass(call);
 
   function open(name: string) {
-    const found = database.at(name);
+    const found = server.at(name);
     // While the server is away it is asked for once, not for each of its databases.
     const check = async () => {
       if (common.error !== undefined) throw common.error;
@@ -142,40 +195,29 @@ export function createDatabaseGate(database: Database, options: GateOptions): Da
     await opened?.database.close();
   }
 
-  return {
-    ...tenantGate(database, common),
+  const gate: ServerGate = {
+    ...tenantGate(server, common),
     get isAway() {
       return common.isAway;
     },
-    wakeWhenBack: (key) => common.wakeWhenBack(key),
     at(name) {
       const opened = own.get(name) ?? open(name);
       own.set(name, opened);
       return opened.tenants;
     },
     leave,
+    urlOf: (name) => server.urlOf(name),
+  };
+  return {
+    gate,
+    pass: (call) => common.pass(call),
+    stop() {
+      common.stop();
+      for (const opened of own.values()) opened.gate.stop();
+    },
     async leaveAll() {
       await Promise.all([...own.keys()].map(leave));
     },
-    stop() {
-      common.stop();
-      for (const { gate } of own.values()) gate.stop();
-    },
-    claim: (claim) => pass(() => database.claim(claim)),
-    release: (id, uid, eraseAfter) => pass(() => database.release(id, uid, eraseAfter)),
-    due: (now, limit) => pass(() => database.due(now, limit)),
-    forget: (id, uid, receipt) => pass(() => database.forget(id, uid, receipt)),
-    placement: (id, uid) => pass(() => database.placement(id, uid)),
-    wantDatabase: (id, uid) => pass(() => database.wantDatabase(id, uid)),
-    dropDatabase: (id, uid, receipt) => pass(() => database.dropDatabase(id, uid, receipt)),
-    movesUnderWay: () => pass(() => database.movesUnderWay()),
-    moveOf: (id, uid) => pass(() => database.moveOf(id, uid)),
-    beginMove: (bank, target, move) => pass(() => database.beginMove(bank, target, move)),
-    wantTarget: (id, uid) => pass(() => database.wantTarget(id, uid)),
-    switchPlacement: (id, uid, move) => pass(() => database.switchPlacement(id, uid, move)),
-    callOffMove: (id, uid) => pass(() => database.callOffMove(id, uid)),
-    finishMove: (id, uid) => pass(() => database.finishMove(id, uid)),
-    urlOf: (name) => database.urlOf(name),
   };
 }
 

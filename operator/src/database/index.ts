@@ -15,5 +15,6 @@ export {
   type Moves,
   type OwnDatabase,
   type TenantDatabase,
+  type TenantServer,
 } from './database.ts';
-export { createDatabaseGate, type DatabaseGate, type Gate, type TenantGate } from './gate.ts';
+export { createDatabaseGate, type DatabaseGate, type Gate, type ServerGate, type TenantGate } from './gate.ts';

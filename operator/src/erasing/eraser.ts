@@ -1,5 +1,6 @@
 import { BankhouseError, type Logger, messageOf } from '@bankhouse/core';
 import { type Clock, delay } from '@bankhouse/kube';
+import { whereOf } from '../placement/index.ts';
 import type { ErasingMetrics } from './metrics.ts';
 import { type Due, type ErasingDatabase, eraseRows } from './rows.ts';
 
@@ -40,11 +41,18 @@ export function createEraser(options: {
     for (const [uid, until] of failed) if (until <= clock.now()) failed.delete(uid);
     const limit = BATCH + failed.size;
     const due = await database.due(new Date(clock.now()), limit);
+    // Of each server one after the other; one that takes its time keeps the others' waiting no longer than this.
+    const byServer = Map.groupBy(due, ({ placement }) => whereOf(placement)?.server);
+    await Promise.all([...byServer.values()].map(eraseAll));
+    if (stopping.signal.aborted) return;
+    if (due.length === limit) await round();
+  }
+
+  async function eraseAll(due: readonly Due[]): Promise<void> {
     for (const one of due) {
       if (stopping.signal.aborted) return;
       if (!failed.has(one.uid)) await eraseOne(one);
     }
-    if (due.length === limit) await round();
   }
 
   async function eraseOne(one: Due): Promise<void> {

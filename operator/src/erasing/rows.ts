@@ -1,10 +1,13 @@
 import { BankhouseError } from '@bankhouse/core';
 import { type Clock, delay } from '@bankhouse/kube';
-import { type DatabaseGate, type Erased, type GoingDatabase, isMissing } from '../database/index.ts';
-import { COMMON_PLACEMENT, ownDatabaseOf } from '../placement/index.ts';
+import { type DatabaseGate, type Erased, type GoingDatabase, isMissing, type ServerGate } from '../database/index.ts';
+import { serverAt, whereOf } from '../placement/index.ts';
+
+type ErasingServer = Pick<ServerGate, 'erase' | 'at' | 'leave'>;
 
 /** What erasing asks of Postgres. */
-export type ErasingDatabase = Pick<DatabaseGate, 'due' | 'erase' | 'forget' | 'dropDatabase' | 'at' | 'leave'>;
+export type ErasingDatabase = Pick<DatabaseGate, 'due' | 'forget' | 'dropDatabase'> &
+  ErasingServer & { on(server: string): ErasingServer | undefined };
 
 /** Rows whose time has come. */
 export interface Due {
@@ -21,23 +24,28 @@ const LOOK_MS = 200;
  * receipt outlives it, and waited for.
  *
  * @param patienceMs how long to wait for the database to be dropped
- * @throws BankhouseError `database_still_there`, `placement_unknown`
+ * @throws BankhouseError `database_still_there`, `placement_unknown`, `server_unknown`
  */
 export async function eraseRows(
   database: ErasingDatabase,
   { id, uid, placement }: Due,
   options: { clock: Clock; signal: AbortSignal; patienceMs: number },
 ): Promise<Erased> {
-  if (placement === COMMON_PLACEMENT) return await database.erase(id, uid, options.signal);
-  const own = ownDatabaseOf(placement);
-  if (own === undefined) {
+  const where = whereOf(placement);
+  if (where === undefined) {
     throw new BankhouseError('placement_unknown', `This release knows no placement of the form "${placement}".`);
+  }
+  const server = serverAt<ErasingServer>(database, where);
+  const { own } = where;
+  if (own === undefined) {
+    const isMade = where.server === undefined || (await database.dropDatabase(id, uid))?.generation != null;
+    return isMade ? await server.erase(id, uid, options.signal) : NOTHING;
   }
   let going = await database.dropDatabase(id, uid);
   if (going?.receipt == null) {
-    const erased = going?.generation == null ? NOTHING : await eraseOwn(database, own, { id, uid }, options.signal);
+    const erased = going?.generation == null ? NOTHING : await eraseOwn(server, own, { id, uid }, options.signal);
     // Who is in it keeps it from being dropped.
-    await database.leave(own);
+    await server.leave(own);
     going = await database.dropDatabase(id, uid, erased);
   }
   const until = options.clock.now() + options.patienceMs;
@@ -49,13 +57,13 @@ export async function eraseRows(
 }
 
 async function eraseOwn(
-  database: ErasingDatabase,
+  server: ErasingServer,
   own: string,
   { id, uid }: { id: string; uid: string },
   signal: AbortSignal,
 ): Promise<Erased> {
   try {
-    return await database.at(own).erase(id, uid, signal);
+    return await server.at(own).erase(id, uid, signal);
   } catch (error) {
     // Somebody dropped it.
     if (isMissing(error)) return NOTHING;

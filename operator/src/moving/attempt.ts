@@ -1,24 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { BankhouseError } from '@bankhouse/core';
 import { type Clock, delay } from '@bankhouse/kube';
-import type { DatabaseGate, Move } from '../database/index.ts';
-import { COMMON_PLACEMENT, ownDatabaseOf } from '../placement/index.ts';
+import type { DatabaseGate, Move, ServerGate } from '../database/index.ts';
+import { serverAt, whereOf } from '../placement/index.ts';
 import { abortMove, eraseLeft, type Moved, type MoveProgress, moveBank } from './move.ts';
+
+type MovingServer = Pick<ServerGate, 'at' | 'leave' | 'urlOf'>;
 
 /** What moving asks of Postgres. */
 export type MovingDatabase = Pick<
   DatabaseGate,
-  | 'at'
-  | 'leave'
-  | 'movesUnderWay'
-  | 'moveOf'
-  | 'beginMove'
-  | 'wantTarget'
-  | 'switchPlacement'
-  | 'callOffMove'
-  | 'finishMove'
-  | 'urlOf'
->;
+  'movesUnderWay' | 'moveOf' | 'beginMove' | 'wantTarget' | 'switchPlacement' | 'callOffMove' | 'finishMove'
+> &
+  MovingServer & { on(server: string): MovingServer | undefined };
 
 export interface AttemptOptions {
   database: MovingDatabase;
@@ -55,7 +49,7 @@ export async function attemptMove(
   if (begun === undefined) return undefined;
   const { move, switched, source } = begun;
   if (!switched) await targetIsThere(options);
-  const own = ownDatabaseOf(begun.target);
+  const into = placeAt(database, begun.target);
   const moved = await moveBank({
     source: urlOf(database, source),
     target: urlOf(database, begun.target),
@@ -64,7 +58,7 @@ export async function attemptMove(
     switched,
     switchOver: () => database.switchPlacement(bank.id, bank.uid, move),
     onCopied: async () => {
-      if (own !== undefined) await database.at(own).letIn(options.role);
+      if (into.own !== undefined) await into.server.at(into.own).letIn(options.role);
     },
     clock,
     signal,
@@ -79,7 +73,7 @@ export async function attemptMove(
 
 /** What a bank left at the source goes: its rows, or the whole of a database that was its own. Only once no pod is there any more. */
 export async function tidyUp({ database, bank, clock, signal }: AttemptOptions, { source }: Move): Promise<void> {
-  const own = ownDatabaseOf(source);
+  const { server, own } = placeAt(database, source);
   if (own === undefined) {
     const options = { source: urlOf(database, source), bank, signal };
     while ((await eraseLeft(options)) === undefined) {
@@ -88,7 +82,7 @@ export async function tidyUp({ database, bank, clock, signal }: AttemptOptions, 
     }
   } else {
     // Who is in it keeps it from being dropped.
-    await database.leave(own);
+    await server.leave(own);
   }
   await database.finishMove(bank.id, bank.uid);
 }
@@ -102,11 +96,11 @@ export async function letStay({ database, bank, signal }: AttemptOptions): Promi
 }
 
 async function callOff({ database, bank, signal }: AttemptOptions, { source, target }: Move): Promise<void> {
-  const own = ownDatabaseOf(target);
+  const { server, own } = placeAt(database, target);
   // What was brought into a database of the bank's own goes with it.
   const brought = own === undefined ? urlOf(database, target) : undefined;
   await abortMove({ source: urlOf(database, source), target: brought, bank, signal });
-  if (own !== undefined) await database.leave(own);
+  if (own !== undefined) await server.leave(own);
   await database.callOffMove(bank.id, bank.uid);
 }
 
@@ -125,8 +119,14 @@ async function targetIsThere({ database, bank, clock, signal }: AttemptOptions):
 }
 
 function urlOf(database: MovingDatabase, placement: string): string {
-  if (placement === COMMON_PLACEMENT) return database.urlOf(undefined);
-  const own = ownDatabaseOf(placement);
-  if (own !== undefined) return database.urlOf(own);
-  throw new BankhouseError('placement_unknown', `This release knows no placement of the form "${placement}".`);
+  const { server, own } = placeAt(database, placement);
+  return server.urlOf(own);
+}
+
+function placeAt(database: MovingDatabase, placement: string): { server: MovingServer; own: string | undefined } {
+  const where = whereOf(placement);
+  if (where === undefined) {
+    throw new BankhouseError('placement_unknown', `This release knows no placement of the form "${placement}".`);
+  }
+  return { server: serverAt<MovingServer>(database, where), own: where.own };
 }

@@ -1,11 +1,13 @@
 export {
-  COMMON_DATABASE,
   COMMON_PLACEMENT,
   isSameKind,
-  ownDatabaseOf,
   type Placement,
   parsePlacement,
   placementName,
   placementOf,
   placementWords,
+  type WantedDatabase,
+  type Where,
+  whereOf,
 } from './placement.ts';
+export { problemOfServer, type Server, type Servers, serverAt, serversOf } from './servers.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { BankhouseError } from '@bankhouse/core';
+import { BankhouseError, SERVER_DATABASE } from '@bankhouse/core';
 
 /** Where a bank's rows live. */
 export interface Placement {
@@ -26,9 +26,6 @@ export interface PlacementSettings {
 
 /** Name of the placement in the platform's common database. */
 export const COMMON_PLACEMENT = 'platform';
-
-/** Name of the common database on a Postgres of a class's own. */
-export const COMMON_DATABASE = 'bankhouse';
 
 /**
  * Where the rows of a bank of this class are made. Where those are that it has already is what `control.bank_ids.placement` says.
@@ -63,16 +60,26 @@ export function parsePlacement(name: string, settings: PlacementSettings): Place
   return placed(parts[1], parts[2], settings);
 }
 
-/** Name of the database that a placement has for one bank, on the platform's own Postgres; undefined for any other placement. */
-export function ownDatabaseOf(placement: string): string | undefined {
-  const [, secret, own] = NAME.exec(placement) ?? [];
-  return secret === undefined ? own : undefined;
+/** What a placement says, in parts. */
+export interface Where {
+  /** Name of a further server; undefined: the platform's own. */
+  server: string | undefined;
+  /** Name of a database of the bank's own there; undefined: the common one. */
+  own: string | undefined;
+}
+
+/** @returns undefined for a name that this release does not know */
+export function whereOf(placement: string): Where | undefined {
+  const parts = NAME.exec(placement);
+  return parts === null ? undefined : { server: parts[1], own: parts[2] };
 }
 
 /** For people, such as `the common database`. */
 export function placementWords(placement: string): string {
-  if (placement === COMMON_PLACEMENT) return 'the common database';
-  return ownDatabaseOf(placement) === undefined ? `the placement "${placement}"` : "a database of the bank's own";
+  const where = whereOf(placement);
+  if (where === undefined) return `the placement "${placement}"`;
+  const database = where.own === undefined ? 'the common database' : "a database of the bank's own";
+  return where.server === undefined ? database : `${database} on the server "${where.server}"`;
 }
 
 /** Whether both are of one isolation and server, whatever the databases are called; what this release does not know is like anything. */
@@ -91,7 +98,7 @@ function placed(secret: string | undefined, own: string | undefined, settings: P
   const common =
     secret === undefined
       ? decodeURIComponent(new URL(settings.DATABASE_URL).pathname.replace(/^\//, ''))
-      : COMMON_DATABASE;
+      : SERVER_DATABASE;
   return { isolation: 'shared', server, database: common };
 }
 

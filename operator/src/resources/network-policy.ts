@@ -12,6 +12,7 @@ import {
 import type { V1NetworkPolicyPort } from '@kubernetes/client-node';
 import type { Owner } from '../cluster/owner.ts';
 import type { EgressPeer, OperatorConfig } from '../config.ts';
+import type { Servers } from '../placement/index.ts';
 import { type Child, type ClassIdentity, sharedMetadata } from './model.ts';
 
 type Peer =
@@ -42,18 +43,33 @@ const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 export type NetworkConfig = Pick<
   OperatorConfig,
   'PLATFORM_NAMESPACE' | 'DATABASE_EGRESS' | 'DNS_EGRESS' | 'EMBEDDINGS_URL' | 'EMBEDDINGS_EGRESS'
->;
+> & { SERVERS: Servers };
+
+/** Names of further servers; undefined: the platform's own. */
+export type ServerNames = readonly (string | undefined)[];
 
 /**
  * What confines the banks' pods of a class in a namespace. In: the gateway, on the one port; so no bank reaches another. Out: DNS, Postgres
  * and what the class allows, and from pods that use it the endpoint for embeddings. Nothing else either way.
+ *
+ * @param rowsOn servers that rows of its banks are on; with them goes the one that the class says
  */
-export function buildPolicies(namespace: Owner, bankClass: ClassIdentity, config: NetworkConfig): NetworkPolicy[] {
+export function buildPolicies(
+  namespace: Owner,
+  bankClass: ClassIdentity,
+  config: NetworkConfig,
+  rowsOn: ServerNames = [],
+): NetworkPolicy[] {
   const { name } = bankClass.metadata;
   const ofClass = { [COMPONENT_LABEL]: BANK_SERVER_COMPONENT, [CLASS_LABEL]: name };
   const embeddings = embeddingsEgress(config);
   return [
-    buildPolicy(sharedMetadata(namespace, classPolicyName(name)), ofClass, classEgress(bankClass.spec, config), config),
+    buildPolicy(
+      sharedMetadata(namespace, classPolicyName(name)),
+      ofClass,
+      classEgress(bankClass.spec, config, rowsOn),
+      config,
+    ),
     ...(embeddings.length === 0
       ? []
       : [
@@ -68,7 +84,7 @@ export function buildPolicies(namespace: Owner, bankClass: ClassIdentity, config
 }
 
 /** DNS, Postgres and what the class names. */
-export function classEgress(bankClass: BankClassSpec, config: NetworkConfig): Egress[] {
+export function classEgress(bankClass: BankClassSpec, config: NetworkConfig, rowsOn: ServerNames = []): Egress[] {
   return [
     ...config.DNS_EGRESS.map((peer) => ({
       to: [toPeer(peer)],
@@ -77,12 +93,19 @@ export function classEgress(bankClass: BankClassSpec, config: NetworkConfig): Eg
         { protocol: 'TCP', port: peer.port },
       ],
     })),
-    ...config.DATABASE_EGRESS.map(overTcp),
+    ...databaseEgress(bankClass, config, rowsOn),
     ...(bankClass.network?.egress ?? []).map(({ cidr, port }) => ({
       to: [{ ipBlock: { cidr } }],
       ...(port === undefined ? {} : { ports: [{ protocol: 'TCP', port }] }),
     })),
   ];
+}
+
+function databaseEgress({ database }: BankClassSpec, config: NetworkConfig, rowsOn: ServerNames): Egress[] {
+  const servers = new Set([database?.secretRef?.name, ...rowsOn]);
+  const further = [...servers].filter((name) => name !== undefined).sort();
+  const peers = further.flatMap((name) => config.SERVERS.get(name)?.egress ?? []);
+  return [...(servers.has(undefined) ? config.DATABASE_EGRESS : []), ...peers].map(overTcp);
 }
 
 /** None where there is no endpoint. */

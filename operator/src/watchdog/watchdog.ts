@@ -11,6 +11,8 @@ const TRIES_ELSEWHERE = 20;
 export interface WatchdogOptions {
   /** The operator's own login, straight to Postgres. */
   url: string;
+  /** The same at the common databases of further servers, by name: each has a watchdog of its own. */
+  servers?: ReadonlyMap<string, string>;
   logger: Logger;
   registry: Registry;
   everyMs?: number;
@@ -41,8 +43,41 @@ export interface Watchdog {
   forget(bank: string): void;
 }
 
-export function createWatchdog(options: WatchdogOptions): Watchdog {
-  return new PollingWatchdog(options);
+export function createWatchdog({ servers = new Map(), registry, ...options }: WatchdogOptions): Watchdog {
+  const ended = new Counter({
+    name: 'bankhouse_operator_watchdog_ended_total',
+    help: 'Sessions of banks that the watchdog ended, by reason.',
+    labelNames: ['reason'] as const,
+    registers: [registry],
+  });
+  const dogs = new Map(
+    [['platform', options.url] as const, ...servers].map(([server, url]) => [
+      server,
+      new PollingWatchdog({ ...options, url, ended, logger: options.logger.child({ server }) }),
+    ]),
+  );
+  new Gauge({
+    name: 'bankhouse_operator_watchdog_watching',
+    help: 'Whether the watchdog of this replica can look at the server.',
+    labelNames: ['server'] as const,
+    registers: [registry],
+    collect() {
+      for (const [server, dog] of dogs) this.set({ server }, dog.isWatching ? 1 : 0);
+    },
+  });
+  const all = [...dogs.values()];
+  return {
+    start: () => {
+      for (const dog of all) dog.start();
+    },
+    async stop() {
+      await Promise.all(all.map((dog) => dog.stop()));
+    },
+    quarantinedOf: (bank) => all.map((dog) => dog.quarantinedOf(bank)).find((reason) => reason !== undefined),
+    forget: (bank) => {
+      for (const dog of all) dog.forget(bank);
+    },
+  };
 }
 
 interface OwedElsewhere {
@@ -52,9 +87,11 @@ interface OwedElsewhere {
   readonly tries: number;
 }
 
+type ServerOptions = Omit<WatchdogOptions, 'registry' | 'servers'> & { ended: Counter<'reason'> };
+
+/** Of one server. */
 class PollingWatchdog implements Watchdog {
-  readonly #options: WatchdogOptions;
-  readonly #ended: Counter<'reason'>;
+  readonly #options: ServerOptions;
   readonly #stopping = new AbortController();
   readonly #quarantined = new Map<string, string>();
   /** Strikes that are not written down yet, by role. */
@@ -67,23 +104,12 @@ class PollingWatchdog implements Watchdog {
   #watching = false;
   #loops: Promise<unknown> = Promise.resolve();
 
-  constructor(options: WatchdogOptions) {
+  constructor(options: ServerOptions) {
     this.#options = options;
-    this.#ended = new Counter({
-      name: 'bankhouse_operator_watchdog_ended_total',
-      help: 'Sessions of banks that the watchdog ended, by reason.',
-      labelNames: ['reason'] as const,
-      registers: [options.registry],
-    });
-    const isWatching = () => (this.#watching ? 1 : 0);
-    new Gauge({
-      name: 'bankhouse_operator_watchdog_watching',
-      help: 'Whether the watchdog of this replica can look at the database.',
-      registers: [options.registry],
-      collect() {
-        this.set(isWatching());
-      },
-    });
+  }
+
+  get isWatching(): boolean {
+    return this.#watching;
   }
 
   start(): void {
@@ -118,13 +144,18 @@ class PollingWatchdog implements Watchdog {
     use: (connection: C) => Promise<void>,
   ): Promise<void> {
     const { signal } = this.#stopping;
+    let said = '';
     while (!signal.aborted) {
       let connection: C | undefined;
       try {
         connection = await open(this.#options.url);
+        said = '';
         await use(connection);
       } catch (error) {
-        this.#options.logger.warn({ purpose, reason: messageOf(error) }, "the watchdog's connection failed");
+        const reason = messageOf(error);
+        // A server may be away for long.
+        if (reason !== said) this.#options.logger.warn({ purpose, reason }, "the watchdog's connection failed");
+        said = reason;
       }
       await connection?.close().catch(() => {});
       if (purpose === 'look') this.#watching = false;
@@ -212,7 +243,7 @@ class PollingWatchdog implements Watchdog {
 
   #tell({ role, bank, reason, sessions }: Ended): void {
     this.#options.logger.warn({ role, bank, reason, sessions }, 'sessions of a bank were ended');
-    this.#ended.inc({ reason }, sessions);
+    this.#options.ended.inc({ reason }, sessions);
     this.#owed.set(role, reason);
     this.#wake.abort();
     if (bank !== null) this.#options.onEnded?.(bank, reason);

@@ -301,6 +301,76 @@ describe('databases of banks’ own', () => {
   });
 });
 
+describe('further servers', () => {
+  const DATABASES = 'Deployment/bankhouse-databases';
+  const OPERATOR = 'Deployment/bankhouse-operator';
+  const SERVERS = [
+    { name: 'eu', existingSecret: 'eu-app', host: '10.1.2.3', parameters: 'sslmode=verify-full' },
+    { name: 'us.east', egress: [{ namespace: 'pg', podLabels: { app: 'us' }, port: 5433 }] },
+    { name: 'asia', host: 'asia.databases.svc' },
+  ];
+  const objects = () => render({ 'database.servers': SERVERS });
+  const itemsOf = (all: ReturnType<typeof render>, key: string) => {
+    const { volumes } = podOf(all, key) as PodSpec & { volumes: { name: string; projected?: unknown }[] };
+    return volumes.find(({ name }) => name === 'servers')?.projected;
+  };
+  const folder = (secret: string, name: string, keys: string[]) => ({
+    secret: { name: secret, optional: true, items: keys.map((key) => ({ key, path: `${name}/${key}` })) },
+  });
+
+  it('are unknown by default, and nobody mounts anything of them', () => {
+    const all = render({});
+    expect(all.has(DATABASES)).toBe(false);
+    expect(environmentOf(all, OPERATOR)).not.toHaveProperty('DATABASE_SERVERS');
+    expect(itemsOf(all, OPERATOR)).toBeUndefined();
+  });
+
+  it('are named to operator and keeper; of their Secrets the operator has where they are, and the keeper the rest', () => {
+    const all = objects();
+    const named = [
+      { name: 'eu', host: '10.1.2.3', parameters: 'sslmode=verify-full' },
+      { name: 'us.east' },
+      { name: 'asia', host: 'asia.databases.svc' },
+    ];
+    for (const key of [OPERATOR, DATABASES]) {
+      const { DATABASE_SERVERS = '', DATABASE_SERVERS_DIR } = environmentOf(all, key) as Record<string, string>;
+      expect(JSON.parse(DATABASE_SERVERS)).toEqual(named);
+      expect(DATABASE_SERVERS_DIR).toBe('/etc/bankhouse/servers');
+    }
+    const keys = (...of: string[]) => [
+      folder('eu-app', 'eu', of),
+      folder('us.east', 'us.east', of),
+      folder('asia', 'asia', of),
+    ];
+    expect(itemsOf(all, OPERATOR)).toMatchObject({ sources: keys('host', 'port') });
+    expect(itemsOf(all, DATABASES)).toMatchObject({ sources: keys('host', 'port', 'dbname', 'username', 'password') });
+    for (const key of ['Deployment/bankhouse-gateway', 'Deployment/bankhouse-control']) {
+      expect(JSON.stringify(podOf(all, key))).not.toMatch(/eu-app|us\.east/);
+    }
+    expect(environmentOf(all, DATABASES)).toMatchObject({ OPERATOR_PASSWORD_FILE: '/etc/bankhouse/keys/operator' });
+    const roles = [...all.values()].filter(({ kind }) => /Role$/.test(kind));
+    expect(JSON.stringify(roles)).not.toMatch(/eu-app|us\.east/);
+  });
+
+  it("are where banks' pods and the keeper may connect, and nobody else of the platform", () => {
+    const all = objects();
+    const { DATABASE_SERVERS_EGRESS = '' } = environmentOf(all, OPERATOR) as Record<string, string>;
+    expect(JSON.parse(DATABASE_SERVERS_EGRESS)).toEqual({
+      eu: [{ cidr: '10.1.2.3/32', port: 5432 }],
+      'us.east': [{ namespace: 'pg', podLabels: { app: 'us' }, port: 5433 }],
+      asia: [
+        { cidr: '0.0.0.0/0', port: 5432 },
+        { cidr: '::/0', port: 5432 },
+      ],
+    });
+    const egressOf = (component: string) => JSON.stringify(all.get(`NetworkPolicy/bankhouse-${component}`)?.spec);
+    expect(egressOf('databases')).toContain('10.1.2.3/32');
+    expect(egressOf('databases')).toContain('5433');
+    expect(egressOf('control')).not.toContain('10.1.2.3/32');
+    expect(egressOf('migrate')).not.toContain('5433');
+  });
+});
+
 describe('embeddings (R3.12)', () => {
   const OPERATOR = 'Deployment/bankhouse-operator';
   const on = (values: Record<string, unknown> = {}) =>

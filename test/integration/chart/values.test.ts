@@ -57,6 +57,36 @@ describe('values that are refused', () => {
       /database\.password is set without database\.url/,
     ],
     [
+      'two servers of one name',
+      { ...GOOD, 'database.servers': [{ name: 'eu' }, { name: 'eu', existingSecret: 'other' }] },
+      /database\.servers names "eu" twice: give each server a name of its own/,
+    ],
+    [
+      "a server's parameters with a question mark",
+      { ...GOOD, 'database.servers': [{ name: 'eu', parameters: '?sslmode=require' }] },
+      /database\.servers has parameters "\?sslmode=require": it must be NAME=VALUE/,
+    ],
+    [
+      "a server's host with a port",
+      { ...GOOD, 'database.servers': [{ name: 'eu', host: 'eu:5433' }] },
+      /database\.servers has host "eu:5433": it must be a name or an address, without port/,
+    ],
+    [
+      "a server's egress to nowhere",
+      { ...GOOD, 'database.servers': [{ name: 'eu', egress: [{ port: 5432 }] }] },
+      /egress in database\.servers.* must have either cidr, or namespace and podLabels/,
+    ],
+    [
+      'a server without a name',
+      { ...GOOD, 'database.servers': [{ existingSecret: 'eu' }] },
+      /database\.servers\.0|servers\/0/,
+    ],
+    [
+      'a server called platform',
+      { ...GOOD, 'database.servers': [{ name: 'platform' }] },
+      /database\.servers\.0|servers\/0/,
+    ],
+    [
       'parameters with a question mark',
       { ...GOOD, 'database.parameters': '?sslmode=require' },
       /database\.parameters is .*such as sslmode=verify-full/,

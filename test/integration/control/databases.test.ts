@@ -191,7 +191,7 @@ describe('a database that is ordered', () => {
     {
       sentence: 'another role owns one of that name',
       prepare: (name: string) => root.query(`create database ${name}`),
-      problem: /that another role owns: drop it\.$/,
+      problem: /that another role owns: drop it, or/,
       mend: (name: string) => root.query(`drop database ${name}`),
     },
     {

@@ -63,6 +63,8 @@ const ACCESS: Record<string, Access> = {
   'control.deletion_receipts': { control: 'read' },
   'control.bank_directory': { control: 'read' },
   'control.databases': NOBODY,
+  'control.moves': NOBODY,
+  'control.server_databases': NOBODY,
   'bankhouse_migrations.applied': NOBODY,
 };
 

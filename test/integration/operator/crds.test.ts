@@ -281,9 +281,18 @@ const classes: Row[] = [
   { sentence: 'a database without more is the shared one', spec: { database: {} } },
   { sentence: 'a database of its own is accepted', spec: { database: { isolation: 'dedicated' } } },
   {
-    sentence: 'another Postgres is refused: not built',
+    sentence: 'another Postgres is accepted',
     spec: { database: { secretRef: { name: 'other' } } },
-    refused: 'NotSupported: all banks are on the Postgres that the chart names',
+  },
+  {
+    sentence: 'another Postgres without a name is refused',
+    spec: { database: { secretRef: {} } },
+    refused: 'spec.database.secretRef.name',
+  },
+  {
+    sentence: 'another Postgres under a name that no object has is refused',
+    spec: { database: { secretRef: { name: 'Other_One' } } },
+    refused: 'spec.database.secretRef.name',
   },
   {
     sentence: 'a limit of banks a namespace is accepted',

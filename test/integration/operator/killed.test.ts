@@ -57,6 +57,7 @@ class Death {
       finishMove: (id, uid) => this.write(() => real.finishMove(id, uid)),
       urlOf: (name) => real.urlOf(name),
       at: (name) => real.at(name),
+      on: (server) => real.on(server),
       letIn: (role) => this.write(() => real.letIn(role)),
       claim: (claim) => this.write(() => real.claim(claim)),
       ensure: (record, credentials, options) => this.write(() => real.ensure(record, credentials, options)),

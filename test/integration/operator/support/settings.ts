@@ -9,6 +9,7 @@ export const settings: Settings = Object.freeze({
   ROOT_KEY: new Map([[1, ROOT]]),
   DATABASE_URL: 'postgres://bankhouse_operator@db.example.com:5432/bankhouse',
   DEDICATED_DATABASES: false,
+  SERVERS: new Map(),
   SERVER_IMAGE: 'localhost/bankhouse/server:dev',
   PLATFORM_NAMESPACE: 'bankhouse-system',
   DATABASE_EGRESS: [{ namespace: 'bankhouse-system', podLabels: { app: 'postgres' }, port: 5432 }],

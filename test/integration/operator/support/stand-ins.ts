@@ -129,6 +129,10 @@ export class MemoryDatabase implements Database {
     throw new DatabaseError('database_failed', 'There is one database here.');
   }
 
+  on(): undefined {
+    return undefined;
+  }
+
   async letIn(): Promise<void> {}
 
   async forget(id: string, uid: string, receipt: Erased): Promise<void> {
