@@ -39,8 +39,9 @@ begin
   grant execute on all functions in schema admin to bankhouse_operator;
   grant execute on function admin.end_sessions(name) to bankhouse_watchdog;
   revoke all on bank.new_calls, bank.legacy_calls, bank.unified_recordings, bank.new_calls_by_vault, bank.legacy_calls_by_vault,
-    bank.unified_by_vault from public;
+    bank.unified_by_vault, bank.searched_entities from public;
   grant select on bank.new_calls, bank.legacy_calls, bank.unified_recordings, bank.new_calls_by_vault, bank.legacy_calls_by_vault,
     bank.unified_by_vault to bankhouse_api;
+  grant select on bank.searched_entities to bankhouse_data;
 end
 $$;

@@ -89,7 +89,7 @@ export type Deleted =
   | { readonly changed: true; readonly deleted: Readonly<Record<string, number>> }
   | { readonly changed: false; readonly receipt: StoredReceipt };
 
-const READ_ROWS: Statement = { name: 'read_rows', text: 'select api.read_rows($1, $2::jsonb) as answer' };
+const READ_PAGE: Statement = { name: 'read_page', text: 'select api.read_page($1, $2::jsonb) as answer' };
 const GROUP_ROWS: Statement = { name: 'group_rows', text: 'select api.group_rows($1, $2::jsonb) as answer' };
 const CREATE_ROW: Statement = {
   name: 'create_row',
@@ -117,7 +117,10 @@ export async function readRows(tx: Transaction, name: string, { fields, ...ask }
   const kind = KINDS.find(({ kind }) => kind === name);
   if (kind === undefined) throw new TypeError(name);
   const sort = ask.sort ?? [{ field: kind.newest, direction: 'desc' }];
-  const rows = await answers<Values>(tx, READ_ROWS, [name, JSON.stringify(ask)]);
+  // A long text is most of a row.
+  const asked = kind.long === null || fields.includes(kind.long) ? ask : { ...ask, cut: -1 };
+  const page = await answer<string>(tx, READ_PAGE, [name, JSON.stringify(asked)]);
+  const rows: Values[] = JSON.parse(`[${page ?? ''}]`);
   return rows.map((row) => ({
     row: Object.fromEntries(
       [...fields, ...(row.truncated === undefined ? [] : ['truncated'])].map((field) => [field, row[field]]),
