@@ -63,7 +63,7 @@ end;
 
 -- The definition of a kind; SQLSTATE 22023 for one that there isn't.
 create or replace function bank.known_kind(p_kind text, p_writable boolean default false) returns jsonb
-  language plpgsql immutable set search_path = pg_catalog
+  language plpgsql immutable
 as $$
 declare
   definition constant jsonb := bank.definition_of(p_kind);
@@ -75,7 +75,7 @@ $$;
 
 -- The condition of a filter and the archive, ' and …' each.
 create or replace function bank.conditions_of(p_definition jsonb, p_ask jsonb, inout p_values text[], out condition text)
-  language plpgsql stable set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   archived constant text := coalesce(p_ask ->> 'archived', 'exclude');
