@@ -40,8 +40,9 @@ begin
   grant execute on function admin.end_sessions(name), admin.server_statements(), admin.shown_statements(), admin.is_shown_form(text)
     to bankhouse_watchdog;
   revoke all on bank.new_calls, bank.legacy_calls, bank.unified_recordings, bank.new_calls_by_vault, bank.legacy_calls_by_vault,
-    bank.unified_by_vault from public;
+    bank.unified_by_vault, bank.searched_entities from public;
   grant select on bank.new_calls, bank.legacy_calls, bank.unified_recordings, bank.new_calls_by_vault, bank.legacy_calls_by_vault,
     bank.unified_by_vault to bankhouse_api;
+  grant select on bank.searched_entities to bankhouse_data;
 end
 $$;

@@ -27,7 +27,8 @@ async function run(name: string, args: Record<string, unknown>, ...answers: unkn
       typeof value === 'string' && value.startsWith('{') ? JSON.parse(value) : value,
     );
     asked.push({ name: statement.name, values: parsed });
-    return answer.map((one) => ({ answer: one })) as never[];
+    const told = statement.name === 'read_page' ? [answer.map((row) => JSON.stringify(row)).join(',')] : answer;
+    return told.map((one) => ({ answer: one })) as never[];
   };
   const caller = { assertion: makeAssertion('acme'), databaseAssertion: '' };
   const context = { bank: 'acme', bankName: 'Acme', caller, tx: { rows } };
@@ -156,7 +157,7 @@ describe('a list asks for', () => {
     ],
   ])('%s', async (_sentence, args, ask) => {
     const { asked } = await run('list_tasks', args, []);
-    expect(asked[0]?.name).toBe('read_rows');
+    expect(asked[0]?.name).toBe('read_page');
     expect(asked[0]?.values).toEqual(['task', expect.objectContaining(ask)]);
   });
 
@@ -215,7 +216,12 @@ describe('a change that was not made', () => {
 
 describe('rows that are read', () => {
   const read = (name: string, row: Record<string, unknown>, sort: SortKey[], fields = ['id']) =>
-    readRows({ rows: async () => [{ answer: row }] as never[] }, name, { fields, archived: 'exclude', sort, limit: 1 });
+    readRows({ rows: async () => [{ answer: JSON.stringify(row) }] as never[] }, name, {
+      fields,
+      archived: 'exclude',
+      sort,
+      limit: 1,
+    });
 
   it.each<[string, string, string, unknown, string | null]>([
     ['an instant', 'task', 'createdAt', '2026-05-01T09:30:00.123456Z', '2026-05-01T09:30:00.123456Z'],

@@ -6,11 +6,12 @@
 -- and not the transaction's, so that a transaction held open does not keep an assertion alive: it ends 60 seconds after it was
 -- sealed, or with its token (5 seconds later, as at the gateway, since clocks differ). What has begun goes on.
 -- An assertion that is not for reading or writing (an operator's handshake) sees no vault either.
--- (It is opened several times a statement, so its microseconds count: no regular expression, and one query.)
+-- For functions that act as bankhouse_data, whose search_path it has. (Every call of a tool begins with it, so its microseconds count: no
+-- regular expression, one query, and no settings of its own.)
 create or replace function bank.open_assertion(
   out state text, out all_vaults boolean, out vaults text[], out subject text, out may_write boolean, out bank text
 )
-  language plpgsql stable security definer set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   sealed constant text := current_setting('bankhouse.assertion', true);
@@ -37,10 +38,10 @@ begin
     state := case when coalesce(sealed, '') = '' then 'absent' else 'malformed' end;
     return;
   end if;
-  -- Both sides go through the HMAC once more, so that the time of the comparison says nothing about the right value.
+  -- Both sides are hashed with the key, so that the time of the comparison says nothing about the right value.
   if seal_key is null
-     or bank.hmac_sha256(bank.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), seal_key), seal_key)
-        <> bank.hmac_sha256(bank.base64url_decode(part[3]), seal_key) then
+     or sha256(seal_key || bank.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), seal_key))
+        <> sha256(seal_key || bank.base64url_decode(part[3])) then
     state := 'forged';
     return;
   end if;
@@ -144,14 +145,20 @@ create or replace function bank.enter(
 as $$
 declare
   opened constant record := bank.open_assertion();
+  written text;
 begin
   bank := opened.bank;
   all_vaults := opened.all_vaults;
   vaults := opened.vaults;
   subject := opened.subject;
   may_write := opened.may_write;
-  if bank is null then perform bank.refuse_left(); else perform bank.refuse_moving(bank, false); end if;
-  perform set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
+  -- (Each call of a tool begins here: an expression costs less than a statement.)
+  if bank is null then
+    perform bank.refuse_left();
+  elsif exists (select from bank.moves m where m.id = opened.bank and m.state in ('gone', 'arriving')) then
+    perform bank.refuse_moving(opened.bank, false);
+  end if;
+  written := set_config('bankhouse.scope', json_build_object('bank', bank, 'all', all_vaults, 'vaults', vaults::text,
     'subject', subject, 'write', may_write)::text, true);
 end
 $$;
@@ -183,12 +190,12 @@ create or replace function bank.subject() returns text
   language sql stable
 return nullif(current_setting('bankhouse.scope', true), '')::jsonb ->> 'subject';
 
--- Who asks and what it may see, for functions in schema api. may_see is false where nothing can be seen: no bank, no valid assertion, no
+-- Who asks and what it may see, for functions in schema api, whose search_path it has (each setting of a function costs its calls). may_see is false where nothing can be seen: no bank, no valid assertion, no
 -- scope, or no vault.
 create or replace function bank.caller(
   out bank text, out all_vaults boolean, out vaults text[], out may_see boolean
 )
-  language plpgsql stable security definer set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   entered constant record := bank.enter();
@@ -218,15 +225,23 @@ begin
 end
 $$;
 
--- Why a caller sees what it sees: absent, malformed, forged, expired or valid. Without it an expired assertion looks
--- like an empty bank.
-create or replace function api.assertion_state() returns text
-  language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+create or replace function bank.state_of_assertion() returns text
+  language plpgsql stable security definer set search_path = pg_catalog
 as $$
 declare
   opened constant record := bank.open_assertion();
 begin
   return opened.state;
+end
+$$;
+
+-- Why a caller sees what it sees: absent, malformed, forged, expired or valid. Without it an expired assertion looks
+-- like an empty bank.
+create or replace function api.assertion_state() returns text
+  language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
+as $$
+begin
+  return bank.state_of_assertion();
 end
 $$;
 

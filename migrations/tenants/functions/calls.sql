@@ -94,17 +94,14 @@ begin atomic
     cross join lateral (select extract(epoch from (s ->> 'timestamp')::interval) as begins) as t;
 end;
 
--- Vaults to look into: null means every call of the bank; an empty list, none.
+-- Vaults to look into, of those that bank.enter has written down: null means every call of the bank; an empty list, none.
 create or replace function bank.vaults_to_search(p_vault text) returns text[]
   language plpgsql stable set search_path = pg_catalog
 as $$
 declare
-  scope constant record := bank.open_assertion();
+  vaults constant text[] := case when not bank.all_vaults() then bank.vault_scope() end;
 begin
-  if scope.all_vaults then
-    return case when p_vault is null then null else array[p_vault] end;
-  end if;
-  return case when p_vault is null then scope.vaults when p_vault = any (scope.vaults) then array[p_vault] else '{}' end;
+  return case when p_vault is null then vaults when vaults is null or p_vault = any (vaults) then array[p_vault] else '{}' end;
 end
 $$;
 
@@ -158,7 +155,7 @@ end
 $$;
 
 -- What bank.calls_query says where nothing but vaults and a position is asked, written out, so that it is planned once a connection (as
--- bank.newest_rows is). p_vaults null: every call
+-- bank.newest_page is). p_vaults null: every call
 create or replace function bank.newest_calls(
   p_bank text, p_vaults text[], p_before_started_at timestamptz, p_before_id text, p_limit int
 ) returns table (recording_id uuid, legacy_id bigint, started_at timestamptz, call_id text)

@@ -47,7 +47,7 @@ return format('array_position(%L::text[], %s::text)', translate(p_field ->> 'val
 create or replace function bank.compile_filter(
   p_fields jsonb, p_node jsonb, inout p_values text[], out condition text, p_depth int default 1
 )
-  language plpgsql stable set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   forms constant text[] := array(
@@ -85,7 +85,7 @@ $$;
 create or replace function bank.compile_condition(
   p_field jsonb, p_op text, p_value jsonb, inout p_values text[], out condition text
 )
-  language plpgsql stable set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   type constant text := p_field ->> 'type';

@@ -2,7 +2,7 @@
 
 -- What a group is of: its SQL over the rows, its type afterwards, and by what groups of it are sorted, where that isn't itself.
 create or replace function bank.group_column(p_field jsonb, p_bucket text, p_zone text, out sql text, out type text, out place text)
-  language plpgsql immutable set search_path = pg_catalog
+  language plpgsql immutable
 as $$
 begin
   sql := bank.field_sql(p_field);
@@ -26,7 +26,7 @@ $$;
 
 -- What is computed of a group.
 create or replace function bank.aggregate_column(p_field jsonb, p_function text, out sql text, out type text)
-  language plpgsql immutable set search_path = pg_catalog
+  language plpgsql immutable
 as $$
 begin
   type := p_field ->> 'type';
@@ -61,13 +61,19 @@ declare
     case when limited then 'bank.unified_by_vault' else 'bank.unified_recordings' end);
   groups constant jsonb := coalesce(nullif(p_ask -> 'groupBy', 'null'), '[]');
   aggregates constant jsonb := coalesce(nullif(p_ask -> 'aggregate', 'null'), '[]');
+  sorting constant jsonb := coalesce(nullif(p_ask -> 'sort', 'null'), '[]');
+  group_count constant int := jsonb_array_length(groups);
   amount constant int := least(greatest((p_ask ->> 'limit')::int, 0), 1001);
   values text[] := array[coalesce(p_ask ->> 'timeZone', 'UTC')];
-  columns jsonb := '[]';
+  -- Of column n, what it shows, and what it is sorted by; of each that is computed, what "having" asks.
+  shown text[] := '{}';
+  sorted text[] := '{}';
+  computed jsonb := '{}';
   inner_columns text[] := '{}';
   keys text[] := '{}';
   list text;
-  entry record;
+  field jsonb;
+  entry jsonb;
   made record;
   found record;
   condition text;
@@ -76,60 +82,61 @@ declare
 begin
   -- A caller who sees nothing has no rows, and still a count of them.
   if amount is null then return; end if;
-  if jsonb_array_length(groups) > 8 or jsonb_array_length(aggregates) not between 0 and 16 or jsonb_array_length(groups) + jsonb_array_length(aggregates) = 0
-     or jsonb_array_length(coalesce(nullif(p_ask -> 'sort', 'null'), '[]')) > 16 then
+  if group_count > 8 or jsonb_array_length(aggregates) not between 0 and 16 or group_count + jsonb_array_length(aggregates) = 0
+     or jsonb_array_length(sorting) > 16 then
     perform bank.wrong_ask('too many columns, or none');
   end if;
-  for entry in select g.place, g.value, fields -> (g.value ->> 'field') as field from jsonb_array_elements(groups) with ordinality g (value, place) order by g.place loop
-    if entry.field is null then perform bank.wrong_ask('a row has no such field'); end if;
-    made := bank.group_column(entry.field, entry.value ->> 'bucket', '($1)[1]');
+  -- (Loops by number, since each query in them would cost as much as a small answer.)
+  for n in 0 .. group_count - 1 loop
+    entry := groups -> n;
+    field := fields -> (entry ->> 'field');
+    if field is null then perform bank.wrong_ask('a row has no such field'); end if;
+    made := bank.group_column(field, entry ->> 'bucket', '($1)[1]');
     if made.sql = 'entry' then
       if list is not null then perform bank.wrong_ask('groups can be of one list only'); end if;
-      list := bank.field_sql(entry.field);
+      list := bank.field_sql(field);
     end if;
-    inner_columns := inner_columns || format('%s as c%s', made.sql, entry.place - 1);
-    if made.place is not null then inner_columns := inner_columns || format('%s as p%s', made.place, entry.place - 1); end if;
-    keys := keys || format('c%s', entry.place - 1);
-    columns := columns || jsonb_build_object('sql', format('g.c%s', entry.place - 1), 'type', made.type, 'sorted',
-      case when made.place is not null then format('g.p%s', entry.place - 1) when made.type in ('text', 'key') then format('g.c%s collate "C"', entry.place - 1) end);
+    inner_columns := inner_columns || concat(made.sql, ' as c', n, case when made.place is not null then concat(', ', made.place, ' as p', n) end);
+    keys := keys || concat('c', n);
+    shown := shown || case made.type when 'instant' then concat('bank.instant(g.c', n, ')') else concat('g.c', n) end;
+    sorted := sorted || case when made.place is not null then concat('g.p', n)
+      when made.type in ('text', 'key') then concat('g.c', n, ' collate "C"') else concat('g.c', n) end;
   end loop;
-  for entry in select a.place, a.value, fields -> (a.value ->> 'field') as field from jsonb_array_elements(aggregates) with ordinality a (value, place) order by a.place loop
-    if entry.value ->> 'field' is not null and entry.field is null then perform bank.wrong_ask('a row has no such field'); end if;
-    made := bank.aggregate_column(entry.field, entry.value ->> 'function');
-    inner_columns := inner_columns || format('%s as c%s', made.sql, jsonb_array_length(columns));
-    columns := columns || jsonb_build_object('sql', format('g.c%s', jsonb_array_length(columns)), 'type', made.type, 'aggregate', true,
-      'sqlType', case made.type when 'instant' then 'timestamptz' else 'float8' end, 'nullable', entry.value ->> 'function' <> 'count');
+  for n in group_count .. group_count + jsonb_array_length(aggregates) - 1 loop
+    entry := aggregates -> (n - group_count);
+    field := fields -> (entry ->> 'field');
+    if entry ->> 'field' is not null and field is null then perform bank.wrong_ask('a row has no such field'); end if;
+    made := bank.aggregate_column(field, entry ->> 'function');
+    inner_columns := inner_columns || concat(made.sql, ' as c', n);
+    shown := shown || case made.type when 'instant' then concat('bank.instant(g.c', n, ')') else concat('g.c', n) end;
+    sorted := sorted || concat('g.c', n);
+    computed := computed || jsonb_build_object(n, jsonb_build_object('sql', concat('g.c', n), 'type', made.type,
+      'sqlType', case made.type when 'instant' then 'timestamptz' else 'float8' end, 'nullable', entry ->> 'function' <> 'count'));
   end loop;
 
   found := bank.conditions_of(definition, p_ask, values);
   condition := found.condition;
   values := found.p_values;
   if p_ask -> 'having' is not null and p_ask -> 'having' <> 'null' then
-    found := bank.compile_filter(
-      (select jsonb_object_agg((c.place - 1)::text, c.value) from jsonb_array_elements(columns) with ordinality c (value, place)
-        where c.value -> 'aggregate' is not null), p_ask -> 'having', values);
+    found := bank.compile_filter(computed, p_ask -> 'having', values);
     having_condition := ' where ' || found.condition;
     values := found.p_values;
   end if;
-  for entry in select columns -> (s.value ->> 'column')::int as col, s.value from jsonb_array_elements(coalesce(nullif(p_ask -> 'sort', 'null'), '[]')) with ordinality s (value, place) order by s.place loop
-    if entry.col is null then perform bank.wrong_ask('the answer has no such column'); end if;
-    sort := sort || format('%s %s nulls last', coalesce(entry.col ->> 'sorted', entry.col ->> 'sql'), case when entry.value ->> 'direction' = 'desc' then 'desc' else 'asc' end);
+  for n in 0 .. jsonb_array_length(sorting) - 1 loop
+    entry := sorting -> n;
+    if sorted[(entry ->> 'column')::int + 1] is null then perform bank.wrong_ask('the answer has no such column'); end if;
+    sort := sort || concat(sorted[(entry ->> 'column')::int + 1],
+      case when entry ->> 'direction' = 'desc' then ' desc nulls last' else ' asc nulls last' end);
   end loop;
 
-  return query execute format('select json_build_array(%s) from (select %s from %s%s) g%s%s limit %s',
-    (select string_agg(case c.value ->> 'type' when 'instant' then format('bank.instant(%s)', c.value ->> 'sql') else c.value ->> 'sql' end, ', ' order by c.place)
-       from jsonb_array_elements(columns) with ordinality c (value, place)),
-    array_to_string(inner_columns, ', '),
+  return query execute concat('select json_build_array(', array_to_string(shown, ', '), ') from (select ', array_to_string(inner_columns, ', '), ' from ',
     -- Whatever is asked is asked within each vault; offset keeps it there.
-    case when limited then format(
-        'unnest($3::text[]) v cross join lateral (select t.* from %s t where t.bank_id = $2 and t.vault_id = v%s%s offset 0) t',
-        relation, condition, case when definition ->> 'table' is null then bank.once_sql() end)
-      else format('(select t.* from %s t where t.bank_id = $2%s) t', relation, condition) end
-      || case when list is null then '' else format(' left join lateral unnest(%s) entry on true', list) end,
-    case when cardinality(keys) = 0 then '' else ' group by ' || array_to_string(keys, ', ') end,
-    having_condition,
-    case when cardinality(sort) = 0 then '' else ' order by ' || array_to_string(sort, ', ') end,
-    amount
+    case when limited then concat('unnest($3::text[]) v cross join lateral (select t.* from ', relation, ' t where t.bank_id = $2 and t.vault_id = v',
+        condition, case when definition ->> 'table' is null then bank.once_sql() end, ' offset 0) t')
+      else concat('(select t.* from ', relation, ' t where t.bank_id = $2', condition, ') t') end,
+    case when list is not null then concat(' left join lateral unnest(', list, ') entry on true') end,
+    case when group_count > 0 then ' group by ' || array_to_string(keys, ', ') end, ') g', having_condition,
+    case when cardinality(sort) > 0 then ' order by ' || array_to_string(sort, ', ') end, ' limit ', amount
   ) using values, caller.bank, caller.vaults;
 end
 $$;

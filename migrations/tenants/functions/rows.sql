@@ -63,7 +63,7 @@ end;
 
 -- The definition of a kind; SQLSTATE 22023 for one that there isn't.
 create or replace function bank.known_kind(p_kind text, p_writable boolean default false) returns jsonb
-  language plpgsql immutable set search_path = pg_catalog
+  language plpgsql immutable
 as $$
 declare
   definition constant jsonb := bank.definition_of(p_kind);
@@ -75,7 +75,7 @@ $$;
 
 -- The condition of a filter and the archive, ' and …' each.
 create or replace function bank.conditions_of(p_definition jsonb, p_ask jsonb, inout p_values text[], out condition text)
-  language plpgsql stable set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   archived constant text := coalesce(p_ask ->> 'archived', 'exclude');
@@ -135,7 +135,7 @@ $$;
 
 -- The vault of a filter that asks for that alone, {"field": "vaultId", "op": "eq"} by itself or in an "and"; null: it asks for something else.
 create or replace function bank.only_vault(p_filter jsonb) returns text
-  language plpgsql immutable set search_path = pg_catalog
+  language plpgsql immutable
 as $$
 declare
   node jsonb := p_filter;
@@ -150,11 +150,11 @@ end
 $$;
 
 -- The vaults to look into (null: all) where an ask is for the newest entities, of a vault or of all, on from a position or not: is_newest,
--- and bank.newest_rows answers it. Whatever else an ask is, also a wrong one, isn't.
+-- and bank.newest_page answers it. Whatever else an ask is, also a wrong one, isn't.
 create or replace function bank.newest_asked(
   p_kind text, p_ask jsonb, p_vaults text[], out is_newest boolean, out vaults text[]
 )
-  language plpgsql stable set search_path = pg_catalog
+  language plpgsql stable
 as $$
 declare
   filter constant jsonb := nullif(p_ask -> 'filter', 'null');
@@ -175,13 +175,14 @@ begin
 end
 $$;
 
--- A page of the rows that the caller may see, each whole, as JSON by field; with cut also truncated, whether the long text went on.
---   p_ask: {"cut": characters of long texts, "filter": node, "archived": exclude | include | only,
+-- A page of the rows that the caller may see, each whole, as JSON by field, and all in one text, parted by commas; with cut also truncated,
+-- whether the long text went on. (One text, since rows that go through sets of functions are kept and copied in each of them.)
+--   p_ask: {"cut": characters of long texts, negative for rows without them, "filter": node, "archived": exclude | include | only,
 --           "sort": [{"field", "direction": asc | desc}], "after": {"values": [text or null for each sort], "id"}, "limit": 1 to 1000}
 -- Left out, sort is newest first; null comes last in either direction, and the id decides in the direction of the last key.
 -- A caller of some vaults reads so many of each and nothing of the others, as far as an index gives the order.
-create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof json
-  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+create or replace function api.read_page(p_kind text, p_ask jsonb) returns text
+  language plpgsql stable security definer set search_path = pg_catalog set client_min_messages = warning
 as $$
 declare
   caller constant record := bank.caller();
@@ -201,13 +202,12 @@ declare
 begin
   if not caller.may_see or page is null then
     perform bank.known_kind(p_kind);
-    return;
+    return '';
   end if;
   newest := bank.newest_asked(p_kind, p_ask, case when by_vault then caller.vaults end);
   if newest.is_newest then
-    return query select * from bank.newest_rows(p_kind, caller.bank, newest.vaults, (p_ask #>> '{after,values,0}')::timestamptz,
+    return bank.newest_page(p_kind, caller.bank, newest.vaults, (p_ask #>> '{after,values,0}')::timestamptz,
       (p_ask #>> '{after,id}')::uuid, cut, page);
-    return;
   end if;
   definition := bank.definition_for(bank.known_kind(p_kind), caller.all_vaults);
   fields := definition -> 'fields';
@@ -251,6 +251,15 @@ begin
     else concat('select t.* from ((select t.* from bank.new_calls', rest, ') union all (select t.* from bank.legacy_calls', rest,
       ')) t order by ', keys.ordered, ' limit ', page)
   end;
-  return query select * from bank.rows_as_json(p_kind, statement, values, caller.bank, caller.vaults, cut);
+  return array_to_string(array(select bank.rows_as_json(p_kind, statement, values, caller.bank, caller.vaults, cut)), ',');
+end
+$$;
+
+-- The same, a row each, for servers before read_page.
+create or replace function api.read_rows(p_kind text, p_ask jsonb) returns setof json
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog set client_min_messages = warning
+as $$
+begin
+  return query select json_array_elements(('[' || api.read_page(p_kind, p_ask) || ']')::json);
 end
 $$;

@@ -1,6 +1,18 @@
 -- Full-text search over the five entities. As with calls, what finds looks past row-level security, applies the bank and the
 -- vaults of the caller itself and returns keys and ranks only (ADR 6); what tells about the keys reads under the policies.
 
+-- What is searched of the entities, as one relation. Where the kind is a parameter, the other tables aren't looked at.
+create or replace view bank.searched_entities with (security_invoker = true) as
+  select 'notes'::text as kind, t.bank_id, t.id, t.vault_id, t.created_at, t.archived_at, t.language, t.document from bank.notes t
+  union all
+  select 'tasks', t.bank_id, t.id, t.vault_id, t.created_at, t.archived_at, t.language, t.document from bank.tasks t
+  union all
+  select 'comments', t.bank_id, t.id, t.vault_id, t.created_at, t.archived_at, t.language, t.document from bank.comments t
+  union all
+  select 'chats', t.bank_id, t.id, t.vault_id, t.created_at, t.archived_at, t.language, t.document from bank.chats t
+  union all
+  select 'chat_messages', t.bank_id, t.id, t.vault_id, t.created_at, t.archived_at, t.language, t.document from bank.chat_messages t;
+
 -- The query as each language reads it, so that a stem is that language's and -without is exact: one row for all
 -- configurations that read it alike, none for those that find no word in it that an index could serve.
 create or replace function bank.readings(p_query text, p_language text default null)
@@ -12,22 +24,45 @@ begin
     select (array_agg(r.query))[1], array_agg(r.config::text)
       from (
         select c.config, websearch_to_tsquery(c.config, p_query) as query
-          from (
-            select distinct bank.text_config(l) as config
-              from unnest(case when p_language is null
-                then array['en', 'de', 'fr', 'es', 'it', 'pt', 'nl', 'sv', 'da', 'no', 'fi', 'ru', 'tr', 'hu', 'ro', 'xx']
-                else array[p_language] end) l
-          ) c
+          from unnest(case when p_language is not null then array[bank.text_config(p_language)] else array[
+            'english', 'german', 'french', 'spanish', 'italian', 'portuguese', 'dutch', 'swedish', 'danish', 'norwegian', 'finnish',
+            'russian', 'turkish', 'hungarian', 'simple']::regconfig[] end) c (config)
       ) r
      where querytree(r.query) not in ('', 'T')
      group by r.query::text;
 end
 $$;
 
--- Ids of the newest p_amount rows of a table that match, newest first, as the owner.
---   p_scopes: <bank>, or <bank>/<vault> for each vault; p_archived: exclude, include or only
--- A word that many rows have is found among the newest 250 rows; only where those hold too few the index is asked, whose
--- every match would have to be read and sorted.
+-- The newest p_amount rows of a kind that match, newest first, by the index of words.
+--   p_scopes: <bank>, or <bank>/<vault> for each vault; p_archived: null for both
+create or replace function bank.matches_by_index(
+  p_kind text, p_query text, p_language text, p_scopes text[],
+  p_from timestamptz, p_to timestamptz, p_archived boolean, p_amount int, out ids uuid[], out ranks real[]
+)
+  language plpgsql stable set search_path = pg_catalog set enable_seqscan = off set enable_sort = on
+as $$
+begin
+  select array_agg(m.id), array_agg(ts_rank(m.document, m.query, 1)) into ids, ranks
+    from (
+      select t.id, t.document, q.query
+        from (
+          select r.query, array(select s || ':' || c from unnest(p_scopes) s, unnest(r.configs) c) as scopes
+            from bank.readings(p_query, p_language) r
+        ) q
+       cross join lateral (
+         select t.id, t.created_at, t.document from bank.searched_entities t
+          where t.kind = p_kind and t.document @@ q.query and bank.entity_scopes(t.bank_id, t.vault_id, t.language) && q.scopes
+            and t.created_at >= p_from and t.created_at < p_to
+            and (p_archived is null or (t.archived_at is not null) = p_archived)
+            and (p_language is null or bank.plain_language(t.language) = p_language)
+          offset 0
+       ) t
+       order by t.created_at desc, t.id desc limit p_amount
+    ) m;
+end
+$$;
+
+-- The ids alone: what bank.match_entities before called. It goes with what servers of that release call.
 create or replace function bank.newest_matches(
   p_table text, p_query text, p_language text, p_bank text, p_vaults text[],
   p_from timestamptz, p_to timestamptz, p_archived text, p_amount int
@@ -35,91 +70,99 @@ create or replace function bank.newest_matches(
   language plpgsql stable set search_path = pg_catalog
 as $$
 declare
-  newest constant int := 250;
-  among constant text := concat(
-    case when p_from is not null then ' and t.created_at >= $4' end,
-    case when p_to is not null then ' and t.created_at < $5' end,
-    case p_archived when 'exclude' then ' and t.archived_at is null' when 'only' then ' and t.archived_at is not null' end,
-    case when p_language is not null then ' and bank.plain_language(t.language) = $6' end
-  );
-  last_ones constant text := ' order by t.created_at desc, t.id desc limit $7';
-  seen int;
-  ids uuid[];
-begin
-  execute format(
-    case when p_vaults is null
-      then 'with recent as materialized (
-          select t.id, t.created_at, bank.text_config(t.language)::text as config, t.document
-            from bank.%1$I t where t.bank_id = $1 %2$s %3$s)'
-      else 'with recent as materialized (
-          select t.* from unnest($3::text[]) v cross join lateral (
-            select t.id, t.created_at, bank.text_config(t.language)::text as config, t.document
-              from bank.%1$I t where t.bank_id = $1 and t.vault_id = v %2$s %3$s) t %3$s)'
-    end
-    || ', found as (
-        select t.id, t.created_at from recent t
-          join bank.readings($2, $6) q on case when t.config = any (q.configs) then t.document @@ q.query end)
-      select (select count(*) from recent), array(select f.id from found f order by f.created_at desc, f.id desc limit $8)',
-    p_table, among, last_ones
-  ) into seen, ids using p_bank, p_query, p_vaults, p_from, p_to, p_language, newest, p_amount;
-  if seen < newest or cardinality(ids) >= p_amount then return ids; end if;
-  execute format(
-    'select array(
-       select m.id from bank.readings($2, $6) q
-        cross join lateral (
-          select t.id, t.created_at from bank.%1$I t
-           where t.document @@ q.query
-             and bank.entity_scopes(t.bank_id, t.vault_id, t.language)
-                 && array(select s || '':'' || c from unnest($3::text[]) s, unnest(q.configs) c) %2$s %3$s
-        ) m
-        order by m.created_at desc, m.id desc limit $7)',
-    p_table, among, last_ones
-  ) into ids using p_bank, p_query,
+  found constant record := bank.matches_by_index(p_table, p_query, p_language,
     case when p_vaults is null then array[p_bank] else array(select p_bank || '/' || v from unnest(p_vaults) v) end,
-    p_from, p_to, p_language, p_amount;
-  return ids;
+    coalesce(p_from, '-infinity'), coalesce(p_to, 'infinity'), case p_archived when 'exclude' then false when 'only' then true end, p_amount);
+begin
+  return coalesce(found.ids, '{}');
 end
 $$;
 
 -- Keys of the rows that match, of each kind a page of its own: p_limit rows after the first p_offsets[n] of p_kinds[n].
 -- Ranking unpacks a document, so it is bounded as in 0008: matches of a kind are taken newest first in blocks of 50, and
 -- sorted by rank within their block. Pages of one kind fit together, and all of them together hold every match once.
+-- A word that many rows have is found among the newest 250 rows, in the order of an index; only where those hold too few and are not all,
+-- the index of words is asked, whose every match has to be read and sorted. Statements are planned once a connection.
 --   p_language: only rows in that language, read in it; p_archived: exclude, include or only
 create or replace function bank.match_entities(
   p_query text, p_kinds text[], p_offsets int[], p_limit int, p_vault text default null,
   p_from timestamptz default null, p_to timestamptz default null, p_archived text default 'exclude',
   p_language text default null
 ) returns table (kind text, place int, id uuid, rank real)
-  language plpgsql stable security definer rows 50 set search_path = pg_catalog set enable_seqscan = off set jit = off
+  language plpgsql stable security definer rows 50
+  set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off
 as $$
 #variable_conflict use_column
 declare
   block constant int := 50;
-  kinds constant text[] := array['notes', 'tasks', 'comments', 'chats', 'chat_messages'];
+  newest constant int := 250;
   me constant text := bank.me();
   vaults constant text[] := bank.vaults_to_search(p_vault);
-  wanted record;
-  first_block int;
+  -- queries[n] is for rows in configs[n]
+  configs regconfig[];
+  queries tsquery[];
+  from_at constant timestamptz := coalesce(p_from, '-infinity');
+  to_at constant timestamptz := coalesce(p_to, 'infinity');
+  archived constant boolean := case p_archived when 'exclude' then false when 'only' then true end;
+  wanted text;
+  skip int;
+  first int;
   amount int;
+  seen int;
   ids uuid[];
+  ranks real[];
 begin
   if me is null or cardinality(vaults) = 0 then return; end if;
-  for wanted in select k.kind, greatest(k.skip, 0) as skip from unnest(p_kinds, p_offsets) k (kind, skip) loop
-    continue when (wanted.kind = any (kinds)) is not true;
-    first_block := wanted.skip / block;
-    amount := ((wanted.skip + greatest(p_limit, 0) + block - 1) / block) * block;
-    ids := bank.newest_matches(
-      wanted.kind, p_query, p_language, me, vaults, p_from, p_to, p_archived, amount);
-    return query execute format(
-      'select %1$L, (row_number() over (order by (m.place - 1) / $3, m.rank desc, m.place))::int + $5, m.id, m.rank
-         from (
-           select t.id, i.place, ts_rank(t.document, q.query, 1) as rank
-             from unnest($2[$5 + 1 : $6]) with ordinality as i (id, place)
-             join bank.%1$I t on t.bank_id = $1 and t.id = i.id
-             join bank.readings($7, $8) q on bank.text_config(t.language)::text = any (q.configs)
-         ) m
-        order by 2 limit $9 offset $4 - $5', wanted.kind)
-      using me, ids, block, wanted.skip, first_block * block, amount, p_query, p_language, p_limit;
+  select array_agg(c.config::regconfig), array_agg(r.query) into configs, queries
+    from bank.readings(p_query, p_language) r cross join lateral unnest(r.configs) c (config);
+  if configs is null then return; end if;
+  for n in 1 .. cardinality(p_kinds) loop
+    wanted := p_kinds[n];
+    skip := greatest(p_offsets[n], 0);
+    first := skip / block * block;
+    amount := (skip + greatest(p_limit, 0) + block - 1) / block * block;
+    if vaults is null then
+      select count(*), array_agg(m.id) filter (where m.rank is not null), array_agg(m.rank) filter (where m.rank is not null)
+        into seen, ids, ranks
+        from (
+          select r.id, case when r.document @@ r.query then ts_rank(r.document, r.query, 1) end as rank
+            from (
+              select t.id, t.document, queries[array_position(configs, bank.text_config(t.language))] as query
+                from bank.searched_entities t
+               where t.kind = wanted and t.bank_id = me and t.created_at >= from_at and t.created_at < to_at
+                 and (archived is null or (t.archived_at is not null) = archived)
+                 and (p_language is null or bank.plain_language(t.language) = p_language)
+               order by t.created_at desc, t.id desc limit newest
+            ) r offset 0
+        ) m;
+    else
+      select count(*), array_agg(m.id) filter (where m.rank is not null), array_agg(m.rank) filter (where m.rank is not null)
+        into seen, ids, ranks
+        from (
+          select r.id, case when r.document @@ r.query then ts_rank(r.document, r.query, 1) end as rank
+            from (
+              select t.id, t.document, queries[array_position(configs, bank.text_config(t.language))] as query
+                from unnest(vaults) v cross join lateral (
+                  select t.id, t.created_at, t.language, t.document from bank.searched_entities t
+                   where t.kind = wanted and t.bank_id = me and t.vault_id = v and t.created_at >= from_at and t.created_at < to_at
+                     and (archived is null or (t.archived_at is not null) = archived)
+                     and (p_language is null or bank.plain_language(t.language) = p_language)
+                   order by t.created_at desc, t.id desc limit newest
+                ) t
+               order by t.created_at desc, t.id desc limit newest
+            ) r offset 0
+        ) m;
+    end if;
+    if seen = newest and coalesce(cardinality(ids), 0) < amount then
+      select i.ids, i.ranks into ids, ranks
+        from bank.matches_by_index(wanted, p_query, p_language,
+          case when vaults is null then array[me] else array(select me || '/' || v from unnest(vaults) v) end,
+          from_at, to_at, archived, amount) i;
+    end if;
+    return query
+      select wanted, (row_number() over (order by (m.place - 1) / block, m.rank desc, m.place))::int + first, m.id, m.rank
+        from unnest(ids[first + 1 : amount], ranks[first + 1 : amount]) with ordinality as m (id, rank, place)
+       order by 2 limit p_limit offset skip - first;
   end loop;
 end
 $$;

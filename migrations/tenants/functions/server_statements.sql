@@ -25,7 +25,7 @@ return array[
   'select api.process_row($1, $2::uuid, $3, $4::int) as answer',
   'select api.read_feeds($1, $2) as answer',
   'select api.read_feeds(array[$1::uuid], $2) as answer',
-  'select api.read_rows($1, $2::jsonb) as answer',
+  'select api.read_page($1, $2::jsonb) as answer',
   'select api.session_is_over($1) as over',
   'select api.unwatch($1, $2) as state',
   'select api.vault_exists($1) as found',
@@ -67,5 +67,7 @@ return array[
   'select set_config(''bankhouse.assertion'', $1, true), set_config(''statement_timeout'', ''5000'', true)',
   'select set_config(''statement_timeout'', ''2000'', true)',
   'select to_char(now() at time zone ''UTC'', ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"'') as now',
-  'set constraints all immediate'
+  'set constraints all immediate',
+  -- of earlier versions alone
+  'select api.read_rows($1, $2::jsonb) as answer'
 ];

@@ -36,7 +36,7 @@ export interface KindField {
   readonly default?: Exclude<Field['default'], undefined>;
 }
 
-/** What can be read by `api.read_rows`, and for all but recordings written: an entity, or the two tables of calls as one. */
+/** What can be read by `api.read_page`, and for all but recordings written: an entity, or the two tables of calls as one. */
 export interface Kind {
   /** Singular, as the functions of schema `api` take it. */
   readonly kind: string;

@@ -60,14 +60,15 @@ export function rowsSql(kinds: readonly Kind[]): string {
   const told = branches(
     kinds,
     (kind) => `    for ${kind.kind}_row in execute p_statement using p_values, p_bank, p_vaults loop
-      return next ${rowJson(kind, `${kind.kind}_row`)};
+      return next ${rowJson(kind, `${kind.kind}_row`)}::json;
     end loop;
 `,
   );
   return `${GENERATED}
 -- Rows that a statement of ours selects, as JSON by field: instants as text with microseconds, long texts as far as p_cut, and then
 -- whether they went on. (Put together from texts, which is several times as fast as json_build_object; only what can hold any character is escaped.)
---   p_statement: of api.read_rows alone; $1 values, $2 bank, $3 vaults
+--   p_cut null: whole; negative: without it
+--   p_statement: of api.read_page alone; $1 values, $2 bank, $3 vaults
 create or replace function bank.rows_as_json(
   p_kind text, p_statement text, p_values text[], p_bank text, p_vaults text[], p_cut int
 ) returns setof json
@@ -78,15 +79,15 @@ ${rows.join('')}begin
 ${told}end
 $$;
 
--- A page of the entities of a kind that aren't archived, newest first, in the same form: what api.read_rows composes for that, written out,
+-- A page of the entities of a kind that aren't archived, newest first, in the same form: what api.read_page composes for that, written out,
 -- so that it is planned once a connection. Plans know no values, so what they must not do is turned off: the order comes from an index (and
 -- costs that are made up would start the compiler).
---   p_vaults null: all, and what is in none; p_at, p_id: the last row of the page before
-create or replace function bank.newest_rows(
+--   p_vaults null: all, and what is in none; p_at, p_id: the last row of the page before; answers the rows in one text, parted by commas
+create or replace function bank.newest_page(
   p_kind text, p_bank text, p_vaults text[], p_at timestamptz, p_id uuid, p_cut int, p_limit int
-) returns setof json
-  language plpgsql stable rows 20
-  set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_sort = off set enable_bitmapscan = off set jit = off
+) returns text
+  language plpgsql stable
+  set plan_cache_mode = force_generic_plan set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
 declare
   is_first constant boolean := p_at is null;
@@ -98,6 +99,17 @@ ${branches(
   "    perform bank.wrong_ask('there is no such kind');\n",
 )}end
 $$;
+
+-- A row each, as api.read_rows before asked for them. It goes with what servers of that release call.
+create or replace function bank.newest_rows(
+  p_kind text, p_bank text, p_vaults text[], p_at timestamptz, p_id uuid, p_cut int, p_limit int
+) returns setof json
+  language plpgsql stable rows 20 set search_path = pg_catalog
+as $$
+begin
+  return query select json_array_elements(('[' || bank.newest_page(p_kind, p_bank, p_vaults, p_at, p_id, p_cut, p_limit) || ']')::json);
+end
+$$;
 `;
 }
 
@@ -108,12 +120,12 @@ function newestSql(kind: Kind): string {
          and t.created_at <= from_at and (is_first or t.created_at < from_at or t.id < p_id)
        ${order}`;
   return `    if p_vaults is null then
-      return query select ${rowJson(kind, 't')}
-        ${page('')};
+      return array_to_string(array(select ${rowJson(kind, 't')}
+        ${page('')}), ',');
     else
-      return query select ${rowJson(kind, 't')}
+      return array_to_string(array(select ${rowJson(kind, 't')}
         from unnest(p_vaults) v cross join lateral (select t.* ${page(' and t.vault_id = v')}) t
-       ${order};
+       ${order}), ',');
     end if;
 `;
 }
@@ -124,34 +136,62 @@ function branches(kinds: readonly Kind[], body: (kind: Kind) => string, others =
   return `  ${each.join('  els')}${others === '' ? '' : `  else\n${others}`}  end if;\n`;
 }
 
+/** A row as JSON: what is between values is put together here, so that there are as few arguments as can be. */
 function rowJson({ fields, long }: Kind, row: string): string {
-  const members = fields.map(
-    (field, index) => `'${index === 0 ? '{' : ','}${JSON.stringify(field.stored)}:', ${memberSql(row, field)}`,
-  );
-  const longColumn = fields.find(({ name }) => name === long)?.column;
-  const truncated =
-    longColumn === undefined
-      ? []
-      : [
-          `case when length(${row}.${longColumn}) > p_cut then ',"truncated":true' when p_cut is not null then ',"truncated":false' end`,
-        ];
-  return `concat(\n        ${[...members, ...truncated, "'}'"].join(',\n        ')})::json`;
+  const parts = fields.flatMap((field, index) => {
+    const name = `${index === 0 ? '{' : ','}${JSON.stringify(field.stored)}:`;
+    return field.name === long ? [{ sql: longSql(row, field, name) }] : [{ text: name }, ...memberParts(row, field)];
+  });
+  return `concat(\n        ${argumentsOf([...parts, { text: '}' }]).join(',\n        ')})`;
 }
 
-function memberSql(row: string, { column, type, nullable }: KindField): string {
+type Part = { readonly text: string } | { readonly sql: string };
+
+/** Texts that follow one another are one argument; a line ends where a value does. */
+function argumentsOf(parts: readonly Part[]): string[] {
+  const lines: string[] = [];
+  let text = '';
+  for (const part of parts) {
+    if ('text' in part) {
+      text += part.text;
+    } else {
+      lines.push(text === '' ? part.sql : `${literal(text)}, ${part.sql}`);
+      text = '';
+    }
+  }
+  return text === '' ? lines : [...lines, literal(text)];
+}
+
+/** The value as JSON; what is told without quotation marks, or with its own, by one function that concat calls by itself. */
+function memberParts(row: string, { column, type, nullable }: KindField): Part[] {
   const sql = `${row}.${column}`;
-  const json = {
-    uuid: `'"' || ${sql} || '"'`,
-    integer: `${sql}::text`,
-    boolean: `case when ${sql} then 'true' else 'false' end`,
-    instant: `'"' || bank.instant(${sql}) || '"'`,
-    enum: `'"' || ${sql} || '"'`,
-    text: `to_json(${sql})::text`,
-    key: `to_json(${sql})::text`,
-    texts: `to_json(${sql})::text`,
-    longText: `to_json(case when p_cut is null then ${sql} else left(${sql}, p_cut) end)::text`,
-  }[type];
-  return nullable ? `coalesce(${json}, 'null')` : json;
+  const quoted = (value: string) =>
+    nullable ? [{ sql: `coalesce('"' || ${value} || '"', 'null')` }] : [{ text: '"' }, { sql: value }, { text: '"' }];
+  switch (type) {
+    case 'uuid':
+    case 'enum':
+      return quoted(sql);
+    case 'instant':
+      return quoted(`bank.instant(${sql})`);
+    case 'integer':
+      return [{ sql: nullable ? `coalesce(${sql}::text, 'null')` : sql }];
+    case 'boolean':
+      return [{ sql: nullable ? `coalesce(${sql}::text, 'null')` : `${sql}::text` }];
+    case 'text':
+    case 'key':
+    case 'texts':
+    case 'longText':
+      return [{ sql: nullable ? `coalesce(to_json(${sql}), 'null')` : `to_json(${sql})` }];
+  }
+}
+
+/** As far as p_cut, and whether it went on. (Bytes are told without unpacking it or going through it.) */
+function longSql(row: string, { column, nullable }: KindField, name: string): string {
+  const sql = `${row}.${column}`;
+  const cut = `to_json(case when octet_length(${sql}) > p_cut then left(${sql}, p_cut) else ${sql} end)`;
+  return `case when p_cut is null or p_cut >= 0 then concat(${literal(name)}, ${nullable ? `coalesce(${cut}, 'null')` : cut},
+          case when octet_length(${sql}) > p_cut and length(${sql}) > p_cut then ',"truncated":true'
+               when p_cut is not null then ',"truncated":false' end) end`;
 }
 
 function block(members: readonly (readonly [name: string, json: string])[]): string {

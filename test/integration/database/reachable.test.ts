@@ -72,6 +72,7 @@ const CALLABLE = [
   'open_session_feed',
   'process_row',
   'read_feeds',
+  'read_page',
   'read_rows',
   'search_recordings',
   'session_is_over',

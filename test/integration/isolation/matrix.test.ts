@@ -41,6 +41,7 @@ const ACCESS: Record<string, Access> = {
   'bank.new_calls_by_vault': NOBODY,
   'bank.legacy_calls_by_vault': NOBODY,
   'bank.unified_by_vault': NOBODY,
+  'bank.searched_entities': { data: 'read' },
   'bank.search_documents': OURS,
   'bank.search_languages': OURS,
   'bank.idempotency_keys': OURS,

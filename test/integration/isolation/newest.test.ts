@@ -1,5 +1,5 @@
 /**
- * bank.newest_rows and bank.newest_calls answer what is asked for most by statements that are written out; every other ask is a statement
+ * bank.newest_page and bank.newest_calls answer what is asked for most by statements that are written out; every other ask is a statement
  * that is composed. Both must tell the same rows in the same order, on every page, to every caller (ADR 29).
  */
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { createBank, startPostgres, type TestBank, type TestPostgres, withClient
 const VAULTS = ['hr', 'sales', 'support'];
 const KINDS = ['note', 'task', 'comment', 'chat', 'chat_message'] as const;
 const ROWS = 60;
-/** True of every row, and nothing that bank.newest_rows answers. */
+/** True of every row, and nothing that bank.newest_page answers. */
 const ALWAYS = { field: 'version', op: 'gt', value: 0 };
 
 let postgres: TestPostgres;

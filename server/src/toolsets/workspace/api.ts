@@ -90,7 +90,7 @@ export type Deleted =
   | { readonly changed: true; readonly deleted: Readonly<Record<string, number>> }
   | { readonly changed: false; readonly receipt: StoredReceipt };
 
-const READ_ROWS = statement({ name: 'read_rows', text: 'select api.read_rows($1, $2::jsonb) as answer' });
+const READ_PAGE = statement({ name: 'read_page', text: 'select api.read_page($1, $2::jsonb) as answer' });
 const GROUP_ROWS = statement({ name: 'group_rows', text: 'select api.group_rows($1, $2::jsonb) as answer' });
 const CREATE_ROW = statement({
   name: 'create_row',
@@ -117,7 +117,10 @@ const DELETE_ROW = statement({
 export async function readRows(tx: Transaction, name: string, { fields, ...ask }: RowsAsk): Promise<FoundRow[]> {
   const kind = kindNamed(name);
   const sort = ask.sort ?? [{ field: kind.newest, direction: 'desc' }];
-  const rows = await answers<Values>(tx, READ_ROWS, [name, JSON.stringify(storedAsk(kind, ask))]);
+  // A long text is most of a row.
+  const asked = kind.long === null || fields.includes(kind.long) ? ask : { ...ask, cut: -1 };
+  const page = await answer<string>(tx, READ_PAGE, [name, JSON.stringify(storedAsk(kind, asked))]);
+  const rows: Values[] = JSON.parse(`[${page ?? ''}]`);
   return rows.map((row) => ({
     row: Object.fromEntries(
       [...fields, ...(row.truncated === undefined ? [] : ['truncated'])].map((field) => [
