@@ -192,13 +192,15 @@ begin
 end
 $$;
 
--- Puts rows where they arrive, in place of those of the same keys. Answers the sum of the hashes of what is stored.
+-- Puts rows where they arrive, in place of those of the same keys. Answers the sum of the hashes of what is stored. A transaction that finds
+-- nothing of the bank in a table, as the first round does, brings each key once, and needn't look for those that are there.
 create or replace function admin.put_arriving_rows(p_id text, p_move uuid, p_table text, p_rows text[]) returns numeric
   language plpgsql security definer set search_path = pg_catalog set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
   shape constant record := bank.moving_shape(p_table);
   other name[];
+  is_empty boolean := current_setting('bankhouse.arriving_empty', true) is not distinct from p_table;
   stored numeric;
   foreign_rows bigint;
 begin
@@ -206,7 +208,11 @@ begin
   perform bank.begin_copying();
   -- Rows of one table may refer to each other.
   set constraints all deferred;
-  if shape."primary" is null then
+  if shape."primary" is null and not is_empty then
+    execute format('select not exists (select from bank.%I t where t.bank_id = $1)', p_table) into is_empty using p_id;
+    perform set_config('bankhouse.arriving_empty', case when is_empty then p_table else '' end, true);
+  end if;
+  if shape."primary" is null and not is_empty then
     for other in select array(select jsonb_array_elements_text(u)) from jsonb_array_elements(shape.uniques) u loop
       execute format('delete from bank.%I t using (select v::bank.%1$I as r from unnest($1) v offset 0) g where t.bank_id = $2 and %s', p_table,
         (select string_agg(format('t.%I = (g.r).%1$I', c), ' and ') from unnest(other) c)) using p_rows, p_id;
