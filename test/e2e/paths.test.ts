@@ -22,6 +22,9 @@ describe('a path of the front door that nobody owns', () => {
     ['POST', '/v1/tokens/revoke'],
     ['GET', '/v1/receipts'],
     ['GET', '/v2'],
+    // Where the gateway asks a bank's pod for its catalogue.
+    ['GET', '/bankhouse/catalogue'],
+    ['GET', '/mcp/bank-acme/bankhouse/catalogue'],
   ])('%s %s: 404 as JSON', async (method, path) => {
     const answer = await frontDoorFetch(`${platform.frontDoor}${path}`, { method });
     expect([answer.status, answer.headers.get('content-type')]).toEqual([404, 'application/json']);
