@@ -141,6 +141,15 @@ describe('a cache that is never older than our own writes', () => {
     expect(read()).toBe('10');
   });
 
+  test('a deletion that we hear of before its request is answered is one all the same', () => {
+    const { cache, hear, read } = setUp();
+    hear('added', version('9'));
+    hear('deleted', version('11'));
+    const { metadata } = version('10');
+    cache.wrote({ metadata: { ...metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } });
+    expect(read()).toBeUndefined();
+  });
+
   test('what we deleted is gone before the watch says so, and another one of its name is not', () => {
     const { cache, hear, read } = setUp();
     hear('added', version('9'));

@@ -35,8 +35,11 @@ export class FreshCache<T extends KubeObject> {
     return this.reflector.list();
   }
 
-  /** The answer to an own write. */
+  /** The answer to an own write. Of one that is being deleted the watch may know sooner that it is gone than we have the answer: nothing would tell so again. */
   wrote(object: T): void {
+    const { metadata } = object;
+    const isKnown = this.reflector.get(keyOf(object))?.metadata.uid === metadata.uid;
+    if (metadata.deletionTimestamp !== undefined && !isKnown) return;
     this.written.set(keyOf(object), { object, isGone: false, until: this.clock.now() + BELIEVED_MS });
   }
 
