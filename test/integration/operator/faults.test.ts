@@ -112,6 +112,10 @@ describe('K3: the classes that banks follow', () => {
       expect(metadata.finalizers).toEqual(['bankhouse.dev/class-in-use']);
     }, 2_000);
     await world.delete(classPath('doomed'));
+    // Classes and Banks are told of apart: who comes before the operator has heard is let in.
+    await eventually(async () => {
+      expect((await world.get<BankClass>(classPath('doomed'))).status?.phase).toBe('Deleting');
+    });
     await world.createBank('protected', 'late', { className: 'doomed' });
     await world.bankWhen('protected', 'late', 'False', 'ClassNotFound');
     await world.settled('follower', () => world.setPods('protected', 'follower', { replicas: 1, ready: 0 }));
