@@ -4,11 +4,11 @@
  * that none is lost, and none refused for longer than a few seconds. Wants BANKHOUSE_BIN.
  */
 import { parseArgs } from 'node:util';
-import { createKeeper } from '@bankhouse/control';
-import { type Bank, createLogger, createRegistry, MOVE_ANNOTATION } from '@bankhouse/core';
+import { type Bank, createLogger, MOVE_ANNOTATION } from '@bankhouse/core';
 import { systemClock } from '@bankhouse/kube';
 import { createDatabase, createOperator } from '@bankhouse/operator';
 import { startApiServer } from '../harness/apiserver.ts';
+import { startKeeper } from '../harness/keeper.ts';
 import { startPostgres, withClient } from '../harness/postgres.ts';
 import { startBankPod } from '../integration/operator/support/bank-pod.ts';
 import { Cluster, pathsOf } from '../integration/operator/support/cluster.ts';
@@ -60,13 +60,7 @@ const url = new URL(postgres.serviceUrl('operator'));
 const database = createDatabase(url.toString(), { connections: 4 });
 stack.defer(() => database.close());
 url.password = '';
-const keeper = createKeeper({
-  databaseUrl: postgres.ownerUrl,
-  migrationsDir: new URL('../../migrations', import.meta.url).pathname,
-  logger,
-  registry: createRegistry('bench'),
-});
-keeper.start();
+const keeper = startKeeper({ databaseUrl: postgres.ownerUrl, logger });
 stack.defer(() => keeper.stop());
 const operator = createOperator({
   transport: api.transport,

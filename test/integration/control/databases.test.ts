@@ -1,25 +1,15 @@
 /** Databases of banks' own, as they are ordered, made, migrated and dropped: by who keeps them, on a real server. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { createKeeper, type Keeper } from '@bankhouse/control';
-import {
-  createLogger,
-  createRegistry,
-  databaseRole,
-  databaseUrlAt,
-  scramVerifier,
-  sealAssertion,
-} from '@bankhouse/core';
+import type { Keeper } from '@bankhouse/control';
+import { databaseRole, databaseUrlAt, scramVerifier, sealAssertion } from '@bankhouse/core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { GENERATION, migrationsBefore, startKeeper } from '../../harness/keeper.ts';
 import { assertionFor, createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { openAt, readFeeds } from '../live/support.ts';
 import { eventually } from '../operator/support/eventually.ts';
-
-const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
-const GENERATION = Number(/^tenants generation (\d+)/m.exec(readFileSync(join(MIGRATIONS, 'frozen.txt'), 'utf8'))?.[1]);
 
 let postgres: TestPostgres;
 let operator: pg.Client;
@@ -36,6 +26,8 @@ beforeAll(async () => {
   await root.connect();
   await root.query('alter role bankhouse_owner createdb');
   older = migrationsBefore();
+  // Nor had it what lets a role in.
+  rmSync(join(older, 'tenants/functions/own_database.sql'));
 });
 afterEach(async () => {
   await Promise.all(keepers.splice(0).map((keeper) => keeper.stop()));
@@ -47,26 +39,9 @@ afterAll(async () => {
   if (older !== undefined) rmSync(older, { recursive: true, force: true });
 });
 
-/** What a release before this one had: a generation less, without what lets a role in. */
-function migrationsBefore(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'bankhouse-older-'));
-  cpSync(MIGRATIONS, folder, { recursive: true });
-  const frozen = join(folder, 'frozen.txt');
-  const text = readFileSync(frozen, 'utf8');
-  writeFileSync(frozen, text.replace(`tenants generation ${GENERATION}`, `tenants generation ${GENERATION - 1}`));
-  rmSync(join(folder, 'tenants/functions/own_database.sql'));
-  return folder;
-}
-
-function keep(migrationsDir = MIGRATIONS): Keeper {
-  const keeper = createKeeper({
-    databaseUrl: postgres.ownerUrl,
-    migrationsDir,
-    logger: createLogger({ component: 'test', level: 'fatal' }),
-    registry: createRegistry('test'),
-  });
+function keep(migrationsDir?: string): Keeper {
+  const keeper = startKeeper({ databaseUrl: postgres.ownerUrl, migrationsDir });
   keepers.push(keeper);
-  keeper.start();
   return keeper;
 }
 

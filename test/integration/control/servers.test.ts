@@ -1,29 +1,19 @@
 /** Further servers that the chart names: who keeps databases brings our schema there, and keeps it there. Two real servers. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { createKeeper, type Keeper, type KeptServer } from '@bankhouse/control';
-import {
-  createLogger,
-  createRegistry,
-  databaseRole,
-  databaseUrlAt,
-  scramVerifier,
-  sealAssertion,
-  serverPassword,
-} from '@bankhouse/core';
+import type { Keeper, KeptServer } from '@bankhouse/control';
+import { databaseRole, databaseUrlAt, scramVerifier, sealAssertion, serverPassword } from '@bankhouse/core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { describeSchema } from '../../../control/src/migrations/index.ts';
+import { GENERATION, migrationsBefore, startKeeper } from '../../harness/keeper.ts';
 import { assertionFor, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { SNAPSHOT } from '../../harness/snapshot.ts';
 import { openAt, readFeeds } from '../live/support.ts';
 import { eventually } from '../operator/support/eventually.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
-const MIGRATIONS = join(ROOT, 'migrations');
-const GENERATION = Number(/^tenants generation (\d+)/m.exec(readFileSync(join(MIGRATIONS, 'frozen.txt'), 'utf8'))?.[1]);
 const NAME = 'eu.postgres';
 
 let platform: TestPostgres;
@@ -61,27 +51,11 @@ afterEach(async () => {
   await Promise.all(keepers.splice(0).map((keeper) => keeper.stop()));
 });
 
-function migrationsBefore(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'bankhouse-older-'));
-  cpSync(MIGRATIONS, folder, { recursive: true });
-  const frozen = join(folder, 'frozen.txt');
-  const text = readFileSync(frozen, 'utf8');
-  writeFileSync(frozen, text.replace(`tenants generation ${GENERATION}`, `tenants generation ${GENERATION - 1}`));
-  return folder;
-}
-
-function keep(changes: Partial<KeptServer> = {}, migrationsDir = MIGRATIONS): Keeper {
+function keep(changes: Partial<KeptServer> = {}, migrationsDir?: string): Keeper {
   const url = databaseUrlAt(there.ownerUrl, 'app');
   const server = { name: NAME, url, operatorPassword: serverPassword(platform.passwords.operator, NAME), ...changes };
-  const keeper = createKeeper({
-    databaseUrl: platform.ownerUrl,
-    servers: [server],
-    migrationsDir,
-    logger: createLogger({ component: 'test', level: 'fatal' }),
-    registry: createRegistry('test'),
-  });
+  const keeper = startKeeper({ databaseUrl: platform.ownerUrl, servers: [server], migrationsDir });
   keepers.push(keeper);
-  keeper.start();
   return keeper;
 }
 

@@ -1,15 +1,15 @@
 /** Banks whose class gives them a database of their own: real Postgres, real API server, and who keeps the databases. */
-import { createKeeper, type Keeper } from '@bankhouse/control';
+import type { Keeper } from '@bankhouse/control';
 import { type Bank, createLogger, createRegistry, databaseRole, databaseUrlAt } from '@bankhouse/core';
 import { createDatabase, createWatchdog, type Database, type Watchdog } from '@bankhouse/operator';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startKeeper } from '../../harness/keeper.ts';
 import { createBank, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { begin, LONG_NUISANCES, NUISANCES, type Nuisance } from '../isolation/nuisances.ts';
 import { addNote, titles } from '../moving/support.ts';
 import { eventually, pathsOf, settings, useWorld, type World } from './support/index.ts';
 
-const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
 const DEDICATED = { database: { isolation: 'dedicated' } };
 
 let postgres!: TestPostgres;
@@ -30,13 +30,7 @@ const world: World = useWorld(async () => {
 afterAll(() => keeper?.stop());
 
 function keep(): void {
-  keeper = createKeeper({
-    databaseUrl: postgres.ownerUrl,
-    migrationsDir: MIGRATIONS,
-    logger: createLogger({ component: 'test', level: 'fatal' }),
-    registry: createRegistry('test'),
-  });
-  keeper.start();
+  keeper = startKeeper({ databaseUrl: postgres.ownerUrl });
 }
 
 async function asRoot<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {

@@ -1,8 +1,9 @@
 /** Banks move between placements while their servers are used: real Postgres, API server, bank server and keeper of databases. */
-import { createKeeper, type Keeper } from '@bankhouse/control';
+import type { Keeper } from '@bankhouse/control';
 import { type Bank, createLogger, createRegistry, databaseUrlAt, MOVE_ANNOTATION } from '@bankhouse/core';
 import { createDatabase, createWatchdog, type Database, type Watchdog } from '@bankhouse/operator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startKeeper } from '../../harness/keeper.ts';
 import { startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import {
   type BankPod,
@@ -15,7 +16,6 @@ import {
   type World,
 } from './support/index.ts';
 
-const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
 const WRITERS = 4;
 const REFUSED_MOST_MS = 5_000;
 /** Held while the bank is frozen, for five seconds at most; the machine has other work too. */
@@ -50,13 +50,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([keeper?.stop(), watchdog?.stop()]));
 
 function keep(): void {
-  keeper = createKeeper({
-    databaseUrl: postgres.ownerUrl,
-    migrationsDir: MIGRATIONS,
-    logger: createLogger({ component: 'test', level: 'fatal' }),
-    registry: createRegistry('test'),
-  });
-  keeper.start();
+  keeper = startKeeper({ databaseUrl: postgres.ownerUrl });
 }
 
 async function asRoot<Row extends object>(text: string, values: unknown[] = [], name?: string): Promise<Row[]> {

@@ -1,6 +1,6 @@
 /** Banks whose class names another Postgres: two real servers, real API server, and who keeps databases. */
 import { connect as connectTo, createServer, type Socket } from 'node:net';
-import { createKeeper, type Keeper } from '@bankhouse/control';
+import type { Keeper } from '@bankhouse/control';
 import {
   type Bank,
   type BankClass,
@@ -15,12 +15,12 @@ import {
 } from '@bankhouse/core';
 import { createDatabase, createWatchdog, type Database, type Watchdog } from '@bankhouse/operator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startKeeper } from '../../harness/keeper.ts';
 import { assertionFor, startPostgres, type TestPostgres, withClient } from '../../harness/postgres.ts';
 import { begin, NUISANCES, type Nuisance } from '../isolation/nuisances.ts';
 import { classPath } from './support/cluster.ts';
 import { eventually, pathsOf, settings, startBankPod, useWorld, type World } from './support/index.ts';
 
-const MIGRATIONS = new URL('../../../migrations', import.meta.url).pathname;
 const ROOT = settings.ROOT_KEY.get(1) as Uint8Array;
 const EGRESS = { cidr: '203.0.113.7/32', port: 5433 };
 
@@ -51,17 +51,13 @@ const world: World = useWorld(async () => {
   database = createDatabase(url.toString(), { connections: 2, servers });
   world.onClose(() => database.close());
   const logger = createLogger({ component: 'test', level: 'fatal' });
-  keeper = createKeeper({
+  keeper = startKeeper({
     databaseUrl: platform.ownerUrl,
     servers: [
       { name: 'eu', url: there.ownerUrl, operatorPassword },
       { name: 'dead', url: 'postgres://owner@127.0.0.1:1/app', operatorPassword },
     ],
-    migrationsDir: MIGRATIONS,
-    logger,
-    registry: createRegistry('test'),
   });
-  keeper.start();
   watchdog = createWatchdog({
     url: url.toString(),
     servers: new Map([['eu', direct]]),
