@@ -1,21 +1,14 @@
 import { createHash } from 'node:crypto';
-import {
-  type Bank,
-  databaseRole,
-  LIFT_QUARANTINE_ANNOTATION,
-  SCRAM_ITERATIONS_OF_CHANCE,
-  scramVerifier,
-} from '@bankhouse/core';
-import { JSON_PATCH_TYPE } from '@bankhouse/kube';
+import { databaseRole, LIFT_QUARANTINE_ANNOTATION, SCRAM_ITERATIONS_OF_CHANCE, scramVerifier } from '@bankhouse/core';
 import { canonical } from '../cluster/owned.ts';
-import { bankPath } from '../cluster/paths.ts';
 import type { BankRecord, BankState } from '../database/index.ts';
 import { fails, holds, type Verdict } from '../decide/verdict.ts';
 import type { BankSecrets } from '../resources/index.ts';
 import type { Settings } from '../settings.ts';
+import { takeOff } from './annotations.ts';
 import { sealKeysOf } from './credentials.ts';
 import { awayFailure } from './database-failure.ts';
-import { type BankDeps, type BankSnapshot, bankStep, type Place } from './kind.ts';
+import { type BankSnapshot, bankStep, type Place } from './kind.ts';
 
 const READY = holds('Ready', 'The role, its grants and the vaults are in the database.');
 
@@ -53,7 +46,10 @@ export const databaseStep = bankStep({
       ensured.forget(uid);
       throw awayFailure(error, database, key);
     }
-    if (lift) await lifted(snapshot, deps);
+    if (lift) {
+      deps.lifted(id);
+      await takeOff(LIFT_QUARANTINE_ANNOTATION, snapshot.bank, deps);
+    }
     ensured.put(uid, digest);
     return { kind: 'done', output: undefined, verdict: readyIn(place) };
   },
@@ -67,16 +63,6 @@ function readyIn({ problem }: Place): Verdict {
 /** @param reason what its sessions did, such as "held or waited for an advisory lock" */
 function quarantined(reason: string): string {
   return `A session of the bank's role ${reason}, again and again, so its access to Postgres was ended. Find out who has its pod; then annotate the Bank with ${LIFT_QUARANTINE_ANNOTATION}=true to let it in again.`;
-}
-
-/** It is let in again, once; the next time it takes another word. */
-async function lifted({ id, bank }: BankSnapshot, { transport, caches, lifted: tell }: BankDeps): Promise<void> {
-  tell(id);
-  const body = [
-    { op: 'test', path: '/metadata/uid', value: bank.metadata.uid },
-    { op: 'remove', path: `/metadata/annotations/${LIFT_QUARANTINE_ANNOTATION.replace('/', '~1')}` },
-  ];
-  caches.banks.wrote(await transport.request<Bank>('PATCH', bankPath(bank), { body, contentType: JSON_PATCH_TYPE }));
 }
 
 function recordOf(

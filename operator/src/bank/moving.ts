@@ -1,9 +1,9 @@
 import { type Bank, MOVE_ANNOTATION } from '@bankhouse/core';
-import { isApiError, JSON_PATCH_TYPE } from '@bankhouse/kube';
-import { bankPath } from '../cluster/paths.ts';
+import { isApiError } from '@bankhouse/kube';
 import { holds, type Verdict } from '../decide/verdict.ts';
 import type { MoveState } from '../moving/index.ts';
 import { placementWords } from '../placement/index.ts';
+import { takeOff } from './annotations.ts';
 import type { BankDeps } from './kind.ts';
 
 export function asksToMove({ metadata }: Bank): boolean {
@@ -43,16 +43,9 @@ export function verdictOfMove(state: MoveState): Verdict {
 }
 
 /** The word was heard, and what it asked for is so. */
-export async function takeMoveOff(
-  bank: Bank,
-  { transport, caches }: Pick<BankDeps, 'transport' | 'caches'>,
-): Promise<void> {
-  const body = [
-    { op: 'test', path: '/metadata/uid', value: bank.metadata.uid },
-    { op: 'remove', path: `/metadata/annotations/${MOVE_ANNOTATION.replace('/', '~1')}` },
-  ];
+export async function takeMoveOff(bank: Bank, deps: Pick<BankDeps, 'transport' | 'caches'>): Promise<void> {
   try {
-    caches.banks.wrote(await transport.request<Bank>('PATCH', bankPath(bank), { body, contentType: JSON_PATCH_TYPE }));
+    await takeOff(MOVE_ANNOTATION, bank, deps);
   } catch (error) {
     // It is gone, or somebody took it off meanwhile.
     if (!isApiError(error, 'not_found') && !isApiError(error, 'invalid')) throw error;
